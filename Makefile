@@ -1,0 +1,151 @@
+# bpfmeasure: one Makefile, everything that it makes is under $(O). `make help` lists the targets.
+
+O       ?= build
+CC      ?= gcc
+CLANG   ?= clang
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+# ---- what is built from what ---------------------------------------------------------------------
+# A folder becomes an archive; a folder's archive may use those of the folders after it.
+
+SRC_agent  :=
+SRC_cli    :=
+SRC_attest :=
+SRC_db     :=
+SRC_tpm    :=
+SRC_probe  :=
+SRC_bpf    :=
+
+MAIN_agent := agent/main.c
+MAIN_cli   := cli/main.c
+
+# Unit tests: tests/unit/NAME.c, and the archives that each one may use.
+UNIT_bpf    :=
+UNIT_tpm    :=
+UNIT_db     :=
+UNIT_attest :=
+UNIT_agent  :=
+UNIT_cli    :=
+
+PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
+PKGS_cli    := smartcols jansson libcrypto sqlite3
+PKGS_attest := libcrypto
+PKGS_db     := sqlite3
+PKGS_tpm    := tss2-esys tss2-tctildr tss2-rc tss2-mu
+PKGS_probe  := libbpf
+PKGS_bpf    := libcrypto
+PKGS_all    := $(sort $(PKGS_agent) $(PKGS_cli) $(PKGS_attest) $(PKGS_db) $(PKGS_tpm) \
+                      $(PKGS_probe) $(PKGS_bpf) cmocka)
+
+# ---- flags ---------------------------------------------------------------------------------------
+
+ifeq ($(filter help clean format install-packages,$(MAKECMDGOALS)),)
+missing_pkgs := $(shell for p in $(PKGS_all); do pkg-config --exists $$p || echo $$p; done)
+ifneq ($(strip $(missing_pkgs)),)
+$(error pkg-config does not know: $(missing_pkgs) - run tests/install-packages as root)
+endif
+endif
+
+probe_flag = $(shell echo 'int main(void){return 0;}' | \
+               $(CC) -Werror $(1) -x c -o /dev/null - 2>/dev/null && echo $(1))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes \
+            -Wpointer-arith -Wundef -Wvla -Wwrite-strings -Wformat=2 $(call probe_flag,-Wjump-misses-init)
+HARDENING := $(call probe_flag,-fstack-protector-strong) $(call probe_flag,-fcf-protection) \
+             $(call probe_flag,-fstack-clash-protection) -fPIE
+LINK_HARDENING := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+ifdef SAN
+SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+HARDENING += $(if $(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2)
+endif
+ifdef WERROR
+WARNINGS += -Werror
+endif
+
+COMPILE := $(CC) -std=gnu2x -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -I$(O) \
+           $(WARNINGS) $(HARDENING) $(SAN_FLAGS) -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) $(CPPFLAGS) -MMD -MP
+LINK     = $(CC) $(SAN_FLAGS) $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
+
+FOLDERS  := agent cli attest db tpm probe bpf
+$(foreach f,$(FOLDERS),$(eval CFLAGS_$(f) := $(shell pkg-config --cflags $(PKGS_$(f)))))
+libs      = $(shell pkg-config --libs $(sort $(foreach f,$(1),$(PKGS_$(f)))))
+
+# ---- targets -------------------------------------------------------------------------------------
+
+.DELETE_ON_ERROR:
+.PHONY: all bpf-object help clean
+all: $(O)/bpfmeasured $(O)/bpfmeasure
+
+help:
+	@echo 'make all            build bpfmeasured and bpfmeasure under $(O)/'
+	@echo 'make demo           the main job in a virtual machine, from nothing to a verdict'
+	@echo 'make check          every test, sampled; make check-long: the full counts'
+	@echo 'make check-unit     unit tests only, with ASan and UBSan'
+	@echo 'make check-vm       tests on real kernels only'
+	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each'
+	@echo 'make bench          figures, measured in the virtual machine'
+	@echo 'make lint           layers, headers, format, documents'
+	@echo 'make format         clang-format over the tree'
+	@echo 'make install        to $$(DESTDIR)$$(PREFIX)'
+	@echo 'make clean          remove $(O)/'
+
+clean:
+	rm -rf $(O)
+
+# archive of one folder: $(1) archive name, $(2) its sources
+define archive
+$(O)/$(1).a: $(2:%.c=$(O)/%.o)
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+$(2:%.c=$(O)/%.o): private CFLAGS_folder := $(CFLAGS_$(1))
+endef
+$(foreach f,$(FOLDERS),$(eval $(call archive,$(f),$(SRC_$(f)))))
+$(MAIN_agent:%.c=$(O)/%.o): private CFLAGS_folder := $(CFLAGS_agent)
+$(MAIN_cli:%.c=$(O)/%.o): private CFLAGS_folder := $(CFLAGS_cli)
+
+$(O)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) $(CFLAGS_folder) -c -o $@ $<
+
+ARCHIVES_agent := $(patsubst %,$(O)/%.a,agent attest db tpm probe bpf)
+ARCHIVES_cli   := $(patsubst %,$(O)/%.a,cli attest db bpf)
+
+$(O)/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(ARCHIVES_agent)
+	$(LINK) -o $@ $^ $(call libs,agent attest db tpm probe bpf)
+
+$(O)/bpfmeasure: $(MAIN_cli:%.c=$(O)/%.o) $(ARCHIVES_cli)
+	$(LINK) -o $@ $^ $(call libs,cli attest db bpf)
+
+# ---- the BPF programs ----------------------------------------------------------------------------
+
+bpf-object: $(O)/bpf/measure.bpf.o
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -ffile-prefix-map=$(CURDIR)=. \
+		-D__TARGET_ARCH_x86 -I. $(shell pkg-config --cflags libbpf) -MMD -MP -c -o $@ $<
+
+# ---- unit tests ----------------------------------------------------------------------------------
+
+# $(1) folder, $(2) test names, $(3) folders it may use
+define unit
+$(patsubst %,$(O)/tests/unit/%.o,$(2)): private CFLAGS_folder := $(foreach f,$(3),$(CFLAGS_$(f))) $(shell pkg-config --cflags cmocka)
+$(patsubst %,$(O)/tests/unit/%,$(2)): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(patsubst %,$(O)/%.a,$(3))
+	$$(LINK) -o $$@ $$^ $$(call libs,$(3)) $(shell pkg-config --libs cmocka)
+UNIT_TESTS += $(2)
+endef
+$(eval $(call unit,bpf,$(UNIT_bpf),bpf))
+$(eval $(call unit,tpm,$(UNIT_tpm),tpm bpf))
+$(eval $(call unit,db,$(UNIT_db),db))
+$(eval $(call unit,attest,$(UNIT_attest),attest db bpf))
+$(eval $(call unit,agent,$(UNIT_agent),agent attest db tpm probe bpf))
+$(eval $(call unit,cli,$(UNIT_cli),cli attest db bpf))
+
+.PHONY: unit-tests check-unit
+unit-tests: $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS))
+
+-include $(shell test -d $(O) && find $(O) -name '*.d')
