@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A record: one line of JSON whose bytes, without the newline, are what is measured.
+ *
+ * This header is what a record can say. docs/format.md is its normative text; record.c holds the
+ * one table of keys per kind (record_schema()) that the encoder and the checker share, so a line
+ * that the one writes and the other refuses cannot exist for long.
+ *
+ * Encoding never fails for a value's sake: names and paths are escaped, capped and, where cut,
+ * followed by their length and digest (docs/format.md, "Text"). With every value at its cap a line
+ * is at most RECORD_LINE_MAX bytes.
+ */
+#ifndef BPF_RECORD_H
+#define BPF_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/bank.h"
+#include "bpf/line.h"
+
+enum {
+	RECORD_VERSION = 1,
+	RECORD_LINE_MAX = 64 * 1024,
+
+	/* Caps. Text caps are in bytes of the escaped text. */
+	RECORD_NAME_MAX = 64, /* 16 bytes of the kernel, escaped at worst fourfold */
+	RECORD_PATH_MAX = 2048, /* executables, cgroups */
+	RECORD_WORD_MAX = 128, /* versions, releases, attach targets */
+	RECORD_MAPS_MAX = 64, /* MAX_USED_MAPS in the kernel */
+	RECORD_SIGNERS_MAX = 16, /* SignerInfos named in one record */
+	RECORD_KEY_ID_MAX = 64, /* bytes of one key identifier */
+	RECORD_HOOKS_MAX = 32,
+};
+
+enum record_kind {
+	RECORD_EPOCH,
+	RECORD_RESUME, /* reserved, as are the others marked so in docs/format.md */
+	RECORD_START,
+	RECORD_STOP,
+	RECORD_BASELINE,
+	RECORD_LOAD,
+	RECORD_INTEGRITY,
+	RECORD_REJECT,
+	RECORD_ATTACH,
+	RECORD_DETACH,
+	RECORD_UNLOAD,
+	RECORD_LOST,
+	RECORD_FOREIGN,
+	RECORD_KIND_COUNT,
+};
+
+/* Kernel- or user-supplied bytes: any bytes, never escaped yet. NULL says "not known" (JSON null).
+ */
+struct record_text {
+	const char *bytes;
+	size_t len;
+};
+
+/* A sha256 that may be unknown: JSON null. */
+struct record_digest {
+	bool known;
+	uint8_t sha256[SHA256_LEN];
+};
+
+/* A number that may be unknown: JSON null. */
+struct record_number {
+	bool known;
+	uint64_t value;
+};
+
+/* What every record starts with. */
+struct record_head {
+	uint64_t seq;
+	uint8_t prev[SHA256_LEN];
+	uint64_t time_ns; /* since 1970, UTC; until the year 2554 */
+	uint64_t boottime_ns;
+	enum record_kind kind;
+	bool extend; /* false: measured by the next extended record through prev */
+};
+
+struct record_program {
+	struct record_number id;
+	struct record_text name;
+	struct record_text
+		type; /* "socket_filter", ...: the kernel's enum, lower case, or a number */
+	struct record_text attach_type; /* likewise; NULL where the load named none */
+	struct record_text attach_to; /* function, struct or type name at the kernel's BTF */
+	struct record_number insn_cnt;
+	bool captured; /* whether sha256 is over every instruction handed to the kernel */
+	struct record_digest sha256; /* raw instructions as handed to the kernel */
+	struct record_digest kernel_digest;
+	struct record_number
+		load_time_ns; /* boottime; what BPF_OBJ_GET_INFO_BY_FD calls load_time */
+	bool kernel_origin; /* loaded by bpf_sys_bpf() */
+	bool self; /* loaded by the agent */
+};
+
+struct record_map {
+	uint32_t id;
+	struct record_text name;
+	struct record_text type;
+	uint32_t flags;
+	uint32_t key_size;
+	uint32_t value_size;
+	uint32_t max_entries;
+	bool frozen;
+	bool exclusive;
+	struct record_digest sha256_at_load;
+};
+
+enum record_verdict { VERDICT_VERIFIED, VERDICT_UNSIGNED, VERDICT_UNKNOWN };
+enum record_covers { COVERS_NONE, COVERS_INSNS, COVERS_INSNS_MAPS, COVERS_INSNS_BTF, COVERS_OTHER };
+enum record_metadata { METADATA_NONE, METADATA_KERNEL, METADATA_BOUND };
+enum record_keyring {
+	KEYRING_NONE,
+	KEYRING_BUILTIN,
+	KEYRING_SECONDARY,
+	KEYRING_PLATFORM,
+	KEYRING_USER,
+};
+
+/*
+ * What the kernel verified. COVERS_NONE and KEYRING_NONE are written as null.
+ *
+ * claimed_key_ids  one per SignerInfo, as "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX"
+ * (sha256 of the DER of IssuerAndSerialNumber). Claims, never identity.
+ */
+struct record_signature {
+	enum record_verdict verdict;
+	enum record_covers covers;
+	enum record_metadata metadata;
+	struct record_digest signed_sha256;
+	enum record_keyring keyring;
+	struct record_number keyring_serial; /* key_serial_t as its unsigned 32 bits */
+	size_t claimed_count;
+	struct record_text claimed_key_ids[RECORD_SIGNERS_MAX];
+	struct record_digest pinned; /* SubjectPublicKeyInfo of the configured certificate */
+	struct record_number size; /* of the signature */
+	struct record_digest sha256; /* of the signature */
+};
+
+/* The loader program that loaded this one. */
+struct record_parent {
+	uint64_t seq;
+	struct record_digest sha256;
+	struct record_digest chain_digest;
+	enum record_verdict verdict;
+};
+
+struct record_loader {
+	uint32_t pid; /* thread; tgid is the process */
+	uint32_t tgid;
+	uint32_t uid;
+	uint32_t gid;
+	struct record_text comm;
+	struct record_text exe;
+	struct record_number exe_dev; /* major << 20 | minor, as the kernel has it */
+	struct record_number exe_inode;
+	struct record_digest exe_sha256;
+	struct record_digest exe_fsverity;
+	struct record_text cgroup;
+	struct record_number user_ns; /* inode number of the user namespace */
+	bool token; /* the load used a BPF token */
+};
+
+/* RECORD_LOAD and RECORD_REJECT; stage and error are of the reject only. */
+enum record_stage { STAGE_SIGNATURE, STAGE_LSM, STAGE_VERIFIER, STAGE_OTHER };
+struct record_load {
+	struct record_program program;
+	size_t map_count;
+	const struct record_map *maps;
+	struct record_signature signature;
+	struct record_digest chain_digest; /* unknown where an input of it is unknown */
+	bool has_parent;
+	struct record_parent parent;
+	struct record_loader loader;
+	enum record_stage stage;
+	unsigned error; /* errno, positive */
+};
+
+struct record_baseline {
+	struct record_program program;
+	size_t map_count;
+	const struct record_map *maps;
+	struct record_signature signature; /* verdict and keyring only; the rest unknown */
+	struct record_number uid; /* of the loader */
+	bool has_earlier;
+	uint64_t earlier_seq; /* the load or baseline record of the same program, and its line's
+				 sha256 */
+	uint8_t earlier_sha256[SHA256_LEN];
+};
+
+enum record_why {
+	WHY_FIRST_USE,
+	WHY_BOOT,
+	WHY_TPM_RESET,
+	WHY_TPM_RESTART,
+	WHY_TPM_CLEAR,
+	WHY_KEXEC,
+	WHY_BROKEN_LOG,
+};
+struct record_epoch {
+	enum record_why why;
+	uint8_t log_id[16];
+	unsigned pcr;
+	bank_set banks;
+	struct bank_values base; /* the PCR before this record's own extend */
+	uint32_t reset_count;
+	uint32_t restart_count;
+	uint64_t clock_ms;
+	bool safe;
+	uint64_t firmware;
+	struct record_text manufacturer;
+	struct record_text vendor;
+	bool software;
+	struct record_text ak_name; /* TPM Name of the AK: bytes; written as hex */
+	struct record_text boot_id;
+	struct record_text kernel; /* release */
+	uint64_t last_seq; /* of the previous epoch; 0 for the first */
+};
+
+enum record_exit { EXIT_NONE, EXIT_CLEAN, EXIT_UNCLEAN };
+struct record_start {
+	struct record_text version;
+	struct record_digest exe_sha256;
+	struct record_digest conf_sha256;
+	size_t hook_count;
+	const char *hooks[RECORD_HOOKS_MAX]; /* in use: each has shown its canary */
+	size_t missing_count;
+	const char *missing[RECORD_HOOKS_MAX];
+	uint64_t next_program_id;
+	enum record_exit last_exit;
+	bool kept_measuring; /* the pinned hooks went on while no daemon ran */
+};
+
+struct record_stop {
+	struct record_text why; /* "SIGTERM", ... */
+};
+
+struct record_unload {
+	uint64_t program_seq; /* of its load or baseline record */
+	uint32_t program_id;
+};
+
+/* count things of this kind were not recorded, between first and last (their numbers, inclusive).
+ */
+enum record_lost_what { LOST_LOADS, LOST_EVENTS, LOST_IDS };
+struct record_lost {
+	enum record_lost_what what;
+	uint64_t count;
+	uint64_t first;
+	uint64_t last;
+};
+
+/*
+ * Encode one record into line (cleared first). Every one sets head.kind itself.
+ *
+ * head's seq, prev and extend are decided where the batch is committed; the same values may be
+ * encoded again with another head.
+ */
+void record_encode_epoch(
+	struct line *line, struct record_head head, const struct record_epoch *rec);
+void record_encode_start(
+	struct line *line, struct record_head head, const struct record_start *rec);
+void record_encode_stop(struct line *line, struct record_head head, const struct record_stop *rec);
+void record_encode_baseline(
+	struct line *line, struct record_head head, const struct record_baseline *rec);
+void record_encode_load(struct line *line, struct record_head head, const struct record_load *rec);
+void record_encode_reject(
+	struct line *line, struct record_head head, const struct record_load *rec);
+void record_encode_unload(
+	struct line *line, struct record_head head, const struct record_unload *rec);
+void record_encode_lost(struct line *line, struct record_head head, const struct record_lost *rec);
+
+/* "load", ...; and back: RECORD_KIND_COUNT for none of ours. */
+const char *record_kind_name(enum record_kind kind);
+
+/*
+ * The strict check: the bytes are exactly one record of format 1, keys in order, nothing else.
+ *
+ * line  len bytes without the newline; any bytes.
+ *
+ * Returns 0; -EBADMSG with ret_error set to what is wrong and at which byte. ret_head is written on
+ * success only.
+ */
+[[nodiscard]] int record_check(
+	const char *line, size_t len, struct record_head *ret_head, struct line_error *ret_error);
+
+/* The fields of an epoch line that a verifier compares with a quote, from a line that
+ * record_check() has accepted as RECORD_EPOCH. */
+struct record_epoch_facts {
+	unsigned pcr;
+	bank_set banks;
+	struct bank_values base;
+	uint32_t reset_count;
+	uint32_t restart_count;
+	uint64_t clock_ms;
+	uint8_t log_id[16];
+	bool software;
+};
+void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts *ret);
+
+/* Identity and trust of a program, from a checked load or baseline line: what a child's record and
+ * an unload need to know of it. */
+struct record_program_facts {
+	uint64_t program_id;
+	uint64_t load_time_ns;
+	struct record_digest sha256;
+	struct record_digest kernel_digest;
+	struct record_digest chain_digest;
+	enum record_verdict verdict;
+};
+void record_program_facts(const char *line, size_t len, struct record_program_facts *ret);
+
+/*
+ * CREATE TEMP VIEW statements over a table record(seq, line): the documented columns of every kind,
+ * each computed from the measured bytes by SQLite's JSON functions. docs/format.md, "Views".
+ */
+const char *record_views_sql(void);
+
+#endif
