@@ -17,13 +17,13 @@ SRC_attest :=
 SRC_db     :=
 SRC_tpm    :=
 SRC_probe  :=
-SRC_bpf    :=
+SRC_bpf    := bpf/bank.c
 
 MAIN_agent := agent/main.c
 MAIN_cli   := cli/main.c
 
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
-UNIT_bpf    :=
+UNIT_bpf    := bank
 UNIT_tpm    :=
 UNIT_db     :=
 UNIT_attest :=

@@ -46,13 +46,17 @@ enum bank bank_from_name(const char *name, size_t name_len);
 
 /*
  * Digest of data under one bank. Returns 0, or -EIO when OpenSSL refuses (SHA-1 under a policy that
- * forbids it, for example); ret_digest is written on success only.
+ * forbids it, for example); ret_digest is written on success only, then entirely: the bytes behind
+ * the digest are zero, so whole arrays compare with memcmp().
+ *
+ * This and the two below may be called from any thread at once. data may be NULL when len is 0.
  */
-[[nodiscard]] int bank_hash(enum bank bank, const void *data, size_t len,
-	uint8_t ret_digest[static BANK_DIGEST_MAX]);
+[[nodiscard]] int bank_hash(
+	enum bank bank, const void *data, size_t len, uint8_t ret_digest[static BANK_DIGEST_MAX]);
 
 /*
- * What TPM2_PCR_Extend does: value = H(value || digest), in place.
+ * What TPM2_PCR_Extend does: value = H(value || digest), in place; bytes of value behind the digest
+ * stay as they are.
  * Returns 0, or -EIO with value untouched.
  *
  * TPM 2.0 Library, Part 1, 17.2 "Extend of a PCR".
