@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The log on disk: append, recover, iterate, run a query that it is handed. What a line means is
+ * the caller's business; here it is bytes with a number.
+ *
+ * A log is a SQLite database in WAL mode and the files beside it, which stay in place for good:
+ *
+ *   PATH        the database: tables and indexes only, no views and no triggers
+ *   PATH-wal    what was committed and not yet copied into PATH
+ *   PATH-shm    the index of PATH-wal, and the locks between processes
+ *   PATH-lock   held (flock) by the one writer for as long as it has the log open; mode 0600
+ *
+ * Who may read: db_create() makes PATH with mode 0640 (less the umask) and the group that the
+ * system gives it: put a setgid directory of the group around the log (root:GROUP, mode 2750), or
+ * make PATH an empty file of the right owner, group and mode first. SQLite gives -wal and -shm the
+ * mode of PATH, and where the writer is root its owner and group too. A reader needs search
+ * permission on the directory and read permission on PATH, PATH-wal and PATH-shm; it needs to write
+ * nowhere.
+ *
+ * A reader can see the log at any time: beside a running writer, after it stopped, and after it was
+ * killed. What SQLite does for a reader that may not write PATH-shm: beside a writer it trusts the
+ * writer's index; with no writer it reads PATH-wal itself and keeps an index of its own in memory
+ * (walformat.html "Read-only", since 3.22). So all three files must be there and be readable; that
+ * they outlive the writer is SQLITE_FCNTL_PERSIST_WAL. The locks are the reader's part of the
+ * bargain: a member of the group that takes SQLite's locks by hand can make the writer wait and
+ * fail (-EBUSY).
+ *
+ * A handle belongs to one thread and one process: after fork() the child must not touch it, and a
+ * child that outlives the writer without exec() keeps its lock.
+ *
+ * Every function that takes a handle and returns int returns 0 (or a count) or one of these, and
+ * db_errmsg() then has the text; outputs are written on success only.
+ *
+ *   -EINVAL       refused as asked: a gap in seq, SQL that does not parse
+ *   -ENOENT       no such log, record, program or state
+ *   -EACCES       a file may not be opened
+ *   -EBUSY        another writer has the log, or a lock was not to be had within DB_BUSY_MS
+ *   -EMEDIUMTYPE  a SQLite database, but not a log of this version
+ *   -EUCLEAN      not a database, or a damaged one, or records are missing
+ *   -EMSGSIZE     a line, program or value larger than DB_VALUE_MAX
+ *   -ENOSPC       disk or quota full
+ *   -EROFS        the file system is read-only, or the handle is a reader's
+ *   -EIO          reading, writing or syncing failed
+ *   -ENOMEM
+ */
+#ifndef DB_DB_H
+#define DB_DB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	DB_BUSY_MS = 2000, /* how long to wait for a lock */
+	DB_SHA256_LEN = 32,
+	DB_VALUE_MAX = 16 << 20, /* bytes of one value, and nearly so of one row */
+	DB_COLUMNS_MAX = 256, /* columns of a query's result */
+};
+
+struct db;
+
+/* A handle with no log open; NULL when out of memory. */
+struct db *db_new(void);
+
+/* Close the log, if one is open, and free the handle. NULL is fine. */
+void db_free(struct db *db);
+
+/* db_free() for [[gnu::cleanup]]. */
+void db_freep(struct db **db);
+
+/* Why the last call on this handle failed: one line without a newline, "" if none has failed yet.
+ */
+const char *db_errmsg(const struct db *db);
+
+/*
+ * Open the log for writing; make it where there is none. What a killed writer had committed is
+ * there, what it had not is gone. A log is made in one transaction: there is never half of one.
+ *
+ * After an error the handle has no log open and may be used again.
+ *
+ * Returns 0 or an error: -EBUSY at once if another writer lives.
+ */
+[[nodiscard]] int db_create(struct db *db, const char *path);
+
+/*
+ * Open the log for reading, as anybody who may read its files. Nothing in the file is trusted: its
+ * schema must be the one that db_create() makes, to the letter.
+ *
+ * After an error the handle has no log open and may be used again.
+ */
+[[nodiscard]] int db_open(struct db *db, const char *path);
+
+/* ---- writing ------------------------------------------------------------------------------------
+ */
+
+/* One record. */
+struct db_line {
+	uint64_t seq; /* 1, 2, 3 ... over the life of the log */
+	uint64_t ref; /* a number of the caller's to find it by, below 2^63; 0 is none */
+	const void *line;
+	size_t len; /* at least 1 */
+};
+
+/* The bytes of a program, kept once however often they are put. */
+struct db_program {
+	const uint8_t *sha256; /* DB_SHA256_LEN bytes; the caller's word, not checked */
+	const void *insns;
+	size_t len; /* at least 1 */
+};
+
+/* A note of the caller's to itself: replaces the value of key. */
+struct db_state {
+	const char *key;
+	const void *value;
+	size_t len;
+};
+
+/* What is stored together or not at all. */
+struct db_batch {
+	const struct db_line *lines;
+	size_t line_count;
+	const struct db_program *programs;
+	size_t program_count;
+	uint64_t program_bytes_max; /* of all the programs in the log together; see db_append() */
+	const struct db_state *states;
+	size_t state_count;
+};
+
+/*
+ * Store a batch in one transaction, on the disk (fsync) before this returns. The first line's seq
+ * must be db_last_seq() + 1 and each next one 1 more, else -EINVAL. A program that would bring the
+ * total over program_bytes_max is left out and counted: a full store never stops the log.
+ *
+ * Returns how many programs were left out, or an error. After any error this handle sees nothing of
+ * the batch, stays usable, and the same batch may be tried again. After -EIO and -ENOSPC alone it
+ * is UNKNOWN whether a crash before the next successful call would bring the batch back: a commit
+ * whose fsync failed may still be found whole in PATH-wal. Ask db_last_seq() after opening a log,
+ * always.
+ */
+[[nodiscard]] int db_append(struct db *db, const struct db_batch *batch);
+
+/* ---- reading ------------------------------------------------------------------------------------
+ */
+
+/* The number of the newest record; 0 in an empty log. */
+[[nodiscard]] int db_last_seq(struct db *db, uint64_t *ret_seq);
+
+/* One record's line, NUL after it, for the caller to free(). -ENOENT if there is none. */
+[[nodiscard]] int db_line_get(struct db *db, uint64_t seq, char **ret_line, size_t *ret_len);
+
+/*
+ * Hand the records first ... last to fn, in order; last may lie beyond the end of the log, and the
+ * end is where it was when this was called. line is valid for the call and has no NUL after it.
+ *
+ * Scans by seq, trusts no index, and finds gaps: -EUCLEAN with a text that says which record is
+ * missing, after fn has had those before it. Memory does not grow with the log. fn runs outside any
+ * transaction: one that blocks for hours keeps nobody waiting, and it may use the handle.
+ *
+ * Returns 0, an error, or the first value other than 0 that fn returns, which ends it.
+ */
+[[nodiscard]] int db_each(struct db *db, uint64_t first, uint64_t last,
+	int (*fn)(void *arg, uint64_t seq, const void *line, size_t len), void *arg);
+
+/* The newest record at or after at_least_seq with this ref (not 0). -ENOENT if there is none. */
+[[nodiscard]] int db_ref_last(
+	struct db *db, uint64_t ref, uint64_t at_least_seq, uint64_t *ret_seq);
+
+/* Copy a state into buf. Returns its length; -ENOENT; -EMSGSIZE if it is longer than size. */
+[[nodiscard]] int db_state_get(struct db *db, const char *key, void *buf, size_t size);
+
+/* A program's bytes, for the caller to free(). -ENOENT if they are not kept. */
+[[nodiscard]] int db_program_get(struct db *db, const uint8_t sha256[static DB_SHA256_LEN],
+	uint8_t **ret_insns, size_t *ret_len);
+
+/* Bytes of all the programs kept. */
+[[nodiscard]] int db_program_bytes(struct db *db, uint64_t *ret_bytes);
+
+/* ---- queries ------------------------------------------------------------------------------------
+ */
+
+struct db_value {
+	enum { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXT, DB_BLOB } type;
+	int64_t integer; /* of DB_INTEGER */
+	double real; /* of DB_REAL */
+	const void *data; /* of DB_TEXT (a NUL follows) and DB_BLOB (NULL if empty) */
+	size_t len;
+};
+
+/* One row of a result; everything in it is valid for the call. */
+struct db_row {
+	size_t statement; /* which of the text's statements gave it, from 0 */
+	size_t column_count; /* at most DB_COLUMNS_MAX */
+	const char *const *names;
+	const struct db_value *values;
+};
+
+/* 0 is no limit. */
+struct db_limits {
+	uint64_t
+		steps; /* of SQLite's virtual machine, give or take DB_LIMIT_GRAIN; deterministic */
+	uint64_t cpu_ms; /* of this thread's processor time, fn's own included */
+};
+
+enum { DB_LIMIT_GRAIN = 1000 };
+
+/*
+ * Run every statement of sql, over one snapshot of the log.
+ *
+ * sql     SELECTs (and EXPLAIN), from anyone. Whatever writes, attaches, sets, begins or loads is
+ *         refused before it runs: -EPERM. A text with no statement in it is -EINVAL.
+ * views   trusted text: CREATE TEMP VIEW statements that sql may use, gone afterwards; or NULL.
+ *         The tables under them: record(seq, ref, line), program(sha256, insns) and state(key,
+ * value), line being a BLOB that JSON functions need as CAST(line AS TEXT). fn      called for each
+ * row; a value other than 0 ends the query and is returned. It runs inside the snapshot: while it
+ * blocks, PATH-wal only grows. It must not use the handle. limits  or NULL for none.
+ *
+ * Double-quoted words are names, never strings. Returns 0, what fn returned, or an error: -EINVAL
+ * with SQLite's own message for SQL that does not compile or run, -ETIME at a limit. Rows before an
+ * error have been handed out.
+ */
+[[nodiscard]] int db_query(struct db *db, const char *sql, const char *views,
+	int (*fn)(void *arg, const struct db_row *row), void *arg, const struct db_limits *limits);
+
+#endif
