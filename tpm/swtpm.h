@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A software TPM (swtpm) for machines that have none. It proves nothing to anybody who does not
+ * trust this machine's root: everything that uses one says "software".
+ */
+#ifndef TPM_SWTPM_H
+#define TPM_SWTPM_H
+
+#include <stddef.h>
+
+enum { SWTPM_TCTI_MAX = 128, SWTPM_ERROR_MAX = 512 };
+
+/*
+ * Make sure that a software TPM runs on the state in a directory.
+ *
+ * dir         absolute; made with mode 0700 if it is missing (its parent must exist). It must
+ * belong to the caller and be writable by nobody else, have none of the characters that mean
+ *             something to swtpm, libtss2 or their configuration (only letters, digits and
+ * "/._+-"), and be short enough for a socket's name. ret_tcti    what to hand to tpm_connect().
+ * ret_error   on failure one line of text that says what failed and what swtpm said.
+ *
+ * On the first call (about a second) a TPM is made: banks sha256 and sha384, EK certificates issued
+ * by a local CA made for it alone. Later calls find it again. What dir then holds:
+ *
+ *   state/tpm     the TPM itself
+ *   state/ca      the local CA; issuercert.pem and swtpm-localca-rootca-cert.pem are what a
+ * verifier who wants to enrol this TPM installs as roots - as software roots state/ek      the EK
+ * certificates state/log     how it was made state.new     a state half made, when its maker was
+ * killed; removed by the next call tpm.sock, tpm.sock.ctrl   mode 0600. Who can open the second can
+ * also roll PCRs back pid, lock, log
+ *
+ * The TPM is a process of its own, in a session of its own: it outlives the caller, and is found
+ * again by the lock that it holds on its state. It is never stopped here. KILLING IT ZEROES THE
+ * PCRs, as a reset does. A service manager that kills everything a service leaves behind kills it
+ * as well: there, run it as a unit of its own on the same directory, and this function only finds
+ * it.
+ *
+ * Safe against itself: concurrent callers take turns.
+ *
+ * Returns 0; -EINVAL or -ENAMETOOLONG for a dir that cannot be used; -EPERM for one that others may
+ * write; -EBUSY where a running swtpm has lost its sockets; -ENOENT where swtpm is not installed;
+ * -EIO where it failed; or another negative errno.
+ */
+[[nodiscard]] int swtpm_ensure(const char *dir, char ret_tcti[static SWTPM_TCTI_MAX],
+	char ret_error[static SWTPM_ERROR_MAX]);
+
+#endif
