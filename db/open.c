@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Opening a log, and what its failures are called. */
+#include "db/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "db/handle.h"
+
+enum {
+	APPLICATION_ID = 0x6270666d, /* "bpfm" */
+	FORMAT_VERSION = 1,
+	LENGTH_MAX = DB_VALUE_MAX + 4096, /* of a row: one value of the largest size and the rest */
+	SQL_MAX = 1 << 20,
+};
+
+/*
+ * The schema of format version 1, to the letter: SQLite keeps these texts and a reader compares
+ * them. ref stands before line so that it is read without walking the line's overflow pages. total
+ * is the size of all programs up to this one, so that the sum over a full store is one look.
+ */
+static const char *const schema[] = {
+	"CREATE TABLE record(seq INTEGER PRIMARY KEY, ref INTEGER NOT NULL, line BLOB NOT NULL)",
+	"CREATE INDEX record_ref ON record(ref) WHERE ref<>0",
+	"CREATE TABLE program(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, total INTEGER NOT NULL, insns BLOB NOT NULL)",
+	"CREATE TABLE state(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+};
+enum { SCHEMA_COUNT = sizeof(schema) / sizeof(schema[0]) };
+
+static const char *const stmt_text[DB_STMT_COUNT] = {
+	[DB_BEGIN] = "BEGIN IMMEDIATE",
+	[DB_COMMIT] = "COMMIT",
+	[DB_ROLLBACK] = "ROLLBACK",
+	[DB_LAST_SEQ] = "SELECT max(seq) FROM record",
+	[DB_LINE_PUT] = "INSERT INTO record(seq, ref, line) VALUES(?1, ?2, ?3)",
+	[DB_LINE_GET] = "SELECT line FROM record WHERE seq=?1",
+	[DB_LINES_FROM] = "SELECT seq, line FROM record WHERE seq>=?1 ORDER BY seq",
+	[DB_REF_LAST] = "SELECT seq FROM record WHERE ref=?1 AND ref<>0 AND seq>=?2"
+			" ORDER BY seq DESC LIMIT 1",
+	[DB_PROGRAM_PUT] = "INSERT INTO program(sha256, total, insns) VALUES(?1, ?2, ?3)",
+	[DB_PROGRAM_GET] = "SELECT insns FROM program WHERE sha256=?1",
+	[DB_PROGRAM_HAS] = "SELECT 1 FROM program WHERE sha256=?1",
+	[DB_PROGRAM_BYTES] = "SELECT total FROM program ORDER BY id DESC LIMIT 1",
+	[DB_STATE_PUT] = "INSERT OR REPLACE INTO state(key, value) VALUES(?1, ?2)",
+	[DB_STATE_GET] = "SELECT value FROM state WHERE key=?1",
+};
+
+/* ---- errors -------------------------------------------------------------------------------------
+ */
+
+/* An I/O error by what the system said, where that says more than "I/O error". */
+static int io_code(int rc, int system_errno)
+{
+	switch (system_errno) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return -ENOSPC;
+	case EROFS:
+		return -EROFS;
+	case ENOENT:
+	case EACCES:
+	case EPERM:
+		return (rc & 0xff) == SQLITE_CANTOPEN ? -system_errno : -EIO;
+	}
+	return rc == SQLITE_IOERR_SHMSIZE ? -ENOSPC : -EIO;
+}
+
+static int code(int rc, int system_errno)
+{
+	if (rc == SQLITE_IOERR_NOMEM)
+		return -ENOMEM;
+	switch (rc & 0xff) {
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return -EBUSY;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+		return -EUCLEAN;
+	case SQLITE_TOOBIG:
+		return -EMSGSIZE;
+	case SQLITE_AUTH:
+		return -EPERM;
+	case SQLITE_INTERRUPT:
+		return -ETIME;
+	case SQLITE_ERROR:
+		return -EINVAL;
+	}
+	return io_code(rc, system_errno);
+}
+
+int db_fail(struct db *db, const char *what)
+{
+	int rc = sqlite3_extended_errcode(db->sql);
+	int err = code(rc, sqlite3_system_errno(db->sql));
+	int len = snprintf(db->errmsg, sizeof(db->errmsg), "%s: %s", what, sqlite3_errmsg(db->sql));
+	/* SQLite's words for these say nothing of the cause. */
+	if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)
+		if (len >= 0 && (size_t)len < sizeof(db->errmsg))
+			snprintf(db->errmsg + len, sizeof(db->errmsg) - (size_t)len, " (%d: %s)",
+				rc, strerror(-err));
+	return err;
+}
+
+int db_refuse(struct db *db, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(db->errmsg, sizeof(db->errmsg), fmt, args);
+	va_end(args);
+	return err;
+}
+
+const char *db_errmsg(const struct db *db)
+{
+	return db->errmsg;
+}
+
+int db_run(struct db *db, enum db_stmt which, const char *what)
+{
+	int rc = sqlite3_step(db->stmts[which]);
+	int r = rc == SQLITE_DONE ? 0 : db_fail(db, what);
+	sqlite3_reset(db->stmts[which]);
+	return r;
+}
+
+void db_rollback(struct db *db)
+{
+	if (sqlite3_get_autocommit(db->sql))
+		return;
+	(void)sqlite3_step(db->stmts[DB_ROLLBACK]);
+	sqlite3_reset(db->stmts[DB_ROLLBACK]);
+}
+
+/* ---- the handle ---------------------------------------------------------------------------------
+ */
+
+struct db *db_new(void)
+{
+	struct db *db = calloc(1, sizeof(*db));
+	if (db)
+		db->lock_fd = -1;
+	return db;
+}
+
+/* The lock goes last: until then nobody else may write. */
+static void shut(struct db *db)
+{
+	for (size_t i = 0; i < DB_STMT_COUNT; i++) {
+		sqlite3_finalize(db->stmts[i]);
+		db->stmts[i] = NULL;
+	}
+	sqlite3_close(db->sql);
+	db->sql = NULL;
+	if (db->lock_fd >= 0)
+		close(db->lock_fd);
+	db->lock_fd = -1;
+	db->writer = false;
+}
+
+void db_free(struct db *db)
+{
+	if (!db)
+		return;
+	shut(db);
+	free(db);
+}
+
+void db_freep(struct db **db)
+{
+	db_free(*db);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------
+ */
+
+static void stmt_finalizep(sqlite3_stmt **stmt)
+{
+	sqlite3_finalize(*stmt);
+}
+
+static int exec(struct db *db, const char *sql)
+{
+	return sqlite3_exec(db->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, sql);
+}
+
+/* The first column of the first row of sql. */
+static int ask(struct db *db, const char *sql, int *ret_answer)
+{
+	[[gnu::cleanup(stmt_finalizep)]] sqlite3_stmt *stmt = NULL;
+
+	if (sqlite3_prepare_v2(db->sql, sql, -1, &stmt, NULL) != SQLITE_OK ||
+		sqlite3_step(stmt) != SQLITE_ROW)
+		return db_fail(db, sql);
+	*ret_answer = sqlite3_column_int(stmt, 0);
+	return 0;
+}
+
+/* SQLite takes some names for something other than a file's; those are not a log's. */
+static int path_check(struct db *db, const char *path)
+{
+	if (path[0] == '\0' || path[0] == ':' || strncmp(path, "file:", 5) == 0)
+		return db_refuse(db, -EINVAL, "\"%s\" is not the path of a log", path);
+	if (strlen(path) + sizeof("-lock") > PATH_MAX)
+		return db_refuse(db, -ENAMETOOLONG, "the path of the log is too long");
+	return 0;
+}
+
+/* Take the lock that makes this the one writer. */
+static int lock_take(struct db *db, const char *path)
+{
+	char name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%s-lock", path);
+	db->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (db->lock_fd < 0)
+		return db_refuse(db, -errno, "%s: %s", name, strerror(errno));
+	if (flock(db->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return db_refuse(db, -EBUSY, "%s: another process writes this log", path);
+	return db_refuse(db, -errno, "%s: %s", name, strerror(errno));
+}
+
+/*
+ * Make PATH with our mode rather than SQLite's 0644. Only ever a file that was not there: closing a
+ * descriptor of one that is would drop the POSIX locks that this process has on it through SQLite.
+ */
+static int file_make(struct db *db, const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return errno == EEXIST ? 0 : db_refuse(db, -errno, "%s: %s", path, strerror(errno));
+	close(fd);
+	return 0;
+}
+
+/* What holds for every connection, before it looks at the file. */
+static int harden(struct db *db)
+{
+	static const struct {
+		int option, value;
+	} options[] = {
+		{SQLITE_DBCONFIG_DEFENSIVE, 1},
+		{SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+		{SQLITE_DBCONFIG_DQS_DML, 0},
+		{SQLITE_DBCONFIG_DQS_DDL, 0},
+		{SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+		{SQLITE_DBCONFIG_ENABLE_VIEW, 0}, /* those of the file; TEMP views work */
+		{SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+		{SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0},
+	}, limits[] = {
+		{SQLITE_LIMIT_LENGTH, LENGTH_MAX},
+		{SQLITE_LIMIT_SQL_LENGTH, SQL_MAX},
+		{SQLITE_LIMIT_COLUMN, DB_COLUMNS_MAX},
+		{SQLITE_LIMIT_EXPR_DEPTH, 200},
+		{SQLITE_LIMIT_COMPOUND_SELECT, 50},
+		{SQLITE_LIMIT_VDBE_OP, 1000000},
+		{SQLITE_LIMIT_ATTACHED, 0},
+		{SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000},
+		{SQLITE_LIMIT_VARIABLE_NUMBER, 16},
+		{SQLITE_LIMIT_TRIGGER_DEPTH, 1},
+		{SQLITE_LIMIT_WORKER_THREADS, 0},
+	};
+	int persist_wal = 1;
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (sqlite3_db_config(db->sql, options[i].option, options[i].value, NULL) !=
+			SQLITE_OK)
+			return db_fail(db, "sqlite3_db_config");
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		sqlite3_limit(db->sql, limits[i].option, limits[i].value);
+	if (sqlite3_busy_timeout(db->sql, DB_BUSY_MS) != SQLITE_OK ||
+		sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_PERSIST_WAL, &persist_wal) !=
+			SQLITE_OK)
+		return db_fail(db, "sqlite3_file_control");
+	return exec(db, "PRAGMA mmap_size=0; PRAGMA cache_size=-1024; PRAGMA cell_size_check=ON");
+}
+
+static int schema_make(struct db *db)
+{
+	char ids[96];
+
+	snprintf(ids, sizeof(ids), "PRAGMA application_id=%d; PRAGMA user_version=%d",
+		APPLICATION_ID, FORMAT_VERSION);
+	int r = exec(db, "BEGIN IMMEDIATE");
+	for (size_t i = 0; i < SCHEMA_COUNT && r == 0; i++)
+		r = exec(db, schema[i]);
+	if (r == 0)
+		r = exec(db, ids);
+	return r == 0 ? exec(db, "COMMIT") : r;
+}
+
+static int schema_check(struct db *db)
+{
+	[[gnu::cleanup(stmt_finalizep)]] sqlite3_stmt *stmt = NULL;
+	size_t found = 0;
+	int rc = sqlite3_prepare_v2(db->sql,
+		"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid", -1, &stmt,
+		NULL);
+
+	if (rc != SQLITE_OK)
+		return db_fail(db, "reading the schema");
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(stmt, 0);
+		if (!text)
+			return db_fail(db, "reading the schema");
+		if (found == SCHEMA_COUNT || strcmp(text, schema[found]) != 0)
+			return db_refuse(db, -EUCLEAN, "not the schema of a log: %.100s", text);
+		found++;
+	}
+	if (rc != SQLITE_DONE)
+		return db_fail(db, "reading the schema");
+	if (found != SCHEMA_COUNT)
+		return db_refuse(db, -EUCLEAN, "parts of a log's schema are missing");
+	return 0;
+}
+
+static int ids_check(struct db *db, bool *ret_blank)
+{
+	int application_id = 0, version = 0, objects = 0;
+
+	int r = ask(db, "PRAGMA application_id", &application_id);
+	if (r == 0)
+		r = ask(db, "PRAGMA user_version", &version);
+	if (r == 0)
+		r = ask(db, "SELECT count(*) FROM sqlite_schema", &objects);
+	if (r < 0)
+		return r;
+	*ret_blank = application_id == 0 && version == 0 && objects == 0;
+	if (*ret_blank)
+		return 0;
+	if (application_id != APPLICATION_ID)
+		return db_refuse(db, -EMEDIUMTYPE, "a database, but not a log (application id %#x)",
+			(unsigned)application_id);
+	if (version != FORMAT_VERSION)
+		return db_refuse(db, -EMEDIUMTYPE, "a log of format version %d, not %d", version,
+			FORMAT_VERSION);
+	return 0;
+}
+
+/* WAL is a property of the file, once set; where it cannot be, SQLite answers with the mode it
+ * kept. */
+static int wal_set(struct db *db)
+{
+	[[gnu::cleanup(stmt_finalizep)]] sqlite3_stmt *stmt = NULL;
+
+	if (sqlite3_prepare_v2(db->sql, "PRAGMA journal_mode=WAL", -1, &stmt, NULL) != SQLITE_OK ||
+		sqlite3_step(stmt) != SQLITE_ROW)
+		return db_fail(db, "PRAGMA journal_mode=WAL");
+	const char *mode = (const char *)sqlite3_column_text(stmt, 0);
+	if (!mode || strcmp(mode, "wal") != 0)
+		return db_refuse(db, -EIO, "this file system cannot hold a log in WAL mode");
+	return exec(db,
+		"PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000;"
+		" PRAGMA journal_size_limit=16777216");
+}
+
+static int prepare_all(struct db *db)
+{
+	for (size_t i = 0; i < DB_STMT_COUNT; i++)
+		if (sqlite3_prepare_v3(db->sql, stmt_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+			    &db->stmts[i], NULL) != SQLITE_OK)
+			return db_fail(db, stmt_text[i]);
+	return 0;
+}
+
+static int connect(struct db *db, const char *path, int flags)
+{
+	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	if (sqlite3_open_v2(path, &db->sql, flags, NULL) == SQLITE_OK)
+		return harden(db);
+	return db->sql ? db_fail(db, path) : db_refuse(db, -ENOMEM, "out of memory");
+}
+
+static int writer_open(struct db *db, const char *path)
+{
+	bool blank = false;
+
+	int r = path_check(db, path);
+	if (r == 0)
+		r = lock_take(db, path);
+	if (r == 0)
+		r = file_make(db, path);
+	if (r == 0)
+		r = connect(db, path, SQLITE_OPEN_READWRITE);
+	if (r == 0)
+		r = ids_check(db, &blank);
+	if (r == 0)
+		r = wal_set(db);
+	if (r == 0 && blank)
+		r = schema_make(db);
+	if (r == 0)
+		r = schema_check(db);
+	return r == 0 ? prepare_all(db) : r;
+}
+
+static int reader_open(struct db *db, const char *path)
+{
+	bool blank = false;
+
+	int r = path_check(db, path);
+	if (r == 0)
+		r = connect(db, path, SQLITE_OPEN_READONLY);
+	if (r == 0)
+		r = ids_check(db, &blank);
+	if (r == 0 && blank)
+		r = db_refuse(db, -EMEDIUMTYPE, "a log that nobody has begun to write");
+	if (r == 0)
+		r = schema_check(db);
+	return r == 0 ? prepare_all(db) : r;
+}
+
+int db_create(struct db *db, const char *path)
+{
+	assert(!db->sql);
+	int r = writer_open(db, path);
+	if (r < 0)
+		shut(db);
+	else
+		db->writer = true;
+	return r;
+}
+
+/* A reader that may not make the files beside PATH fails without them, and SQLite does not say so.
+ */
+static int reader_diagnose(struct db *db, const char *path, int err)
+{
+	static const char *const suffix[] = { "", "-wal", "-shm" };
+
+	for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
+		char name[PATH_MAX];
+		snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
+		if (faccessat(AT_FDCWD, name, R_OK, AT_EACCESS) < 0)
+			return db_refuse(db, -errno, "%s: %s", name, strerror(errno));
+	}
+	return err;
+}
+
+int db_open(struct db *db, const char *path)
+{
+	assert(!db->sql);
+	int r = reader_open(db, path);
+	if (r < 0) {
+		bool cantopen = db->sql && (sqlite3_errcode(db->sql) & 0xff) == SQLITE_CANTOPEN;
+		if (cantopen)
+			r = reader_diagnose(db, path, r);
+		shut(db);
+	}
+	return r;
+}
