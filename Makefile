@@ -17,7 +17,8 @@ SRC_attest :=
 SRC_db     := db/open.c db/log.c db/query.c
 SRC_tpm    :=
 SRC_probe  :=
-SRC_bpf    := bpf/bank.c
+SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
+              bpf/record.c
 
 MAIN_agent := agent/main.c
 MAIN_cli   := cli/main.c

@@ -2,13 +2,14 @@
 /*
  * A record: one line of JSON whose bytes, without the newline, are what is measured.
  *
- * This header is what a record can say. docs/format.md is its normative text; record.c holds the
- * one table of keys per kind (record_schema()) that the encoder and the checker share, so a line
- * that the one writes and the other refuses cannot exist for long.
+ * This header is what a record can say. docs/format.md is its normative text; record_schema() is
+ * the one table of keys per kind. The checker is driven by it, and every line that is encoded is
+ * checked against it before it is handed out: a line that the one writes and the other refuses is
+ * asserted not to exist.
  *
  * Encoding never fails for a value's sake: names and paths are escaped, capped and, where cut,
- * followed by their length and digest (docs/format.md, "Text"). With every value at its cap a line
- * is at most RECORD_LINE_MAX bytes.
+ * followed by their length and digest (docs/format.md, "Text"); numbers above LINE_UINT_MAX are
+ * written as that. With every value at its cap a line is at most RECORD_LINE_MAX bytes.
  */
 #ifndef BPF_RECORD_H
 #define BPF_RECORD_H
@@ -30,8 +31,10 @@ enum {
 	RECORD_WORD_MAX = 128, /* versions, releases, attach targets */
 	RECORD_MAPS_MAX = 64, /* MAX_USED_MAPS in the kernel */
 	RECORD_SIGNERS_MAX = 16, /* SignerInfos named in one record */
-	RECORD_KEY_ID_MAX = 64, /* bytes of one key identifier */
+	RECORD_CLAIM_MAX = 134, /* "issuer:" or "keyid:" and 64 bytes in hex, or what fits of it */
 	RECORD_HOOKS_MAX = 32,
+	RECORD_AK_NAME_MAX = 68, /* sizeof(TPMU_NAME) */
+	RECORD_PCR_MAX = 23,
 };
 
 enum record_kind {
@@ -110,7 +113,8 @@ struct record_map {
 	struct record_digest sha256_at_load;
 };
 
-enum record_verdict { VERDICT_VERIFIED, VERDICT_UNSIGNED, VERDICT_UNKNOWN };
+/* Zero is what is said where nothing was found out. */
+enum record_verdict { VERDICT_UNKNOWN, VERDICT_UNSIGNED, VERDICT_VERIFIED };
 enum record_covers { COVERS_NONE, COVERS_INSNS, COVERS_INSNS_MAPS, COVERS_INSNS_BTF, COVERS_OTHER };
 enum record_metadata { METADATA_NONE, METADATA_KERNEL, METADATA_BOUND };
 enum record_keyring {
@@ -134,7 +138,8 @@ struct record_signature {
 	struct record_digest signed_sha256;
 	enum record_keyring keyring;
 	struct record_number keyring_serial; /* key_serial_t as its unsigned 32 bits */
-	size_t claimed_count;
+	struct record_number signers; /* SignerInfos in the signature */
+	size_t claimed_count; /* of them named here: at most RECORD_SIGNERS_MAX */
 	struct record_text claimed_key_ids[RECORD_SIGNERS_MAX];
 	struct record_digest pinned; /* SubjectPublicKeyInfo of the configured certificate */
 	struct record_number size; /* of the signature */
@@ -255,7 +260,9 @@ struct record_lost {
 };
 
 /*
- * Encode one record into line (cleared first). Every one sets head.kind itself.
+ * Encode one record into line, which is cleared first and has room for RECORD_LINE_MAX bytes. Every
+ * one sets head.kind itself. Counts above the caps, and words outside their enum, are the caller's
+ * bugs; any other value can be written.
  *
  * head's seq, prev and extend are decided where the batch is committed; the same values may be
  * encoded again with another head.
@@ -276,6 +283,9 @@ void record_encode_lost(struct line *line, struct record_head head, const struct
 
 /* "load", ...; and back: RECORD_KIND_COUNT for none of ours. */
 const char *record_kind_name(enum record_kind kind);
+
+/* The table of keys of every kind, for line_check(). */
+const struct line_field *record_schema(void);
 
 /*
  * The strict check: the bytes are exactly one record of format 1, keys in order, nothing else.
@@ -313,6 +323,17 @@ struct record_program_facts {
 	enum record_verdict verdict;
 };
 void record_program_facts(const char *line, size_t len, struct record_program_facts *ret);
+
+/*
+ * The link of the trusted hash chain that the program of rec is, from rec's program, maps,
+ * signature and parent (docs/format.md, "chain_digest"). Not known where an input is not: a program
+ * that was not captured, a parent without its own chain_digest, a signature of which signed_sha256
+ * is unknown though the verdict is not `unsigned`.
+ *
+ * Returns 0, or -EIO when OpenSSL refuses, with ret_digest untouched.
+ */
+[[nodiscard]] int record_chain_digest(
+	const struct record_load *rec, struct record_digest *ret_digest);
 
 /*
  * CREATE TEMP VIEW statements over a table record(seq, line): the documented columns of every kind,

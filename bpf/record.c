@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bpf/record.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "bpf/record_schema.h"
+
+const char *record_kind_name(enum record_kind kind)
+{
+	assert(kind < RECORD_KIND_COUNT);
+	return record_kinds[kind];
+}
+
+/* ---- encoding ---- */
+
+static void put_text(struct line *line, const char *key, struct record_text text, size_t cap)
+{
+	if (text.bytes)
+		line_text(line, key, text.bytes, text.len, cap);
+	else
+		line_null(line, key);
+}
+
+static void put_number(struct line *line, const char *key, struct record_number number)
+{
+	if (number.known)
+		line_uint(line, key, number.value);
+	else
+		line_null(line, key);
+}
+
+static void put_number64(struct line *line, const char *key, struct record_number number)
+{
+	if (number.known)
+		line_big(line, key, number.value);
+	else
+		line_null(line, key);
+}
+
+static void put_digest(struct line *line, const char *key, const struct record_digest *digest)
+{
+	if (digest->known)
+		line_hex(line, key, digest->sha256, SHA256_LEN);
+	else
+		line_null(line, key);
+}
+
+/* A word of a list without its first, which is null. */
+static void put_word_or_null(
+	struct line *line, const char *key, const char *const *words, unsigned value)
+{
+	if (value)
+		line_word(line, key, words[value - 1]);
+	else
+		line_null(line, key);
+}
+
+static void begin(struct line *line, const struct record_head *head, enum record_kind kind)
+{
+	line_init(line, line->buf, line->size);
+	line_open_object(line, NULL);
+	line_uint(line, "v", RECORD_VERSION);
+	line_uint(line, "seq", head->seq);
+	line_hex(line, "prev", head->prev, SHA256_LEN);
+	line_time(line, "time", head->time_ns);
+	line_uint(line, "boottime_ns", head->boottime_ns);
+	line_word(line, "kind", record_kinds[kind]);
+	if (!head->extend)
+		line_bool(line, "extend", false);
+}
+
+/* What was encoded is what the table allows, or the encoder has a bug. */
+static void end(struct line *line)
+{
+	struct line_error error;
+
+	line_close_object(line);
+	int r = line_check(record_schema(), line->buf, line->len, &error);
+	assert(r == 0);
+}
+
+static void put_program(struct line *line, const struct record_program *program)
+{
+	line_open_object(line, "program");
+	put_number(line, "id", program->id);
+	put_text(line, "name", program->name, RECORD_NAME_MAX);
+	put_text(line, "type", program->type, RECORD_NAME_MAX);
+	put_text(line, "attach_type", program->attach_type, RECORD_NAME_MAX);
+	put_text(line, "attach_to", program->attach_to, RECORD_WORD_MAX);
+	put_number(line, "insn_cnt", program->insn_cnt);
+	line_bool(line, "captured", program->captured);
+	put_digest(line, "sha256", &program->sha256);
+	put_digest(line, "kernel_digest", &program->kernel_digest);
+	put_number(line, "load_time_ns", program->load_time_ns);
+	line_bool(line, "kernel_origin", program->kernel_origin);
+	line_bool(line, "self", program->self);
+	line_close_object(line);
+}
+
+static void put_map(struct line *line, const struct record_map *map)
+{
+	line_open_object(line, NULL);
+	line_uint(line, "id", map->id);
+	put_text(line, "name", map->name, RECORD_NAME_MAX);
+	put_text(line, "type", map->type, RECORD_NAME_MAX);
+	line_uint(line, "flags", map->flags);
+	line_uint(line, "key_size", map->key_size);
+	line_uint(line, "value_size", map->value_size);
+	line_uint(line, "max_entries", map->max_entries);
+	line_bool(line, "frozen", map->frozen);
+	line_bool(line, "exclusive", map->exclusive);
+	put_digest(line, "sha256_at_load", &map->sha256_at_load);
+	line_close_object(line);
+}
+
+static void put_maps(struct line *line, const struct record_map *maps, size_t count)
+{
+	line_open_array(line, "maps");
+	for (size_t i = 0; i < count; i++)
+		put_map(line, &maps[i]);
+	line_close_array(line);
+}
+
+static void put_signature(struct line *line, const struct record_signature *signature)
+{
+	line_open_object(line, "signature");
+	line_word(line, "verdict", record_verdicts[signature->verdict]);
+	put_word_or_null(line, "covers", record_covers, signature->covers);
+	line_word(line, "metadata", record_metadata[signature->metadata]);
+	put_digest(line, "signed_sha256", &signature->signed_sha256);
+	put_word_or_null(line, "keyring", record_keyrings, signature->keyring);
+	put_number(line, "keyring_serial", signature->keyring_serial);
+	put_number(line, "signers", signature->signers);
+	line_open_array(line, "claimed_key_ids");
+	for (size_t i = 0; i < signature->claimed_count; i++)
+		put_text(line, NULL, signature->claimed_key_ids[i], RECORD_CLAIM_MAX);
+	line_close_array(line);
+	put_digest(line, "pinned", &signature->pinned);
+	put_number(line, "size", signature->size);
+	put_digest(line, "sha256", &signature->sha256);
+	line_close_object(line);
+}
+
+static void put_parent(struct line *line, const struct record_parent *parent)
+{
+	line_open_object(line, "parent");
+	line_uint(line, "seq", parent->seq);
+	put_digest(line, "sha256", &parent->sha256);
+	put_digest(line, "chain_digest", &parent->chain_digest);
+	line_word(line, "verdict", record_verdicts[parent->verdict]);
+	line_close_object(line);
+}
+
+static void put_loader(struct line *line, const struct record_loader *loader)
+{
+	line_open_object(line, "loader");
+	line_uint(line, "pid", loader->pid);
+	line_uint(line, "tgid", loader->tgid);
+	line_uint(line, "uid", loader->uid);
+	line_uint(line, "gid", loader->gid);
+	put_text(line, "comm", loader->comm, RECORD_NAME_MAX);
+	put_text(line, "exe", loader->exe, RECORD_PATH_MAX);
+	put_number(line, "exe_dev", loader->exe_dev);
+	put_number64(line, "exe_inode", loader->exe_inode);
+	put_digest(line, "exe_sha256", &loader->exe_sha256);
+	put_digest(line, "exe_fsverity", &loader->exe_fsverity);
+	put_text(line, "cgroup", loader->cgroup, RECORD_PATH_MAX);
+	put_number(line, "user_ns", loader->user_ns);
+	line_bool(line, "token", loader->token);
+	line_close_object(line);
+}
+
+static void put_load(struct line *line, const struct record_load *rec)
+{
+	put_program(line, &rec->program);
+	put_maps(line, rec->maps, rec->map_count);
+	put_signature(line, &rec->signature);
+	put_digest(line, "chain_digest", &rec->chain_digest);
+	if (rec->has_parent)
+		put_parent(line, &rec->parent);
+	else
+		line_null(line, "parent");
+	put_loader(line, &rec->loader);
+}
+
+static void put_tpm(struct line *line, const struct record_epoch *rec)
+{
+	line_open_object(line, "tpm");
+	line_uint(line, "pcr", rec->pcr);
+	line_open_object(line, "base");
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
+		if (rec->banks & 1U << bank)
+			line_hex(line, bank_name(bank), rec->base.digest[bank], bank_size(bank));
+	line_close_object(line);
+	line_uint(line, "reset_count", rec->reset_count);
+	line_uint(line, "restart_count", rec->restart_count);
+	line_uint(line, "clock_ms", rec->clock_ms);
+	line_bool(line, "safe", rec->safe);
+	line_big(line, "firmware", rec->firmware);
+	put_text(line, "manufacturer", rec->manufacturer, RECORD_WORD_MAX);
+	put_text(line, "vendor", rec->vendor, RECORD_WORD_MAX);
+	line_bool(line, "software", rec->software);
+	if (rec->ak_name.bytes)
+		line_hex(line, "ak_name", rec->ak_name.bytes, rec->ak_name.len);
+	else
+		line_null(line, "ak_name");
+	line_close_object(line);
+}
+
+void record_encode_epoch(struct line *line, struct record_head head, const struct record_epoch *rec)
+{
+	begin(line, &head, RECORD_EPOCH);
+	line_word(line, "why", record_whys[rec->why]);
+	line_hex(line, "log_id", rec->log_id, sizeof(rec->log_id));
+	put_tpm(line, rec);
+	put_text(line, "boot_id", rec->boot_id, RECORD_WORD_MAX);
+	put_text(line, "kernel", rec->kernel, RECORD_WORD_MAX);
+	line_uint(line, "last_seq", rec->last_seq);
+	end(line);
+}
+
+static void put_hooks(struct line *line, const char *key, const char *const *hooks, size_t count)
+{
+	line_open_array(line, key);
+	for (size_t i = 0; i < count; i++)
+		line_text(line, NULL, hooks[i], strlen(hooks[i]), RECORD_WORD_MAX);
+	line_close_array(line);
+}
+
+void record_encode_start(struct line *line, struct record_head head, const struct record_start *rec)
+{
+	begin(line, &head, RECORD_START);
+	put_text(line, "version", rec->version, RECORD_WORD_MAX);
+	put_digest(line, "exe_sha256", &rec->exe_sha256);
+	put_digest(line, "conf_sha256", &rec->conf_sha256);
+	put_hooks(line, "hooks", rec->hooks, rec->hook_count);
+	put_hooks(line, "missing", rec->missing, rec->missing_count);
+	line_uint(line, "next_program_id", rec->next_program_id);
+	line_word(line, "last_exit", record_exits[rec->last_exit]);
+	line_bool(line, "kept_measuring", rec->kept_measuring);
+	end(line);
+}
+
+void record_encode_stop(struct line *line, struct record_head head, const struct record_stop *rec)
+{
+	begin(line, &head, RECORD_STOP);
+	put_text(line, "why", rec->why, RECORD_WORD_MAX);
+	end(line);
+}
+
+void record_encode_baseline(
+	struct line *line, struct record_head head, const struct record_baseline *rec)
+{
+	begin(line, &head, RECORD_BASELINE);
+	put_program(line, &rec->program);
+	put_maps(line, rec->maps, rec->map_count);
+	put_signature(line, &rec->signature);
+	put_number(line, "uid", rec->uid);
+	if (rec->has_earlier) {
+		line_open_object(line, "earlier");
+		line_uint(line, "seq", rec->earlier_seq);
+		line_hex(line, "sha256", rec->earlier_sha256, SHA256_LEN);
+		line_close_object(line);
+	} else {
+		line_null(line, "earlier");
+	}
+	end(line);
+}
+
+void record_encode_load(struct line *line, struct record_head head, const struct record_load *rec)
+{
+	begin(line, &head, RECORD_LOAD);
+	put_load(line, rec);
+	end(line);
+}
+
+void record_encode_reject(struct line *line, struct record_head head, const struct record_load *rec)
+{
+	begin(line, &head, RECORD_REJECT);
+	line_word(line, "stage", record_stages[rec->stage]);
+	line_uint(line, "errno", rec->error);
+	put_load(line, rec);
+	end(line);
+}
+
+void record_encode_unload(
+	struct line *line, struct record_head head, const struct record_unload *rec)
+{
+	begin(line, &head, RECORD_UNLOAD);
+	line_open_object(line, "program");
+	line_uint(line, "seq", rec->program_seq);
+	line_uint(line, "id", rec->program_id);
+	line_close_object(line);
+	end(line);
+}
+
+void record_encode_lost(struct line *line, struct record_head head, const struct record_lost *rec)
+{
+	begin(line, &head, RECORD_LOST);
+	line_word(line, "what", record_losses[rec->what]);
+	line_uint(line, "count", rec->count);
+	line_uint(line, "first", rec->first);
+	line_uint(line, "last", rec->last);
+	end(line);
+}
+
+/* ---- reading ---- */
+
+int record_check(
+	const char *line, size_t len, struct record_head *ret_head, struct line_error *ret_error)
+{
+	int r = line_check(record_schema(), line, len, ret_error);
+	if (r < 0)
+		return r;
+
+	/* In the table's order. */
+	struct line_each each = line_each((struct line_value){ .at = line, .len = len });
+	struct line_value version, seq, prev, time, boottime, kind, key, value;
+	bool more = line_next(&each, NULL, &version) && line_next(&each, NULL, &seq) &&
+		line_next(&each, NULL, &prev) && line_next(&each, NULL, &time) &&
+		line_next(&each, NULL, &boottime) && line_next(&each, NULL, &kind) &&
+		line_next(&each, &key, &value);
+	assert(more); /* every kind has a key of its own */
+
+	*ret_head = (struct record_head){
+		.seq = line_value_uint(seq),
+		.time_ns = line_value_time(time),
+		.boottime_ns = line_value_uint(boottime),
+		.kind = (enum record_kind)line_value_word(kind, record_kinds),
+		.extend = key.len != strlen("extend") || memcmp(key.at, "extend", key.len) != 0,
+	};
+	line_value_hex(prev, ret_head->prev, SHA256_LEN);
+	return 0;
+}
+
+static struct line_value get(const char *line, size_t len, const char *path)
+{
+	struct line_value value = { 0 };
+
+	return line_get(line, len, path, &value) ? value : (struct line_value){ 0 };
+}
+
+static struct record_digest get_digest(const char *line, size_t len, const char *path)
+{
+	struct record_digest digest = { 0 };
+
+	digest.known = line_value_hex(get(line, len, path), digest.sha256, SHA256_LEN) != 0;
+	return digest;
+}
+
+void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts *ret)
+{
+	struct line_value tpm = get(line, len, "tpm");
+	struct line_each bases = line_each(get(tpm.at, tpm.len, "base"));
+	struct line_value name, value;
+
+	*ret = (struct record_epoch_facts){
+		.pcr = (unsigned)line_value_uint(get(tpm.at, tpm.len, "pcr")),
+		.reset_count = (uint32_t)line_value_uint(get(tpm.at, tpm.len, "reset_count")),
+		.restart_count = (uint32_t)line_value_uint(get(tpm.at, tpm.len, "restart_count")),
+		.clock_ms = line_value_uint(get(tpm.at, tpm.len, "clock_ms")),
+		.software = line_value_bool(get(tpm.at, tpm.len, "software")),
+	};
+	line_value_hex(get(line, len, "log_id"), ret->log_id, sizeof(ret->log_id));
+	while (line_next(&bases, &name, &value)) {
+		enum bank bank = bank_from_name(name.at, name.len);
+
+		assert(bank < BANK_COUNT);
+		ret->banks |= 1U << bank;
+		line_value_hex(value, ret->base.digest[bank], BANK_DIGEST_MAX);
+	}
+}
+
+void record_program_facts(const char *line, size_t len, struct record_program_facts *ret)
+{
+	struct line_value verdict = get(line, len, "signature.verdict");
+
+	*ret = (struct record_program_facts){
+		.program_id = line_value_uint(get(line, len, "program.id")),
+		.load_time_ns = line_value_uint(get(line, len, "program.load_time_ns")),
+		.sha256 = get_digest(line, len, "program.sha256"),
+		.kernel_digest = get_digest(line, len, "program.kernel_digest"),
+		.chain_digest = get_digest(line, len, "chain_digest"),
+		.verdict = (enum record_verdict)line_value_word(verdict, record_verdicts),
+	};
+}
+
+/* ---- the trusted hash chain ---- */
+
+static size_t append_digest(uint8_t *to, const struct record_digest *digest)
+{
+	static const uint8_t none[SHA256_LEN];
+
+	memcpy(to, digest->known ? digest->sha256 : none, SHA256_LEN);
+	return SHA256_LEN;
+}
+
+int record_chain_digest(const struct record_load *rec, struct record_digest *ret_digest)
+{
+	static const char label[] = "bpfmeasure/chain/1";
+	uint8_t input[sizeof(label) - 1 + (3 + RECORD_MAPS_MAX) * SHA256_LEN];
+	struct record_digest digest = { .known = true };
+	size_t len = sizeof(label) - 1;
+
+	if (!rec->program.sha256.known || (rec->has_parent && !rec->parent.chain_digest.known) ||
+		(rec->signature.verdict != VERDICT_UNSIGNED &&
+			!rec->signature.signed_sha256.known)) {
+		*ret_digest = (struct record_digest){ 0 };
+		return 0;
+	}
+
+	memcpy(input, label, len);
+	len += append_digest(input + len,
+		rec->has_parent ? &rec->parent.chain_digest : &(struct record_digest){ 0 });
+	len += append_digest(input + len, &rec->program.sha256);
+	len += append_digest(input + len, &rec->signature.signed_sha256);
+	assert(rec->map_count <= RECORD_MAPS_MAX);
+	for (size_t i = 0; i < rec->map_count; i++)
+		if (rec->maps[i].sha256_at_load.known)
+			len += append_digest(input + len, &rec->maps[i].sha256_at_load);
+
+	int r = sha256(input, len, digest.sha256);
+	if (r < 0)
+		return r;
+	*ret_digest = digest;
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The words of format 1, shared by its table (record_schema.c) and its encoders (record.c). Each
+ * list ends with NULL and is in the order of its enum in record.h; of record_covers and
+ * record_keyrings the first value of the enum is null in a line, and word n stands for value n + 1.
+ */
+#ifndef BPF_RECORD_SCHEMA_H
+#define BPF_RECORD_SCHEMA_H
+
+#include "bpf/record.h"
+
+extern const char *const record_kinds[];
+extern const char *const record_whys[];
+extern const char *const record_exits[];
+extern const char *const record_verdicts[];
+extern const char *const record_covers[];
+extern const char *const record_keyrings[];
+extern const char *const record_metadata[];
+extern const char *const record_stages[];
+extern const char *const record_losses[];
+
+#endif
