@@ -15,7 +15,7 @@ SRC_agent  :=
 SRC_cli    :=
 SRC_attest :=
 SRC_db     := db/open.c db/log.c db/query.c
-SRC_tpm    :=
+SRC_tpm    := tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  :=
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
               bpf/record.c
@@ -35,7 +35,7 @@ PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
 PKGS_cli    := smartcols jansson libcrypto sqlite3
 PKGS_attest := libcrypto
 PKGS_db     := sqlite3
-PKGS_tpm    := tss2-esys tss2-tctildr tss2-rc tss2-mu
+PKGS_tpm    := tss2-esys tss2-sys tss2-tctildr tss2-rc tss2-mu
 PKGS_probe  := libbpf
 PKGS_bpf    := libcrypto
 PKGS_all    := $(sort $(PKGS_agent) $(PKGS_cli) $(PKGS_attest) $(PKGS_db) $(PKGS_tpm) \
@@ -127,7 +127,7 @@ bpf-object: $(O)/bpf/measure.bpf.o
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -ffile-prefix-map=$(CURDIR)=. \
+	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map=$(CURDIR)=. \
 		-D__TARGET_ARCH_x86 -I. $(shell pkg-config --cflags libbpf) -MMD -MP -c -o $@ $<
 
 # ---- unit tests ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@
  *   -EACCES     refused: an authorization value is set that we do not have
  *   -EPERM      refused: the TPM is in dictionary attack lockout
  *   -ENOSPC     refused: the TPM has no room left, even after what leaked was flushed
+ *   -ENOENT     the AK is gone (TPM2_Clear, evicted, reset): tpm_ak_open()
  *   -ESTALE     refused: the TPM was reset and not started up (TPM_RC_INITIALIZE); a software TPM
  *               that was restarted without TPM2_Startup. PCRs are gone
  *   -EHWPOISON  the TPM is in failure mode and answers no command until it is reset
@@ -53,7 +54,7 @@ void tpm_free(struct tpm *tpm);
 /* For [[gnu::cleanup(tpm_freep)]]. */
 void tpm_freep(struct tpm **tpm);
 
-/* What went wrong in the last call that returned an error; "" before any did. Never NULL. */
+/* What went wrong, after a call that returned an error. Never NULL. */
 const char *tpm_errmsg(const struct tpm *tpm);
 
 /*
@@ -157,7 +158,8 @@ struct tpm_clock {
  * Same TPM, same key: the Name survives resets and TPM2_Clear, and only a new endorsement seed
  * changes it.
  *
- * handle   persistent handle, 0x81020000..0x8102ffff by the TCG's registry of reserved handles.
+ * handle   persistent handle of the owner's range, 0x81000000..0x817fffff; 0x8102xxxx keeps clear
+ * of where SRKs (0x8100xxxx) and EKs (0x8101xxxx) are by convention.
  *
  * A key at that handle is used when its public area is that template and its Qualified Name says
  * that it is an endorsement primary. Anything else there is left alone and refused with -EEXIST:
@@ -168,8 +170,8 @@ struct tpm_clock {
  * every command on a connection that holds an object costs a load and a save; on the only
  * connection of a software TPM. tpm_ak_is_persistent() tells.
  *
- * Returns 0; -EEXIST; or an error of the table above, -EACCES where endorsement authorization is
- * set and the key must be made.
+ * Returns 0; -EEXIST; -EINVAL for a handle of another kind; or an error of the table above, -EACCES
+ * where endorsement authorization is set and the key must be made.
  *
  * TPM 2.0 Library, Part 1, 16 "Names", 26 "Hierarchies"; Part 3, TPM2_CreatePrimary,
  * TPM2_EvictControl.

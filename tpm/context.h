@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this folder share. The structs of libtss2 are only named here. */
+#ifndef TPM_CONTEXT_H
+#define TPM_CONTEXT_H
+
+#include "tpm/tpm.h"
+
+struct ESYS_CONTEXT;
+struct TPML_PCR_SELECTION;
+struct TSS2_TCTI_OPAQUE_CONTEXT_BLOB;
+
+struct tpm_link {
+	struct TSS2_TCTI_OPAQUE_CONTEXT_BLOB *tcti;
+	struct ESYS_CONTEXT *esys; /* NULL: not connected */
+};
+
+struct ak {
+	uint32_t object; /* ESYS_TR; 0: not open */
+	bool persistent;
+	struct tpm_link
+		link; /* of a transient AK behind a resource manager, else the main one is used */
+	uint8_t name[TPM_NAME_LEN];
+	uint8_t public[256];
+	size_t public_len;
+};
+
+struct tpm {
+	char *tcti;
+	bool shared_slots; /* the swtpm TCTI: no resource manager, slots outlive connections */
+	struct tpm_link main;
+	struct ak ak;
+	struct tpm_identity identity;
+	bank_set banks[TPM_PCR_COUNT];
+	uint16_t foreign_bank[TPM_PCR_COUNT];
+	char errmsg[256];
+};
+
+/* The one place where a TSS2_RC becomes an errno and a text. rc is a failure. Returns the errno. */
+int tpm_fail(struct tpm *tpm, const char *command, uint32_t rc);
+
+/* The same for what we find wrong ourselves: keeps the text, returns error. */
+[[gnu::format(printf, 3, 4)]] int tpm_fail_text(
+	struct tpm *tpm, int error, const char *format, ...);
+
+/* 0, or -ENODEV where the context is not connected. */
+int tpm_check_connected(struct tpm *tpm);
+
+/* The same, and where the PCR has no bank that we can use -EIO. */
+int tpm_check_pcr(struct tpm *tpm, unsigned pcr);
+
+/* One PCR in a set of banks, in the order of the enum. */
+void tpm_select_pcr(unsigned pcr, bank_set banks, struct TPML_PCR_SELECTION *ret_selection);
+
+int tpm_link_open(struct tpm *tpm, struct tpm_link *ret_link);
+void tpm_link_close(struct tpm_link *link);
+
+/* Flush a transient AK, let go of a persistent one; nothing where none is open. */
+void tpm_ak_close(struct tpm *tpm);
+
+/* Flush what is loaded and not ours, where nobody else can own it. False: nothing to gain here. */
+bool tpm_make_room(struct tpm *tpm);
+
+/* For [[gnu::cleanup(tpm_esys_freep)]] on a pointer to anything that ESYS allocated. */
+void tpm_esys_freep(void *pointer);
+
+#endif

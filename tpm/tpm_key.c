@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tpm/context.h"
+#include "tpm/tpm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_mu.h>
+
+/* Stored, as in every key made from a template, where the unique field would be: nothing. */
+static const TPM2B_PUBLIC ak_template = {
+	.publicArea = {
+		.type = TPM2_ALG_ECC,
+		.nameAlg = TPM2_ALG_SHA256,
+		.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+			TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+			TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_SIGN_ENCRYPT,
+		.parameters.eccDetail = {
+			.symmetric.algorithm = TPM2_ALG_NULL,
+			.scheme = {
+				.scheme = TPM2_ALG_ECDSA,
+				.details.ecdsa.hashAlg = TPM2_ALG_SHA256,
+			},
+			.curveID = TPM2_ECC_NIST_P256,
+			.kdf.scheme = TPM2_ALG_NULL,
+		},
+	},
+};
+
+/* What TPM2_ReadPublic says of a key. */
+struct public_area {
+	TPM2B_PUBLIC *public;
+	TPM2B_NAME *name;
+	TPM2B_NAME *qualified_name;
+};
+
+static void public_area_done(struct public_area *area)
+{
+	Esys_Free(area->public);
+	Esys_Free(area->name);
+	Esys_Free(area->qualified_name);
+}
+
+static struct tpm_link *ak_link(struct tpm *tpm)
+{
+	return tpm->ak.link.esys ? &tpm->ak.link : &tpm->main;
+}
+
+/* ---- recognising the key -------------------------------------------------------------------- */
+
+/* The attributes, algorithms and parameters of the template, whatever the point. */
+static bool has_our_template(const TPM2B_PUBLIC *public)
+{
+	uint8_t ours[sizeof(TPM2B_PUBLIC)], theirs[sizeof(TPM2B_PUBLIC)];
+	size_t ours_len = 0, theirs_len = 0;
+	TPM2B_PUBLIC nameless = *public;
+
+	memset(&nameless.publicArea.unique, 0, sizeof(nameless.publicArea.unique));
+	return !Tss2_MU_TPM2B_PUBLIC_Marshal(&ak_template, ours, sizeof(ours), &ours_len) &&
+		!Tss2_MU_TPM2B_PUBLIC_Marshal(&nameless, theirs, sizeof(theirs), &theirs_len) &&
+		ours_len == theirs_len && memcmp(ours, theirs, ours_len) == 0;
+}
+
+/*
+ * The Qualified Name of a primary key is H(hierarchy || Name): it tells which hierarchy a stored
+ * key belongs to, and with it whether its quotes carry the reset counters in the clear, without
+ * making the key again (which takes a slow chip a second).
+ *
+ * TPM 2.0 Library, Part 1, 16 "Names", "Qualified Name".
+ */
+static bool is_endorsement_primary(const TPM2B_NAME *name, const TPM2B_NAME *qualified)
+{
+	static const uint8_t hierarchy[] = { 0x40, 0x00, 0x00, 0x0b }; /* TPM_RH_ENDORSEMENT */
+	uint8_t preimage[sizeof(hierarchy) + TPM_NAME_LEN];
+	uint8_t expected[TPM_NAME_LEN] = { 0x00, 0x0b }; /* TPM_ALG_SHA256 */
+
+	if (name->size != TPM_NAME_LEN || qualified->size != TPM_NAME_LEN)
+		return false;
+	memcpy(preimage, hierarchy, sizeof(hierarchy));
+	memcpy(preimage + sizeof(hierarchy), name->name, TPM_NAME_LEN);
+	return sha256(preimage, sizeof(preimage), expected + 2) == 0 &&
+		memcmp(expected, qualified->name, TPM_NAME_LEN) == 0;
+}
+
+/* Keep object as our AK, if that is what it is: else -EEXIST. */
+static int ak_adopt(struct tpm *tpm, struct tpm_link *link, ESYS_TR object, bool persistent)
+{
+	[[gnu::cleanup(public_area_done)]] struct public_area area = { 0 };
+	struct ak *ak = &tpm->ak;
+
+	TSS2_RC rc = Esys_ReadPublic(link->esys, object, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+		&area.public, &area.name, &area.qualified_name);
+	if (rc)
+		return tpm_fail(tpm, "TPM2_ReadPublic", rc);
+	if (!has_our_template(area.public) ||
+		!is_endorsement_primary(area.name, area.qualified_name))
+		return -EEXIST;
+
+	size_t len = 0;
+	rc = Tss2_MU_TPM2B_PUBLIC_Marshal(area.public, ak->public, sizeof(ak->public), &len);
+	assert(!rc); /* it has our template: 90 bytes */
+	memcpy(ak->name, area.name->name, TPM_NAME_LEN);
+	ak->public_len = len;
+	ak->object = object;
+	ak->persistent = persistent;
+	return 0;
+}
+
+/* ---- finding or making it ------------------------------------------------------------------- */
+
+/* Use the key at a persistent handle. -ENOENT: there is none; -EEXIST: it is not ours. */
+static int ak_find(struct tpm *tpm, uint32_t handle)
+{
+	ESYS_TR object;
+	TSS2_RC rc = Esys_TR_FromTPMPublic(
+		tpm->main.esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object);
+	if (rc)
+		return tpm_fail(tpm, "TPM2_ReadPublic", rc);
+
+	int r = ak_adopt(tpm, &tpm->main, object, true);
+	if (r == -EEXIST)
+		r = tpm_fail_text(tpm, -EEXIST,
+			"handle 0x%08x holds a key that is not an attestation key of ours: "
+			"evict it or configure another handle",
+			handle);
+	if (r < 0 && tpm->main.esys)
+		Esys_TR_Close(tpm->main.esys, &object);
+	return r;
+}
+
+static TSS2_RC create_primary(struct tpm_link *link, ESYS_TR *ret_object)
+{
+	static const TPM2B_SENSITIVE_CREATE no_auth;
+	static const TPM2B_DATA no_data;
+	static const TPML_PCR_SELECTION no_pcrs;
+
+	return Esys_CreatePrimary(link->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
+		ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, &ak_template, &no_data, &no_pcrs, ret_object,
+		NULL, NULL, NULL, NULL);
+}
+
+/* The AK as a transient object on a connection. */
+static int ak_create(struct tpm *tpm, struct tpm_link *link)
+{
+	ESYS_TR object;
+	TSS2_RC rc = create_primary(link, &object);
+	int r = rc ? tpm_fail(tpm, "TPM2_CreatePrimary", rc) : 0;
+
+	if (r == -ENOSPC && tpm_make_room(tpm)) {
+		rc = create_primary(link, &object);
+		r = rc ? tpm_fail(tpm, "TPM2_CreatePrimary", rc) : 0;
+	}
+	if (r < 0)
+		return r;
+
+	r = ak_adopt(tpm, link, object, false);
+	if (r == -EEXIST)
+		r = tpm_fail_text(
+			tpm, -EIO, "TPM2_CreatePrimary: made another key than was asked for");
+	if (r < 0 && link->esys)
+		Esys_FlushContext(link->esys, object);
+	return r;
+}
+
+static int ak_flush(struct tpm *tpm)
+{
+	TSS2_RC rc = Esys_FlushContext(tpm->main.esys, tpm->ak.object);
+
+	tpm->ak.object = 0;
+	return rc ? tpm_fail(tpm, "TPM2_FlushContext", rc) : 0;
+}
+
+static int ak_store(struct tpm *tpm, uint32_t handle)
+{
+	ESYS_TR stored;
+	TSS2_RC rc = Esys_EvictControl(tpm->main.esys, ESYS_TR_RH_OWNER, tpm->ak.object,
+		ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &stored);
+	if (rc)
+		return tpm_fail(tpm, "TPM2_EvictControl", rc);
+
+	int r = ak_flush(tpm);
+	if (r < 0)
+		return r;
+	tpm->ak.object = stored;
+	tpm->ak.persistent = true;
+	return 0;
+}
+
+/* The key could not be stored: move it off the connection that extends, if that frees anything. */
+static int ak_keep_transient(struct tpm *tpm)
+{
+	if (tpm->shared_slots)
+		return 0;
+
+	int r = ak_flush(tpm);
+	if (r == 0)
+		r = tpm_link_open(tpm, &tpm->ak.link);
+	if (r == 0)
+		r = ak_create(tpm, &tpm->ak.link);
+	return r;
+}
+
+void tpm_ak_close(struct tpm *tpm)
+{
+	ESYS_TR object = tpm->ak.object;
+
+	if (object && tpm->ak.persistent)
+		Esys_TR_Close(tpm->main.esys, &object);
+	else if (object)
+		Esys_FlushContext(ak_link(tpm)->esys, object);
+	tpm_link_close(&tpm->ak.link);
+	memset(&tpm->ak, 0, sizeof(tpm->ak));
+}
+
+int tpm_ak_open(struct tpm *tpm, uint32_t handle)
+{
+	int r = tpm_check_connected(tpm);
+	if (r < 0)
+		return r;
+	if (handle >> TPM2_HR_SHIFT != TPM2_HT_PERSISTENT)
+		return tpm_fail_text(tpm, -EINVAL, "0x%08x is no persistent handle", handle);
+	tpm_ak_close(tpm);
+
+	r = ak_find(tpm, handle);
+	if (r != -ENOENT)
+		return r;
+
+	r = ak_create(tpm, &tpm->main);
+	if (r < 0)
+		return r;
+
+	r = ak_store(tpm, handle);
+	if (r == -EACCES || r == -ENOSPC || r == -EIO)
+		r = ak_keep_transient(tpm);
+	return r;
+}
+
+bool tpm_ak_is_persistent(const struct tpm *tpm)
+{
+	return tpm->ak.persistent;
+}
+
+void tpm_ak_public(const struct tpm *tpm, const uint8_t **ret_bytes, size_t *ret_len)
+{
+	assert(tpm->ak.object);
+	*ret_bytes = tpm->ak.public;
+	*ret_len = tpm->ak.public_len;
+}
+
+void tpm_ak_name(const struct tpm *tpm, uint8_t ret_name[static TPM_NAME_LEN])
+{
+	assert(tpm->ak.object);
+	memcpy(ret_name, tpm->ak.name, TPM_NAME_LEN);
+}
+
+/* ---- quotes --------------------------------------------------------------------------------- */
+
+static int quote(struct tpm *tpm, unsigned pcr, const uint8_t qualifying[static SHA256_LEN],
+	TPM2B_ATTEST **ret_attest, TPMT_SIGNATURE **ret_signature)
+{
+	static const TPMT_SIG_SCHEME scheme_of_the_key = { .scheme = TPM2_ALG_NULL };
+	TPM2B_DATA data = { .size = SHA256_LEN };
+	TPML_PCR_SELECTION selection;
+
+	memcpy(data.buffer, qualifying, SHA256_LEN);
+	tpm_select_pcr(pcr, tpm_banks(tpm, pcr), &selection);
+	TSS2_RC rc = Esys_Quote(ak_link(tpm)->esys, tpm->ak.object, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+		ESYS_TR_NONE, &data, &scheme_of_the_key, &selection, ret_attest, ret_signature);
+	return rc ? tpm_fail(tpm, "TPM2_Quote", rc) : 0;
+}
+
+int tpm_quote(struct tpm *tpm, unsigned pcr, const uint8_t qualifying[static SHA256_LEN],
+	struct tpm_quote *ret_quote)
+{
+	[[gnu::cleanup(tpm_esys_freep)]] TPM2B_ATTEST *attest = NULL;
+	[[gnu::cleanup(tpm_esys_freep)]] TPMT_SIGNATURE *signature = NULL;
+	struct tpm_quote result = { 0 };
+
+	int r = tpm_check_pcr(tpm, pcr);
+	if (r < 0)
+		return r;
+	if (!tpm->ak.object)
+		return tpm_fail_text(tpm, -ENOENT, "the attestation key is not open");
+
+	r = quote(tpm, pcr, qualifying, &attest, &signature);
+	if (r == -ENOSPC && tpm_make_room(tpm))
+		r = quote(tpm, pcr, qualifying, &attest, &signature);
+	if (r < 0)
+		return r;
+
+	if (attest->size > sizeof(result.attest) ||
+		Tss2_MU_TPMT_SIGNATURE_Marshal(signature, result.signature,
+			sizeof(result.signature), &result.signature_len))
+		return tpm_fail_text(tpm, -EIO, "TPM2_Quote: larger than a P-256 quote can be");
+	memcpy(result.attest, attest->attestationData, attest->size);
+	result.attest_len = attest->size;
+	*ret_quote = result;
+	return 0;
+}
