@@ -41,6 +41,13 @@ struct db {
 [[nodiscard, gnu::format(printf, 3, 4)]] int db_refuse(
 	struct db *db, int err, const char *fmt, ...);
 
+/*
+ * sqlite3_step(), again while a reader finds PATH-shm half made: for a moment that is so when a
+ * writer starts, and SQLite does not count it as being busy. Returns an extended SQLite result
+ * code.
+ */
+[[nodiscard]] int db_step(struct sqlite3_stmt *stmt);
+
 /* Run a statement that gives no rows and reset it. */
 [[nodiscard]] int db_run(struct db *db, enum db_stmt which, const char *what);
 

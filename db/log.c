@@ -40,7 +40,7 @@ static int bind_blob(struct db *db, sqlite3_stmt *stmt, int column, const void *
 /* Step to a row: 1 if there is one, 0 if not. */
 static int fetch(struct db *db, sqlite3_stmt *stmt, const char *what)
 {
-	switch (sqlite3_step(stmt)) {
+	switch (db_step(stmt)) {
 	case SQLITE_ROW:
 		return 1;
 	case SQLITE_DONE:
@@ -255,24 +255,23 @@ static int page_add(struct page *page, const void *line, size_t len)
 }
 
 /*
- * Fill a page with the records from first on. What stops it after the first line - an error, a gap
- * - is left for the next call to meet, so that every line before it is handed out.
+ * Fill a page with the records first ... last, or as many as fit. What stops it after the first
+ * line - an error, a gap - is left for the next call to meet, so that every line before it is
+ * handed out.
  */
-static int page_read(struct db *db, struct page *page, uint64_t first)
+static int page_read(struct db *db, struct page *page, uint64_t first, uint64_t last)
 {
 	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LINES_FROM];
 
 	page->used = 0;
 	page->count = 0;
 	int r = bind_number(db, stmt, 1, first);
-	while (r == 0) {
+	for (uint64_t seq = first; seq <= last && r == 0; seq++) {
 		const void *line = NULL;
 		size_t len = 0;
 		r = fetch(db, stmt, "reading records");
-		if (r == 0 ||
-			(r == 1 && (uint64_t)sqlite3_column_int64(stmt, 0) != first + page->count))
-			r = db_refuse(
-				db, -EUCLEAN, "record %" PRIu64 " is missing", first + page->count);
+		if (r == 0 || (r == 1 && (uint64_t)sqlite3_column_int64(stmt, 0) != seq))
+			r = db_refuse(db, -EUCLEAN, "record %" PRIu64 " is missing", seq);
 		if (r == 1)
 			r = column_blob(db, stmt, 1, &line, &len);
 		if (r == 0)
@@ -296,10 +295,10 @@ int db_each(struct db *db, uint64_t first, uint64_t last,
 	if (last < end)
 		end = last;
 	for (uint64_t seq = first; seq <= end;) {
-		r = page_read(db, &page, seq);
+		r = page_read(db, &page, seq, end);
 		if (r < 0)
 			return r;
-		for (size_t i = 0, start = 0; i < page.count && seq <= end; i++, seq++) {
+		for (size_t i = 0, start = 0; i < page.count; i++, seq++) {
 			r = fn(arg, seq, page.bytes + start, page.end[i] - start);
 			if (r != 0)
 				return r;

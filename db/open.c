@@ -21,6 +21,7 @@ enum {
 	FORMAT_VERSION = 1,
 	LENGTH_MAX = DB_VALUE_MAX + 4096, /* of a row: one value of the largest size and the rest */
 	SQL_MAX = 1 << 20,
+	UNSETTLED_MS = 10,
 };
 
 /*
@@ -75,10 +76,18 @@ static int io_code(int rc, int system_errno)
 	return rc == SQLITE_IOERR_SHMSIZE ? -ENOSPC : -EIO;
 }
 
+/* No writer has PATH-shm in order right now: see db_step(). */
+static bool is_unsettled(int rc)
+{
+	return rc == SQLITE_READONLY_RECOVERY || rc == SQLITE_READONLY_CANTINIT;
+}
+
 static int code(int rc, int system_errno)
 {
 	if (rc == SQLITE_IOERR_NOMEM)
 		return -ENOMEM;
+	if (is_unsettled(rc))
+		return -EBUSY;
 	switch (rc & 0xff) {
 	case SQLITE_NOMEM:
 		return -ENOMEM;
@@ -133,6 +142,19 @@ int db_refuse(struct db *db, int err, const char *fmt, ...)
 const char *db_errmsg(const struct db *db)
 {
 	return db->errmsg;
+}
+
+int db_step(sqlite3_stmt *stmt)
+{
+	bool first = !sqlite3_stmt_busy(stmt); /* later ones are inside a transaction */
+	int rc = sqlite3_step(stmt);
+
+	for (int ms = 0; first && is_unsettled(rc) && ms < DB_BUSY_MS; ms += UNSETTLED_MS) {
+		sqlite3_reset(stmt);
+		sqlite3_sleep(UNSETTLED_MS);
+		rc = sqlite3_step(stmt);
+	}
+	return rc;
 }
 
 int db_run(struct db *db, enum db_stmt which, const char *what)
@@ -441,6 +463,11 @@ int db_create(struct db *db, const char *path)
 	return r;
 }
 
+static int last_code(const struct db *db)
+{
+	return db->sql ? sqlite3_extended_errcode(db->sql) : SQLITE_OK;
+}
+
 /* A reader that may not make the files beside PATH fails without them, and SQLite does not say so.
  */
 static int reader_diagnose(struct db *db, const char *path, int err)
@@ -460,11 +487,15 @@ int db_open(struct db *db, const char *path)
 {
 	assert(!db->sql);
 	int r = reader_open(db, path);
-	if (r < 0) {
-		bool cantopen = db->sql && (sqlite3_errcode(db->sql) & 0xff) == SQLITE_CANTOPEN;
-		if (cantopen)
-			r = reader_diagnose(db, path, r);
+	for (int ms = 0; r < 0 && is_unsettled(last_code(db)) && ms < DB_BUSY_MS;
+		ms += UNSETTLED_MS) {
 		shut(db);
+		sqlite3_sleep(UNSETTLED_MS);
+		r = reader_open(db, path);
 	}
+	if (r < 0 && (last_code(db) & 0xff) == SQLITE_CANTOPEN)
+		r = reader_diagnose(db, path, r);
+	if (r < 0)
+		shut(db);
 	return r;
 }

@@ -180,11 +180,16 @@ static int text_run(struct query *query, const char *sql)
 	return r;
 }
 
-/* The views live in the query's transaction and go with it. */
-static int views_make(struct db *db, const char *views)
+/* Begin a transaction, take its snapshot and make the views in it, with which they go. */
+static int query_begin(struct db *db, const char *views)
 {
+	uint64_t last = 0;
+
 	if (sqlite3_exec(db->sql, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
 		return db_fail(db, "beginning a query");
+	int r = db_last_seq(db, &last);
+	if (r < 0)
+		return r;
 	if (views && sqlite3_exec(db->sql, views, NULL, NULL, NULL) != SQLITE_OK)
 		return db_fail(db, "making the query's views");
 	return 0;
@@ -203,7 +208,7 @@ int db_query(struct db *db, const char *sql, const char *views,
 
 	assert(db->sql);
 	db_rollback(db);
-	int r = views_make(db, views);
+	int r = query_begin(db, views);
 	if (r == 0) {
 		sqlite3_set_authorizer(db->sql, authorize, &query);
 		if (limits)
