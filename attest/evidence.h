@@ -25,6 +25,7 @@ enum {
 	EVIDENCE_SIGNATURE_MAX = 128, /* TPMT_SIGNATURE */
 	EVIDENCE_AK_MAX = 256, /* TPM2B_PUBLIC */
 
+	EVIDENCE_PCR_MAX = 23,
 	EVIDENCE_AGENT_MAX = 128,
 	EVIDENCE_STATEMENT_MAX = 8 * 1024, /* bytes of the statement, without its newline */
 };

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attest/evidence.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* ---- the statement ---- */
+
+static const char *const versions[] = { "evidence/1", NULL };
+
+static const char *const states[] = {
+	[EVIDENCE_MEASURING] = "measuring",
+	[EVIDENCE_DEGRADED] = "degraded",
+	NULL,
+};
+
+static const struct line_field bank_fields[] = {
+	{ LINE_KEY("sha1"), .type = LINE_HEX, .flags = LINE_OPTIONAL, .min = 20, .max = 20 },
+	{ LINE_KEY("sha256"), .type = LINE_HEX, .flags = LINE_OPTIONAL, .min = 32, .max = 32 },
+	{ LINE_KEY("sha384"), .type = LINE_HEX, .flags = LINE_OPTIONAL, .min = 48, .max = 48 },
+	{ LINE_KEY("sha512"), .type = LINE_HEX, .flags = LINE_OPTIONAL, .min = 64, .max = 64 },
+	{ 0 },
+};
+
+static const struct line_field path_element[] = {
+	{ .type = LINE_HEX, .min = SHA256_LEN, .max = SHA256_LEN },
+	{ 0 },
+};
+
+static const struct line_field batch_fields[] = {
+	{ LINE_KEY("index"), .type = LINE_UINT, .max = MERKLE_LEAVES_MAX - 1 },
+	{ LINE_KEY("count"), .type = LINE_UINT, .min = 1, .max = MERKLE_LEAVES_MAX },
+	{ LINE_KEY("path"), .type = LINE_ARRAY, .max = MERKLE_PATH_MAX, .fields = path_element },
+	{ 0 },
+};
+
+static const struct line_field statement_fields[] = {
+	{ LINE_KEY("bpfmeasure"), .type = LINE_WORD, .words = versions },
+	{ LINE_KEY("nonce"), .type = LINE_HEX, .min = SHA256_LEN, .max = SHA256_LEN },
+	{ LINE_KEY("binding"), .type = LINE_HEX, .min = SHA256_LEN, .max = SHA256_LEN },
+	{ LINE_KEY("since"), .type = LINE_UINT },
+	{ LINE_KEY("first"), .type = LINE_UINT, .min = 1 },
+	{ LINE_KEY("last"), .type = LINE_UINT, .min = 1 },
+	{ LINE_KEY("start"), .type = LINE_OBJECT, .min = 1, .fields = bank_fields },
+	{ LINE_KEY("pcr"), .type = LINE_UINT, .max = EVIDENCE_PCR_MAX },
+	{ LINE_KEY("values"), .type = LINE_OBJECT, .min = 1, .fields = bank_fields },
+	{ LINE_KEY("quote"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_QUOTE_MAX },
+	{ LINE_KEY("signature"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_SIGNATURE_MAX },
+	{ LINE_KEY("ak"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_AK_MAX },
+	{ LINE_KEY("batch"), .type = LINE_OBJECT, .fields = batch_fields },
+	{ LINE_KEY("behind"), .type = LINE_UINT },
+	{ LINE_KEY("state"), .type = LINE_WORD, .words = states },
+	{ LINE_KEY("agent"), .type = LINE_TEXT, .max = EVIDENCE_AGENT_MAX },
+	{ 0 },
+};
+
+const char *evidence_state_name(enum evidence_state state)
+{
+	return states[state];
+}
+
+static void encode_banks(
+	struct line *line, const char *key, bank_set banks, const struct bank_values *values)
+{
+	line_open_object(line, key);
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
+		if (banks & 1u << bank)
+			line_hex(line, bank_name(bank), values->digest[bank], bank_size(bank));
+	line_close_object(line);
+}
+
+static void encode_batch(struct line *line, const struct evidence_statement *statement)
+{
+	line_open_object(line, "batch");
+	line_uint(line, "index", statement->index);
+	line_uint(line, "count", statement->count);
+	line_open_array(line, "path");
+	for (size_t i = 0; i < statement->path_len; i++)
+		line_hex(line, NULL, statement->path[i].sha256, SHA256_LEN);
+	line_close_array(line);
+	line_close_object(line);
+}
+
+void evidence_statement_encode(struct line *line, const struct evidence_statement *statement)
+{
+	assert(statement->first >= 1 && statement->first <= statement->last);
+	assert(statement->since < statement->first);
+	assert(statement->start_banks & statement->banks & 1u << BANK_SHA256);
+	assert(statement->index < statement->count && statement->count <= MERKLE_LEAVES_MAX);
+	assert(statement->quote_len && statement->signature_len && statement->ak_len);
+
+	line_init(line, line->buf, line->size);
+	line_open_object(line, NULL);
+	line_word(line, "bpfmeasure", versions[0]);
+	line_hex(line, "nonce", statement->nonce, SHA256_LEN);
+	line_hex(line, "binding", statement->binding, SHA256_LEN);
+	line_uint(line, "since", statement->since);
+	line_uint(line, "first", statement->first);
+	line_uint(line, "last", statement->last);
+	encode_banks(line, "start", statement->start_banks, &statement->start);
+	line_uint(line, "pcr", statement->pcr);
+	encode_banks(line, "values", statement->banks, &statement->values);
+	line_base64(line, "quote", statement->quote, statement->quote_len);
+	line_base64(line, "signature", statement->signature, statement->signature_len);
+	line_base64(line, "ak", statement->ak, statement->ak_len);
+	encode_batch(line, statement);
+	line_uint(line, "behind", statement->behind);
+	line_word(line, "state", evidence_state_name(statement->state));
+	line_text(line, "agent", statement->agent, strlen(statement->agent), EVIDENCE_AGENT_MAX);
+	line_close_object(line);
+}
+
+static struct line_value member(const char *line, size_t len, const char *path)
+{
+	struct line_value value = { 0 };
+	bool found = line_get(line, len, path, &value);
+
+	/* The schema was checked, and none of the keys asked for is optional. */
+	assert(found);
+	return value;
+}
+
+static bank_set decode_banks(struct line_value object, struct bank_values *ret_values)
+{
+	struct line_each each = line_each(object);
+	struct line_value key, value;
+	bank_set banks = 0;
+
+	*ret_values = (struct bank_values){ 0 };
+	while (line_next(&each, &key, &value)) {
+		enum bank bank = bank_from_name(key.at, key.len);
+		line_value_hex(value, ret_values->digest[bank], bank_size(bank));
+		banks |= 1u << bank;
+	}
+	return banks;
+}
+
+static size_t decode_path(
+	struct line_value array, struct merkle_hash ret_path[static MERKLE_PATH_MAX])
+{
+	struct line_each each = line_each(array);
+	struct line_value value;
+	size_t len = 0;
+
+	while (len < MERKLE_PATH_MAX && line_next(&each, NULL, &value))
+		line_value_hex(value, ret_path[len++].sha256, SHA256_LEN);
+	return len;
+}
+
+static void decode(const char *line, size_t len, struct evidence_statement *ret)
+{
+	struct line_value quote = member(line, len, "quote");
+	struct line_value signature = member(line, len, "signature");
+	struct line_value ak = member(line, len, "ak");
+
+	*ret = (struct evidence_statement){
+		.since = line_value_uint(member(line, len, "since")),
+		.first = line_value_uint(member(line, len, "first")),
+		.last = line_value_uint(member(line, len, "last")),
+		.pcr = (unsigned)line_value_uint(member(line, len, "pcr")),
+		.index = line_value_uint(member(line, len, "batch.index")),
+		.count = line_value_uint(member(line, len, "batch.count")),
+		.behind = line_value_uint(member(line, len, "behind")),
+		.state = (enum evidence_state)line_value_word(member(line, len, "state"), states),
+	};
+	line_value_hex(member(line, len, "nonce"), ret->nonce, SHA256_LEN);
+	line_value_hex(member(line, len, "binding"), ret->binding, SHA256_LEN);
+	ret->start_banks = decode_banks(member(line, len, "start"), &ret->start);
+	ret->banks = decode_banks(member(line, len, "values"), &ret->values);
+	ret->quote_len = line_value_base64(quote, ret->quote, EVIDENCE_QUOTE_MAX);
+	ret->signature_len = line_value_base64(signature, ret->signature, EVIDENCE_SIGNATURE_MAX);
+	ret->ak_len = line_value_base64(ak, ret->ak, EVIDENCE_AK_MAX);
+	ret->path_len = decode_path(member(line, len, "batch.path"), ret->path);
+	line_value_text(member(line, len, "agent"), ret->agent, sizeof(ret->agent));
+}
+
+/* What a table of keys cannot say. */
+static const char *contradiction(const struct evidence_statement *statement, const char **ret_key)
+{
+	*ret_key = "last";
+	if (statement->first > statement->last)
+		return "the last record is before the first";
+	*ret_key = "since";
+	if (statement->since >= statement->first)
+		return "the first record is not after those that were known";
+	*ret_key = "start";
+	if (!(statement->start_banks & 1u << BANK_SHA256))
+		return "no sha256 bank";
+	*ret_key = "values";
+	if (!(statement->banks & 1u << BANK_SHA256))
+		return "no sha256 bank";
+	*ret_key = "batch";
+	if (statement->index >= statement->count)
+		return "the index is not below the count";
+	return NULL;
+}
+
+int evidence_statement_decode(
+	const char *line, size_t len, struct evidence_statement *ret, struct line_error *ret_error)
+{
+	struct evidence_statement statement;
+	const char *key;
+
+	if (len > EVIDENCE_STATEMENT_MAX) {
+		*ret_error = (struct line_error){ .at = EVIDENCE_STATEMENT_MAX,
+			.what = "too long" };
+		return -EBADMSG;
+	}
+	int err = line_check(statement_fields, line, len, ret_error);
+	if (err)
+		return err;
+
+	decode(line, len, &statement);
+	const char *what = contradiction(&statement, &key);
+	if (what) {
+		*ret_error =
+			(struct line_error){ .at = (size_t)(member(line, len, key).at - line) };
+		snprintf(ret_error->what, sizeof(ret_error->what), "%s", what);
+		return -EBADMSG;
+	}
+	*ret = statement;
+	return 0;
+}
+
+/* ---- lines of a stream ---- */
+
+void evidence_reader_init(struct evidence_reader *reader, FILE *stream)
+{
+	reader->stream = stream;
+	reader->line = 0;
+	reader->begin = reader->end = 0;
+}
+
+/* Returns 0 when there are more bytes in buf. */
+static int fill(struct evidence_reader *reader)
+{
+	size_t kept = reader->end - reader->begin;
+
+	if (kept == sizeof(reader->buf))
+		return -EMSGSIZE;
+	memmove(reader->buf, reader->buf + reader->begin, kept);
+	reader->begin = 0;
+	reader->end = kept;
+
+	size_t got = fread(reader->buf + kept, 1, sizeof(reader->buf) - kept, reader->stream);
+	reader->end += got;
+	if (got)
+		return 0;
+	return ferror(reader->stream) ? -EIO : -ENODATA;
+}
+
+int evidence_read(struct evidence_reader *reader, const char **ret_line, size_t *ret_len)
+{
+	size_t searched = 0;
+
+	for (;;) {
+		const char *line = reader->buf + reader->begin;
+		size_t have = reader->end - reader->begin;
+		const char *newline = memchr(line + searched, '\n', have - searched);
+		if (newline) {
+			*ret_line = line;
+			*ret_len = (size_t)(newline - line);
+			reader->begin += *ret_len + 1;
+			reader->line++;
+			return 1;
+		}
+		searched = have;
+		int err = fill(reader);
+		if (err == -ENODATA && !have)
+			return 0;
+		if (err)
+			return err;
+	}
+}
