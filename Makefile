@@ -25,8 +25,8 @@ MAIN_cli   := cli/main.c
 
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
 UNIT_bpf    := bank
-UNIT_tpm    :=
-UNIT_db     :=
+UNIT_tpm    := tpm_pcr
+UNIT_db     := db_log
 UNIT_attest :=
 UNIT_agent  :=
 UNIT_cli    :=
@@ -54,7 +54,7 @@ probe_flag = $(shell echo 'int main(void){return 0;}' | \
                $(CC) -Werror $(1) -x c -o /dev/null - 2>/dev/null && echo $(1))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes \
-            -Wpointer-arith -Wundef -Wvla -Wwrite-strings -Wformat=2 $(call probe_flag,-Wjump-misses-init)
+            -Wpointer-arith -Wundef -Wvla -Wwrite-strings -Wformat=2 -Wno-missing-field-initializers $(call probe_flag,-Wjump-misses-init)
 HARDENING := $(call probe_flag,-fstack-protector-strong) $(call probe_flag,-fcf-protection) \
              $(call probe_flag,-fstack-clash-protection) -fPIE
 LINK_HARDENING := -pie -Wl,-z,relro,-z,now -Wl,--as-needed

@@ -58,10 +58,25 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 /* ---- errors -------------------------------------------------------------------------------------
  */
 
-/* An I/O error by what the system said, where that says more than "I/O error". */
-static int io_code(int rc, int system_errno)
+/* errno of what failed; SQLite forgets it on the way where PATH-wal could not be written. */
+static int system_errno(struct db *db, int rc)
 {
-	switch (system_errno) {
+	int last = sqlite3_system_errno(db->sql);
+	sqlite3_file *wal = NULL;
+
+	if (rc != SQLITE_IOERR_WRITE ||
+		sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) !=
+			SQLITE_OK)
+		return last;
+	if (wal && wal->pMethods)
+		wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &last);
+	return last;
+}
+
+/* An I/O error by what the system said, where that says more than "I/O error". */
+static int io_code(int rc, int sys)
+{
+	switch (sys) {
 	case ENOSPC:
 	case EDQUOT:
 	case EFBIG:
@@ -71,7 +86,7 @@ static int io_code(int rc, int system_errno)
 	case ENOENT:
 	case EACCES:
 	case EPERM:
-		return (rc & 0xff) == SQLITE_CANTOPEN ? -system_errno : -EIO;
+		return (rc & 0xff) == SQLITE_CANTOPEN ? -sys : -EIO;
 	}
 	return rc == SQLITE_IOERR_SHMSIZE ? -ENOSPC : -EIO;
 }
@@ -82,7 +97,7 @@ static bool is_unsettled(int rc)
 	return rc == SQLITE_READONLY_RECOVERY || rc == SQLITE_READONLY_CANTINIT;
 }
 
-static int code(int rc, int system_errno)
+static int code(int rc, int sys)
 {
 	if (rc == SQLITE_IOERR_NOMEM)
 		return -ENOMEM;
@@ -113,13 +128,13 @@ static int code(int rc, int system_errno)
 	case SQLITE_ERROR:
 		return -EINVAL;
 	}
-	return io_code(rc, system_errno);
+	return io_code(rc, sys);
 }
 
 int db_fail(struct db *db, const char *what)
 {
 	int rc = sqlite3_extended_errcode(db->sql);
-	int err = code(rc, sqlite3_system_errno(db->sql));
+	int err = code(rc, system_errno(db, rc));
 	int len = snprintf(db->errmsg, sizeof(db->errmsg), "%s: %s", what, sqlite3_errmsg(db->sql));
 	/* SQLite's words for these say nothing of the cause. */
 	if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)
