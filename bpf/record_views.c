@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The views say what the lines say and nothing else: a column is the value at the path of its name,
+ * null where the line has null. docs/format.md, "Views", lists them; tests/record-views compares
+ * every column with what jq finds in the same lines.
+ */
+#include "bpf/record.h"
+
+/* The lines as text, once: SQLite's JSON functions take no BLOB, and parse equal text once only. */
+#define LINES         " FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record)\n"
+#define OF_KIND(kind) LINES " WHERE line ->> '$.kind' = '" kind "';\n"
+
+#define HEAD                                                                                       \
+	" seq,\n"                                                                                  \
+	" line ->> '$.time' AS time,\n"                                                            \
+	" line ->> '$.boottime_ns' AS boottime_ns,\n"                                              \
+	" coalesce(line ->> '$.extend', 1) AS extend"
+
+#define PROGRAM                                                                                    \
+	" line ->> '$.program.id' AS program_id,\n"                                                \
+	" line ->> '$.program.name' AS program_name,\n"                                            \
+	" line ->> '$.program.type' AS program_type,\n"                                            \
+	" line ->> '$.program.attach_type' AS program_attach_type,\n"                              \
+	" line ->> '$.program.attach_to' AS program_attach_to,\n"                                  \
+	" line ->> '$.program.insn_cnt' AS program_insn_cnt,\n"                                    \
+	" line ->> '$.program.captured' AS program_captured,\n"                                    \
+	" line ->> '$.program.sha256' AS program_sha256,\n"                                        \
+	" line ->> '$.program.kernel_digest' AS program_kernel_digest,\n"                          \
+	" line ->> '$.program.load_time_ns' AS program_load_time_ns,\n"                            \
+	" line ->> '$.program.kernel_origin' AS program_kernel_origin,\n"                          \
+	" line ->> '$.program.self' AS program_self"
+
+#define SIGNATURE                                                                                  \
+	" line ->> '$.signature.verdict' AS signature_verdict,\n"                                  \
+	" line ->> '$.signature.covers' AS signature_covers,\n"                                    \
+	" line ->> '$.signature.metadata' AS signature_metadata,\n"                                \
+	" line ->> '$.signature.signed_sha256' AS signature_signed_sha256,\n"                      \
+	" line ->> '$.signature.keyring' AS signature_keyring,\n"                                  \
+	" line ->> '$.signature.keyring_serial' AS signature_keyring_serial,\n"                    \
+	" line ->> '$.signature.signers' AS signature_signers,\n"                                  \
+	" line ->> '$.signature.claimed_key_ids' AS signature_claimed_key_ids,\n"                  \
+	" line ->> '$.signature.pinned' AS signature_pinned,\n"                                    \
+	" line ->> '$.signature.size' AS signature_size,\n"                                        \
+	" line ->> '$.signature.sha256' AS signature_sha256"
+
+#define MAPS " line ->> '$.maps' AS maps"
+
+#define LOADER                                                                                     \
+	" line ->> '$.loader.pid' AS loader_pid,\n"                                                \
+	" line ->> '$.loader.tgid' AS loader_tgid,\n"                                              \
+	" line ->> '$.loader.uid' AS loader_uid,\n"                                                \
+	" line ->> '$.loader.gid' AS loader_gid,\n"                                                \
+	" line ->> '$.loader.comm' AS loader_comm,\n"                                              \
+	" line ->> '$.loader.exe' AS loader_exe,\n"                                                \
+	" line ->> '$.loader.exe_dev' AS loader_exe_dev,\n"                                        \
+	" line ->> '$.loader.exe_inode' AS loader_exe_inode,\n"                                    \
+	" line ->> '$.loader.exe_sha256' AS loader_exe_sha256,\n"                                  \
+	" line ->> '$.loader.exe_fsverity' AS loader_exe_fsverity,\n"                              \
+	" line ->> '$.loader.cgroup' AS loader_cgroup,\n"                                          \
+	" line ->> '$.loader.user_ns' AS loader_user_ns,\n"                                        \
+	" line ->> '$.loader.token' AS loader_token"
+
+#define LOAD                                                                                       \
+	PROGRAM ",\n" MAPS ",\n" SIGNATURE ",\n"                                                   \
+		" line ->> '$.chain_digest' AS chain_digest,\n"                                    \
+		" line ->> '$.parent.seq' AS parent_seq,\n"                                        \
+		" line ->> '$.parent.sha256' AS parent_sha256,\n"                                  \
+		" line ->> '$.parent.chain_digest' AS parent_chain_digest,\n"                      \
+		" line ->> '$.parent.verdict' AS parent_verdict,\n" LOADER
+
+static const char views[] =
+	"CREATE TEMP VIEW head AS SELECT\n" HEAD ",\n"
+	" line ->> '$.prev' AS prev,\n"
+	" line ->> '$.kind' AS kind\n" LINES ";\n"
+
+	"CREATE TEMP VIEW epoch AS SELECT\n" HEAD ",\n"
+	" line ->> '$.why' AS why,\n"
+	" line ->> '$.log_id' AS log_id,\n"
+	" line ->> '$.tpm.pcr' AS tpm_pcr,\n"
+	" line ->> '$.tpm.base.sha1' AS tpm_base_sha1,\n"
+	" line ->> '$.tpm.base.sha256' AS tpm_base_sha256,\n"
+	" line ->> '$.tpm.base.sha384' AS tpm_base_sha384,\n"
+	" line ->> '$.tpm.base.sha512' AS tpm_base_sha512,\n"
+	" line ->> '$.tpm.reset_count' AS tpm_reset_count,\n"
+	" line ->> '$.tpm.restart_count' AS tpm_restart_count,\n"
+	" line ->> '$.tpm.clock_ms' AS tpm_clock_ms,\n"
+	" line ->> '$.tpm.safe' AS tpm_safe,\n"
+	" line ->> '$.tpm.firmware' AS tpm_firmware,\n"
+	" line ->> '$.tpm.manufacturer' AS tpm_manufacturer,\n"
+	" line ->> '$.tpm.vendor' AS tpm_vendor,\n"
+	" line ->> '$.tpm.software' AS tpm_software,\n"
+	" line ->> '$.tpm.ak_name' AS tpm_ak_name,\n"
+	" line ->> '$.boot_id' AS boot_id,\n"
+	" line ->> '$.kernel' AS kernel,\n"
+	" line ->> '$.last_seq' AS last_seq\n" OF_KIND("epoch")
+
+		"CREATE TEMP VIEW start AS SELECT\n" HEAD ",\n"
+		" line ->> '$.version' AS version,\n"
+		" line ->> '$.exe_sha256' AS exe_sha256,\n"
+		" line ->> '$.conf_sha256' AS conf_sha256,\n"
+		" line ->> '$.hooks' AS hooks,\n"
+		" line ->> '$.missing' AS missing,\n"
+		" line ->> '$.next_program_id' AS next_program_id,\n"
+		" line ->> '$.last_exit' AS last_exit,\n"
+		" line ->> '$.kept_measuring' AS kept_measuring\n" OF_KIND("start")
+
+			"CREATE TEMP VIEW stop AS SELECT\n" HEAD ",\n"
+			" line ->> '$.why' AS why\n" OF_KIND("stop")
+
+				"CREATE TEMP VIEW baseline AS SELECT\n" HEAD ",\n" PROGRAM
+				",\n" MAPS ",\n" SIGNATURE ",\n"
+				" line ->> '$.uid' AS uid,\n"
+				" line ->> '$.earlier.seq' AS earlier_seq,\n"
+				" line ->> '$.earlier.sha256' AS earlier_sha256\n" OF_KIND(
+					"baseline")
+
+					"CREATE TEMP VIEW load AS SELECT\n" HEAD ",\n" LOAD
+					"\n" OF_KIND("load")
+
+						"CREATE TEMP VIEW reject AS SELECT\n" HEAD ",\n"
+						" line ->> '$.stage' AS stage,\n"
+						" line ->> '$.errno' AS errno,\n" LOAD
+						"\n" OF_KIND("reject")
+
+							"CREATE TEMP VIEW unload AS SELECT\n" HEAD
+							",\n"
+							" line ->> '$.program.seq' AS program_seq,\n"
+							" line ->> '$.program.id' AS program_id\n" OF_KIND(
+								"unload")
+
+								"CREATE TEMP VIEW lost AS SELECT\n" HEAD
+								",\n"
+								" line ->> '$.what' AS what,\n"
+								" line ->> '$.count' AS count,\n"
+								" line ->> '$.first' AS first,\n"
+								" line ->> '$.last' AS last\n" OF_KIND(
+									"lost")
+
+	/* One row per distinct program that was captured. */
+	"CREATE TEMP VIEW program AS SELECT\n"
+	" program_sha256,\n"
+	" count(*) AS loads,\n"
+	" min(seq) AS first_seq,\n"
+	" max(seq) AS last_seq,\n"
+	" min(time) AS first_time,\n"
+	" max(time) AS last_time,\n"
+	" json_group_array(DISTINCT program_name) AS program_names,\n"
+	" json_group_array(DISTINCT program_type) AS program_types,\n"
+	" json_group_array(DISTINCT signature_verdict) AS signature_verdicts\n"
+	" FROM load WHERE program_sha256 IS NOT NULL GROUP BY program_sha256;\n"
+
+	/* One row per map that a program had when it was loaded. */
+	"CREATE TEMP VIEW map AS SELECT\n"
+	" seq,\n"
+	" line ->> '$.kind' AS kind,\n"
+	" line ->> '$.program.id' AS program_id,\n"
+	" line ->> '$.program.sha256' AS program_sha256,\n"
+	" map.key AS map_index,\n"
+	" map.value ->> '$.id' AS map_id,\n"
+	" map.value ->> '$.name' AS map_name,\n"
+	" map.value ->> '$.type' AS map_type,\n"
+	" map.value ->> '$.flags' AS map_flags,\n"
+	" map.value ->> '$.key_size' AS map_key_size,\n"
+	" map.value ->> '$.value_size' AS map_value_size,\n"
+	" map.value ->> '$.max_entries' AS map_max_entries,\n"
+	" map.value ->> '$.frozen' AS map_frozen,\n"
+	" map.value ->> '$.exclusive' AS map_exclusive,\n"
+	" map.value ->> '$.sha256_at_load' AS map_sha256_at_load\n"
+	" FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record),\n"
+	"  json_each(line, '$.maps') AS map;\n"
+
+	/* One row per executable that had programs loaded; an unknown path or digest is one of its
+	 * own. */
+	"CREATE TEMP VIEW loader AS SELECT\n"
+	" loader_exe,\n"
+	" loader_exe_sha256,\n"
+	" count(*) AS loads,\n"
+	" count(DISTINCT program_sha256) AS programs,\n"
+	" min(seq) AS first_seq,\n"
+	" max(seq) AS last_seq,\n"
+	" min(time) AS first_time,\n"
+	" max(time) AS last_time,\n"
+	" json_group_array(DISTINCT loader_comm) AS loader_comms,\n"
+	" json_group_array(DISTINCT loader_uid) AS loader_uids\n"
+	" FROM load GROUP BY loader_exe, loader_exe_sha256;\n"
+
+	/* One row per signer that a signature claims. Claims are no identity: signature_pinned is.
+	 */
+	"CREATE TEMP VIEW signature_claim AS SELECT\n"
+	" seq,\n"
+	" line ->> '$.kind' AS kind,\n"
+	" line ->> '$.program.sha256' AS program_sha256,\n"
+	" line ->> '$.signature.verdict' AS signature_verdict,\n"
+	" line ->> '$.signature.keyring' AS signature_keyring,\n"
+	" line ->> '$.signature.pinned' AS signature_pinned,\n"
+	" claim.key AS claim_index,\n"
+	" claim.value AS claimed_key_id\n"
+	" FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record),\n"
+	"  json_each(line, '$.signature.claimed_key_ids') AS claim;\n";
+
+const char *record_views_sql(void)
+{
+	return views;
+}
