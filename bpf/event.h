@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the BPF programs put on the ring: the layout shared by bpf/measure.bpf.c and the collector.
+ *
+ * One load is a series of events with the same load number, sent by one task in this order (what
+ *did not happen is absent; a load that failed stops early):
+ *
+ *	EVENT_BYTES signed, signature, then EVENT_VERIFY   the kernel verified a signature
+ *	EVENT_LOAD, EVENT_BYTES exe, cgroup, insns         what is about to be checked, and for whom
+ *	EVENT_PROG, { EVENT_MAP, EVENT_BYTES map } ...     it passed; its file descriptor comes next
+ *	EVENT_END                                          the final errno
+ *
+ * EVENT_FREE comes any time after EVENT_PROG, from any task.
+ *
+ * Every event carries a ticket from one atomic counter, taken before its place on the ring, so the
+ * order of tickets and of places may differ between CPUs, but every ticket arrives exactly once or
+ *its event was dropped. Change anything here: change EVENT_LAYOUT.
+ *
+ * Byte order and alignment are the machine's; all sizes in bytes.
+ */
+#ifndef BPF_EVENT_H
+#define BPF_EVENT_H
+
+#ifdef __bpf__
+#include "bpf/kernel.h"
+#else
+#include <linux/types.h>
+#endif
+
+enum {
+	EVENT_LAYOUT = 1,
+
+	EVENT_NAME_LEN = 16, /* BPF_OBJ_NAME_LEN, TASK_COMM_LEN */
+	EVENT_DIGEST_LEN = 32, /* sha256 */
+	EVENT_TARGET_LEN = 96, /* of an attach target's name; longer ones are cut */
+	EVENT_MAPS_MAX = 64, /* MAX_USED_MAPS */
+
+	/* Two sizes of a piece of bytes: a tiny program takes little of the ring, a large one few
+	   events. */
+	EVENT_BYTES_SMALL = 472,
+	EVENT_BYTES_LARGE = 8192,
+};
+
+enum event_type {
+	EVENT_BYTES = 1,
+	EVENT_VERIFY,
+	EVENT_LOAD,
+	EVENT_PROG,
+	EVENT_MAP,
+	EVENT_END,
+	EVENT_FREE,
+};
+
+/* Which bytes an EVENT_BYTES is a piece of. */
+enum event_stream {
+	STREAM_SIGNED, /* what the kernel verified */
+	STREAM_SIGNATURE, /* the PKCS#7 message */
+	STREAM_EXE, /* path of the executable, with its NUL */
+	STREAM_CGROUP, /* names from the leaf to the root of the hierarchy, each with its NUL */
+	STREAM_INSNS, /* the program as handed to the kernel */
+	STREAM_MAP, /* contents of the map of the EVENT_MAP before it */
+	STREAM_COUNT,
+};
+
+/* Our hooks, as bits: which of them took part in a load. Names: probe_hook_name(). */
+enum event_hook {
+	HOOK_LOAD_ENTER,
+	HOOK_VERIFY,
+	HOOK_IDENTITY,
+	HOOK_LOAD,
+	HOOK_PROG,
+	HOOK_LOAD_EXIT,
+	HOOK_RUN,
+	HOOK_FREE,
+	HOOK_BASELINE,
+	HOOK_COUNT,
+};
+
+struct event {
+	__u64 ticket;
+	__u64 load; /* 1, 2, 3 ... since the hooks were attached */
+	__u32 type;
+	__u32 size; /* of the whole event */
+};
+
+struct event_bytes {
+	struct event event;
+	__u64 offset;
+	__u32 len;
+	__u32 stream;
+	__u8 data[];
+};
+
+struct event_verify {
+	struct event event;
+	__u64 data_len; /* of the whole of both streams; pieces may be missing */
+	__u64 signature_len;
+	__s32 error; /* 0, or a negative errno */
+	__u32 keyring_kind; /* enum record_keyring's order: 1 builtin, 2 secondary, 3 platform, 4
+			       user */
+	__s32 keyring_serial;
+	__u32 insns_seen; /* 1: after EVENT_LOAD, so not the kernel's own check */
+};
+
+struct event_load {
+	struct event event;
+	__u64 boottime_ns;
+	__u64 insns_len;
+	__u64 exe_inode;
+	__u32 exe_dev;
+	__u32 user_ns;
+	__u32 pid;
+	__u32 tgid;
+	__u32 uid;
+	__u32 gid;
+	__u32 prog_type;
+	__u32 attach_type;
+	__u8 name[EVENT_NAME_LEN];
+	__u8 comm[EVENT_NAME_LEN];
+	__u8 exe_sha256[EVENT_DIGEST_LEN];
+	__u8 exe_sha256_known;
+	__u8 token;
+	__u8 kernel_origin;
+	__u8 self;
+	__s32 security; /* what all LSMs together said: 0, or a negative errno */
+};
+
+/* A program that has its id. Also what the baseline iterator writes, with load 0. */
+struct event_prog {
+	struct event event;
+	__u64 load_time_ns;
+	__u32 id;
+	__u32 prog_type;
+	__u32 attach_type;
+	__u32 insn_cnt; /* after the verifier */
+	__u32 uid;
+	__u32 map_count;
+	__u8 name[EVENT_NAME_LEN];
+	__u8 digest[EVENT_DIGEST_LEN]; /* the kernel's; its first 8 bytes are the tag */
+	__u8 digest_len; /* 32, or 8 where the kernel keeps only the tag */
+	__u8 sig_known; /* the kernel remembers: the next three are set */
+	__u8 sig_verdict;
+	__u8 sig_keyring_kind;
+	__s32 sig_keyring_serial;
+	__u8 attach_to[EVENT_TARGET_LEN]; /* NUL-terminated; empty for none */
+};
+
+struct event_map {
+	struct event event;
+	__u64 content_len; /* bytes that follow as STREAM_MAP; 0 where contents are not taken */
+	__u32 index;
+	__u32 id;
+	__u32 map_type;
+	__u32 flags;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u8 name[EVENT_NAME_LEN];
+	__u8 frozen;
+	__u8 exclusive;
+	__u8 pad[2];
+};
+
+struct event_end {
+	struct event event;
+	__u64 boottime_ns;
+	__s32 error; /* 0, or a negative errno */
+	__u32 events; /* sent for this load, this one included */
+	__u32 dropped; /* not sent: the ring was full */
+	__u32 hooks; /* bits of enum event_hook */
+	__u32 parent_id; /* program id of the loader program that ran; 0 for none */
+	__u32 signature_len; /* of the load's attr: 0 for an unsigned load */
+	__s32 keyring_id; /* of the load's attr */
+	__u32 tgid;
+	__u8 self;
+	__u8 pad[7];
+};
+
+struct event_free {
+	struct event event;
+	__u64 boottime_ns;
+	__u32 id;
+	__u32 pad;
+};
+
+/* The programs' one global variable: lives in the pinned map "state", one element. */
+struct event_state {
+	__u64 ticket; /* the next one */
+	__u64 load; /* the last one given */
+	__u64 dropped_events; /* the ring was full */
+	__u64 untracked; /* loads that no task state could be had for */
+	__u64 instance; /* random, made when the hooks were attached */
+	__u64 map_content_max;
+	__u64 exe_hash_max;
+	__u32 agent_tgid; /* whose loads are marked self */
+	__u32 pad;
+};
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The kernel's types as far as our BPF programs read them. CO-RE finds each member by name in the
+ * running kernel's BTF, so only names matter here, neither order nor offsets.
+ *
+ * A suffix after three underscores is another kernel's idea of the same type (libbpf drops it).
+ */
+#ifndef BPF_KERNEL_H
+#define BPF_KERNEL_H
+
+typedef unsigned char __u8;
+typedef signed short __s16;
+typedef unsigned short __u16;
+typedef signed int __s32;
+typedef unsigned int __u32;
+typedef signed long long __s64;
+typedef unsigned long long __u64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef _Bool bool;
+
+enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC };
+enum bpf_attach_type { BPF_CGROUP_INET_INGRESS };
+
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+	BPF_F_NO_PREALLOC = 1,
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* BPF */
+
+struct bpf_token;
+
+struct bpf_map {
+	enum bpf_map_type map_type;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 map_flags;
+	__u32 id;
+	char name[16];
+	bool frozen;
+	char *excl_prog_sha; /* 6.18 */
+};
+
+struct bpf_array {
+	struct bpf_map map;
+	__u32 elem_size;
+	char value[0];
+};
+
+struct bpf_prog_sig {
+	__s32 keyring_serial;
+	__u8 keyring_type;
+	__u8 verdict;
+};
+
+struct kuid {
+	__u32 val;
+};
+
+struct user_struct {
+	struct kuid uid;
+};
+
+struct bpf_prog_aux {
+	__u32 id;
+	__u32 used_map_cnt;
+	const char *attach_func_name;
+	struct bpf_map **used_maps;
+	struct bpf_prog *prog;
+	struct user_struct *user;
+	__u64 load_time;
+	char name[16];
+	struct bpf_token *token; /* 6.9 */
+};
+
+struct bpf_prog_aux___sig { /* 7.2 */
+	struct bpf_prog_sig sig;
+};
+
+struct bpf_insn {
+	__u8 code;
+};
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+	enum bpf_attach_type expected_attach_type;
+	__u32 len;
+	__u8 tag[8];
+	struct bpf_prog_aux *aux;
+	struct bpf_insn insnsi[0];
+};
+
+struct bpf_prog___digest { /* 6.18 */
+	__u8 digest[32];
+};
+
+union bpf_attr {
+	__u32 prog_type;
+	__u64 signature; /* 6.18, as the next two */
+	__u32 signature_size;
+	__s32 keyring_id;
+};
+
+struct bpf_dynptr_kern {
+	void *data;
+	__u32 size;
+	__u32 offset;
+};
+
+struct key {
+	__s32 serial;
+};
+
+struct bpf_key {
+	struct key *key;
+	bool has_ref;
+};
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__bpf_prog {
+	struct bpf_iter_meta *meta;
+	struct bpf_prog *prog;
+};
+
+/* tasks and files */
+
+struct super_block {
+	__u32 s_dev;
+};
+
+struct timespec64 {
+	__s64 tv_sec;
+	long tv_nsec;
+};
+
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__s64 i_size;
+	__s64 i_ctime_sec; /* 6.11 */
+	__u32 i_ctime_nsec;
+	__u32 i_generation;
+};
+
+struct inode___6_6 {
+	struct timespec64 __i_ctime;
+};
+
+struct inode___6_1 {
+	struct timespec64 i_ctime;
+};
+
+struct path {
+	void *dentry;
+};
+
+struct file {
+	struct inode *f_inode;
+	struct path f_path;
+};
+
+struct mm_struct {
+	struct file *exe_file;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct user_namespace {
+	struct ns_common ns;
+};
+
+struct cred {
+	struct user_namespace *user_ns;
+};
+
+struct kernfs_node {
+	const char *name;
+	struct kernfs_node *__parent; /* 6.15 */
+};
+
+struct kernfs_node___6_1 {
+	struct kernfs_node *parent;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+	struct mm_struct *mm;
+	const struct cred *cred;
+	struct css_set *cgroups;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,712 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What the kernel saw: the BPF programs that follow one load through the kernel and put it on the
+ * ring.
+ *
+ * A load is one task's way through bpf_prog_load(), so its state is in task storage from the first
+ * hook to the last. Programs are named after their hook; which of them a kernel gets is decided in
+ * bpf/probe.c. The events are described in bpf/event.h.
+ */
+#include "bpf/event.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum {
+	PATH_LEN = 1024, /* what bpf_path_d_path() may need; longer paths are not known */
+	CGROUP_DEPTH = 24, /* hierarchies deeper than that lose their upper names */
+	CGROUP_NAME_LEN = 256,
+	PIECES_MAX = 4096, /* of EVENT_BYTES_LARGE: 32 MiB, four times the largest program */
+	DYNPTR_SIZE_MASK = 0xffffff,
+	HASH_ALGO_SHA256 = 4, /* linux/hash_info.h */
+	PROGRAMS_MAX = 1 << 20,
+	EXES_MAX = 4096,
+};
+
+struct load_state {
+	__u64 load; /* 0: nothing sent yet */
+	__u64 aux; /* struct bpf_prog_aux of the program under way: it stays while the prog moves */
+	__u32 inside;
+	__u32 hooks;
+	__u32 events;
+	__u32 dropped;
+	__u32 parent_id;
+	__u32 signature_len;
+	__s32 keyring_id;
+	__u8 kernel_origin;
+	__u8 exe_sha256_known;
+	__u16 exe_len;
+	__u8 exe_sha256[EVENT_DIGEST_LEN];
+	char path[PATH_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct load_state);
+} tasks SEC(".maps");
+
+/* Programs whose end is worth an event: struct bpf_prog_aux -> id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROGRAMS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} programs SEC(".maps");
+
+/* Executables hashed before, so that a load costs a look-up and not a file's hash. */
+struct exe_key {
+	__u64 inode;
+	__s64 size;
+	__s64 ctime_sec;
+	__u32 ctime_nsec;
+	__u32 dev;
+	__u32 generation;
+	__u32 pad;
+};
+
+struct exe_hash {
+	__u8 sha256[EVENT_DIGEST_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, EXES_MAX);
+	__type(key, struct exe_key);
+	__type(value, struct exe_hash);
+} exes SEC(".maps");
+
+struct event_state state = {};
+
+extern struct file *bpf_get_task_exe_file(struct task_struct *task) __ksym __weak;
+extern void bpf_put_file(struct file *file) __ksym __weak;
+extern int bpf_path_d_path(const struct path *path, char *buf, unsigned long buf__sz) __ksym __weak;
+
+static __always_inline struct load_state *load_state(void)
+{
+	return bpf_task_storage_get(
+		&tasks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* The state of the load that this task is in, or NULL. */
+static __always_inline struct load_state *load_current(enum event_hook hook)
+{
+	struct load_state *load = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+
+	if (!load || !load->inside)
+		return NULL;
+	load->hooks |= 1U << hook;
+	return load;
+}
+
+/* ---- sending ---- */
+
+/* Room for one event, or NULL where the ring is full: its ticket stays a hole for the reader to
+ * see. */
+static __always_inline void *event_reserve(__u64 load, __u32 type, const __u32 size)
+{
+	__u64 ticket = __sync_fetch_and_add(&state.ticket, 1);
+	struct event *event = bpf_ringbuf_reserve(&ring, size, 0);
+
+	if (!event) {
+		__sync_fetch_and_add(&state.dropped_events, 1);
+		return NULL;
+	}
+	event->ticket = ticket;
+	event->load = load;
+	event->type = type;
+	event->size = size;
+	return event;
+}
+
+static __always_inline void *load_event_reserve(
+	struct load_state *load, __u32 type, const __u32 size)
+{
+	void *event;
+
+	if (!load->load)
+		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
+	event = event_reserve(load->load, type, size);
+	if (event)
+		load->events++;
+	else
+		load->dropped++;
+	return event;
+}
+
+struct bytes {
+	struct load_state *load;
+	const void *from;
+	__u64 len;
+	__u32 stream;
+};
+
+static __always_inline long bytes_send_piece(struct bytes *bytes, __u64 offset, const __u32 room)
+{
+	struct event_bytes *event;
+	__u64 len = bytes->len - offset;
+
+	if (len > room)
+		len = room;
+	event = load_event_reserve(bytes->load, EVENT_BYTES, sizeof(*event) + room);
+	if (!event)
+		return 1;
+	event->offset = offset;
+	event->len = len;
+	event->stream = bytes->stream;
+	/* The bound once more, on the very register that the helper gets: the compiler may have
+	 * spilt it. */
+	asm volatile("if %[len] <= %[room] goto +1\n"
+		     "%[len] = %[room]\n"
+		     : [len] "+r"(len)
+		     : [room] "i"(room));
+	if (bpf_probe_read_kernel(event->data, len, bytes->from + offset))
+		event->len = 0;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+static long bytes_send_large(__u32 i, struct bytes *bytes)
+{
+	__u64 offset = (__u64)i * EVENT_BYTES_LARGE;
+
+	if (offset >= bytes->len)
+		return 1;
+	if (bytes->len - offset <= EVENT_BYTES_SMALL)
+		return bytes_send_piece(bytes, offset, EVENT_BYTES_SMALL);
+	return bytes_send_piece(bytes, offset, EVENT_BYTES_LARGE);
+}
+
+static __always_inline void bytes_send(
+	struct load_state *load, enum event_stream stream, const void *from, __u64 len)
+{
+	struct bytes bytes = { .load = load, .from = from, .len = len, .stream = stream };
+
+	if (len <= EVENT_BYTES_SMALL)
+		bytes_send_piece(&bytes, 0, EVENT_BYTES_SMALL);
+	else
+		bpf_loop(PIECES_MAX, bytes_send_large, &bytes, 0);
+}
+
+/* ---- into bpf_prog_load() ---- */
+
+/* bpf_prog_load(attr, uattr (16 bytes, two words of ctx: pointer, is_kernel), ...) */
+SEC("fentry/bpf_prog_load")
+int load_enter(__u64 *ctx)
+{
+	union bpf_attr *attr = (union bpf_attr *)ctx[0];
+	struct load_state *load = load_state();
+
+	if (!load) {
+		__sync_fetch_and_add(&state.untracked, 1);
+		return 0;
+	}
+	load->load = 0;
+	load->aux = 0;
+	load->inside = 1;
+	load->hooks = 1U << HOOK_LOAD_ENTER;
+	load->events = 0;
+	load->dropped = 0;
+	load->exe_len = 0;
+	load->exe_sha256_known = 0;
+	load->kernel_origin = ctx[2] & 1;
+	load->signature_len = 0;
+	load->keyring_id = 0;
+	if (bpf_core_field_exists(attr->signature) && BPF_CORE_READ(attr, signature)) {
+		load->signature_len = BPF_CORE_READ(attr, signature_size);
+		load->keyring_id = BPF_CORE_READ(attr, keyring_id);
+	}
+	return 0;
+}
+
+/* ---- the kernel verifies a signature ---- */
+
+static __always_inline __u32 keyring_kind(const struct bpf_key *trusted)
+{
+	/* Without a reference, key is the number of one of the kernel's own keyrings. */
+	if (BPF_CORE_READ(trusted, has_ref))
+		return 4;
+	return (__u32)(__u64)BPF_CORE_READ(trusted, key) + 1;
+}
+
+/* bpf_verify_pkcs7_signature(data, signature, trusted_keyring) */
+SEC("fexit/bpf_verify_pkcs7_signature")
+int verify(__u64 *ctx)
+{
+	struct bpf_dynptr_kern *data = (void *)ctx[0];
+	struct bpf_dynptr_kern *signature = (void *)ctx[1];
+	struct bpf_key *trusted = (void *)ctx[2];
+	struct load_state *load = load_current(HOOK_VERIFY);
+	struct event_verify *event;
+	__u64 data_len, signature_len, ret = 0;
+
+	/* Outside a load it is a kfunc that some BPF program called. */
+	if (!load)
+		return 0;
+	data_len = BPF_CORE_READ(data, size) & DYNPTR_SIZE_MASK;
+	signature_len = BPF_CORE_READ(signature, size) & DYNPTR_SIZE_MASK;
+	bytes_send(load, STREAM_SIGNED, BPF_CORE_READ(data, data) + BPF_CORE_READ(data, offset),
+		data_len);
+	bytes_send(load, STREAM_SIGNATURE,
+		BPF_CORE_READ(signature, data) + BPF_CORE_READ(signature, offset), signature_len);
+
+	event = load_event_reserve(load, EVENT_VERIFY, sizeof(*event));
+	if (!event)
+		return 0;
+	bpf_get_func_ret(ctx, &ret);
+	event->data_len = data_len;
+	event->signature_len = signature_len;
+	event->error = (__s32)ret;
+	event->keyring_kind = keyring_kind(trusted);
+	event->keyring_serial = event->keyring_kind == 4 ? BPF_CORE_READ(trusted, key, serial) : 0;
+	event->insns_seen = load->aux != 0;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* ---- who loads ---- */
+
+static __always_inline void exe_key_fill(struct exe_key *key, struct inode *inode)
+{
+	struct inode___6_6 *inode_6_6 = (void *)inode;
+	struct inode___6_1 *inode_6_1 = (void *)inode;
+
+	key->inode = BPF_CORE_READ(inode, i_ino);
+	key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	key->size = BPF_CORE_READ(inode, i_size);
+	key->generation = BPF_CORE_READ(inode, i_generation);
+	if (bpf_core_field_exists(inode->i_ctime_sec)) {
+		key->ctime_sec = BPF_CORE_READ(inode, i_ctime_sec);
+		key->ctime_nsec = BPF_CORE_READ(inode, i_ctime_nsec);
+	} else if (bpf_core_field_exists(inode_6_6->__i_ctime)) {
+		key->ctime_sec = BPF_CORE_READ(inode_6_6, __i_ctime.tv_sec);
+		key->ctime_nsec = BPF_CORE_READ(inode_6_6, __i_ctime.tv_nsec);
+	} else {
+		key->ctime_sec = BPF_CORE_READ(inode_6_1, i_ctime.tv_sec);
+		key->ctime_nsec = BPF_CORE_READ(inode_6_1, i_ctime.tv_nsec);
+	}
+}
+
+static __always_inline void exe_hash(struct load_state *load, struct file *exe)
+{
+	struct exe_key key = {};
+	struct exe_hash *known;
+
+	exe_key_fill(&key, exe->f_inode);
+	known = bpf_map_lookup_elem(&exes, &key);
+	if (known) {
+		__builtin_memcpy(load->exe_sha256, known->sha256, EVENT_DIGEST_LEN);
+		load->exe_sha256_known = 1;
+		return;
+	}
+	if ((__u64)key.size > state.exe_hash_max)
+		return;
+	if (bpf_ima_file_hash(exe, load->exe_sha256, EVENT_DIGEST_LEN) != HASH_ALGO_SHA256)
+		return;
+	load->exe_sha256_known = 1;
+	bpf_map_update_elem(&exes, &key, load->exe_sha256, BPF_ANY);
+}
+
+/* Sleepable, for the file's hash; runs inside security_bpf_prog_load(), so before load() below. */
+SEC("lsm.s/bpf_prog_load")
+int identity(void *ctx)
+{
+	struct load_state *load = load_current(HOOK_IDENTITY);
+	struct file *exe;
+	int len;
+
+	if (!load)
+		return 0;
+	exe = bpf_get_task_exe_file(bpf_get_current_task_btf());
+	if (!exe)
+		return 0;
+	len = bpf_path_d_path(&exe->f_path, load->path, sizeof(load->path));
+	if (len > 0)
+		load->exe_len = len;
+	exe_hash(load, exe);
+	bpf_put_file(exe);
+	return 0;
+}
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	struct kernfs_node___6_1 *node_6_1 = (void *)node;
+
+	if (bpf_core_field_exists(node->__parent))
+		return BPF_CORE_READ(node, __parent);
+	return (void *)BPF_CORE_READ(node_6_1, parent);
+}
+
+struct cgroup_walk {
+	struct load_state *load;
+	struct kernfs_node *node;
+	__u32 len;
+};
+
+static long cgroup_walk_step(__u32 i, struct cgroup_walk *walk)
+{
+	struct kernfs_node *node = walk->node; /* a local: CO-RE would relocate walk's own layout */
+	__u32 at = walk->len;
+	long len;
+
+	if (!node || at > PATH_LEN - CGROUP_NAME_LEN)
+		return 1;
+	len = bpf_probe_read_kernel_str(
+		&walk->load->path[at], CGROUP_NAME_LEN, BPF_CORE_READ(node, name));
+	if (len < 0)
+		return 1;
+	walk->len += len;
+	walk->node = kernfs_parent(node);
+	return 0;
+}
+
+static __always_inline void cgroup_send(struct load_state *load, struct task_struct *task)
+{
+	struct cgroup_walk walk = {
+		.load = load,
+		.node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn),
+	};
+
+	bpf_loop(CGROUP_DEPTH, cgroup_walk_step, &walk, 0);
+	bytes_send(load, STREAM_CGROUP, load->path, walk.len);
+}
+
+/* ---- the load ---- */
+
+static __always_inline void load_send(
+	struct load_state *load, struct bpf_prog *prog, __s32 security)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct inode *exe = BPF_CORE_READ(task, mm, exe_file, f_inode);
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u64 uid_gid = bpf_get_current_uid_gid();
+	__u64 insns_len = (__u64)BPF_CORE_READ(prog, len) * 8;
+	struct event_load *event;
+
+	load->aux = (__u64)BPF_CORE_READ(prog, aux);
+	event = load_event_reserve(load, EVENT_LOAD, sizeof(*event));
+	if (event) {
+		event->boottime_ns = bpf_ktime_get_boot_ns();
+		event->insns_len = insns_len;
+		event->exe_inode = BPF_CORE_READ(exe, i_ino);
+		event->exe_dev = BPF_CORE_READ(exe, i_sb, s_dev);
+		event->user_ns = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+		event->pid = (__u32)pid_tgid;
+		event->tgid = pid_tgid >> 32;
+		event->uid = (__u32)uid_gid;
+		event->gid = uid_gid >> 32;
+		event->prog_type = BPF_CORE_READ(prog, type);
+		event->attach_type = BPF_CORE_READ(prog, expected_attach_type);
+		BPF_CORE_READ_INTO(&event->name, prog, aux, name);
+		bpf_get_current_comm(event->comm, sizeof(event->comm));
+		__builtin_memcpy(event->exe_sha256, load->exe_sha256, EVENT_DIGEST_LEN);
+		event->exe_sha256_known = load->exe_sha256_known;
+		event->token = bpf_core_field_exists(prog->aux->token) &&
+			BPF_CORE_READ(prog, aux, token);
+		event->kernel_origin = load->kernel_origin;
+		event->self = event->tgid == state.agent_tgid;
+		event->security = security;
+		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	}
+	if (load->exe_len && load->exe_len <= PATH_LEN)
+		bytes_send(load, STREAM_EXE, load->path, load->exe_len);
+	cgroup_send(load, task); /* the path buffer is free again */
+	bytes_send(load, STREAM_INSNS, &prog->insnsi, insns_len);
+}
+
+/* security_bpf_prog_load(prog, attr, token, ...): the combined answer of all LSMs. */
+SEC("fexit/security_bpf_prog_load")
+int load(__u64 *ctx)
+{
+	struct load_state *load = load_current(HOOK_LOAD);
+	__u64 ret = 0;
+
+	if (!load)
+		return 0;
+	bpf_get_func_ret(ctx, &ret);
+	load_send(load, (struct bpf_prog *)ctx[0], (__s32)ret);
+	return 0;
+}
+
+/* bpf_check(struct bpf_prog **prog, ...): the same moment on kernels before 6.9. */
+SEC("fentry/bpf_check")
+int load_before_6_9(__u64 *ctx)
+{
+	struct load_state *load = load_current(HOOK_LOAD);
+	struct bpf_prog *prog = NULL;
+
+	if (!load)
+		return 0;
+	bpf_probe_read_kernel(&prog, sizeof(prog), (void *)ctx[0]);
+	load_send(load, prog, 0);
+	return 0;
+}
+
+/* ---- it passed ---- */
+
+static __always_inline void prog_fill(struct event_prog *event, struct bpf_prog *prog)
+{
+	struct bpf_prog___digest *prog_digest = (void *)prog;
+	struct bpf_prog_aux___sig *aux_sig = (void *)BPF_CORE_READ(prog, aux);
+
+	event->load_time_ns = BPF_CORE_READ(prog, aux, load_time);
+	event->id = BPF_CORE_READ(prog, aux, id);
+	event->prog_type = BPF_CORE_READ(prog, type);
+	event->attach_type = BPF_CORE_READ(prog, expected_attach_type);
+	event->insn_cnt = BPF_CORE_READ(prog, len);
+	event->uid = BPF_CORE_READ(prog, aux, user, uid.val);
+	event->map_count = BPF_CORE_READ(prog, aux, used_map_cnt);
+	BPF_CORE_READ_INTO(&event->name, prog, aux, name);
+	__builtin_memset(event->digest, 0, sizeof(event->digest));
+	if (bpf_core_field_exists(prog_digest->digest)) {
+		BPF_CORE_READ_INTO(&event->digest, prog_digest, digest);
+		event->digest_len = sizeof(event->digest);
+	} else {
+		bpf_core_read(event->digest, 8, &prog->tag);
+		event->digest_len = 8;
+	}
+	event->sig_known = 0;
+	event->sig_verdict = 0;
+	event->sig_keyring_kind = 0;
+	event->sig_keyring_serial = 0;
+	if (bpf_core_field_exists(aux_sig->sig)) {
+		event->sig_known = 1;
+		event->sig_verdict = BPF_CORE_READ(aux_sig, sig.verdict);
+		event->sig_keyring_kind = BPF_CORE_READ(aux_sig, sig.keyring_type);
+		event->sig_keyring_serial = BPF_CORE_READ(aux_sig, sig.keyring_serial);
+	}
+	if (bpf_probe_read_kernel_str(event->attach_to, sizeof(event->attach_to),
+		    BPF_CORE_READ(prog, aux, attach_func_name)) < 0)
+		event->attach_to[0] = 0;
+}
+
+static __always_inline void map_fill(struct event_map *event, struct bpf_map *map)
+{
+	event->content_len = 0;
+	event->id = BPF_CORE_READ(map, id);
+	event->map_type = BPF_CORE_READ(map, map_type);
+	event->flags = BPF_CORE_READ(map, map_flags);
+	event->key_size = BPF_CORE_READ(map, key_size);
+	event->value_size = BPF_CORE_READ(map, value_size);
+	event->max_entries = BPF_CORE_READ(map, max_entries);
+	BPF_CORE_READ_INTO(&event->name, map, name);
+	event->frozen = BPF_CORE_READ(map, frozen);
+	event->exclusive = bpf_core_field_exists(map->excl_prog_sha) &&
+		BPF_CORE_READ(map, excl_prog_sha);
+	event->pad[0] = event->pad[1] = 0;
+}
+
+static __always_inline struct bpf_map *map_at(struct bpf_map **maps, __u32 i)
+{
+	struct bpf_map *map = NULL;
+
+	bpf_probe_read_kernel(&map, sizeof(map), &maps[i]);
+	return map;
+}
+
+struct map_walk {
+	struct load_state *load; /* of a load: contents too */
+	struct seq_file *seq; /* of the baseline */
+	struct bpf_map **maps;
+	__u32 count;
+};
+
+static long map_send(__u32 i, struct map_walk *walk)
+{
+	struct bpf_map *map;
+	struct bpf_array *array;
+	struct event_map *event;
+	__u64 content_len = 0;
+
+	if (i >= walk->count)
+		return 1;
+	map = map_at(walk->maps, i);
+	array = (struct bpf_array *)map;
+	if (BPF_CORE_READ(map, frozen) && BPF_CORE_READ(map, map_type) == BPF_MAP_TYPE_ARRAY)
+		content_len = (__u64)BPF_CORE_READ(array, elem_size) *
+			BPF_CORE_READ(map, max_entries);
+	if (content_len > state.map_content_max)
+		content_len = 0;
+
+	event = load_event_reserve(walk->load, EVENT_MAP, sizeof(*event));
+	if (!event)
+		return 0;
+	map_fill(event, map);
+	event->content_len = content_len;
+	event->index = i;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	if (content_len)
+		bytes_send(walk->load, STREAM_MAP, &array->value, content_len);
+	return 0;
+}
+
+/* security_bpf_prog(prog): a file descriptor is about to be made; the first one of a load is ours.
+ */
+SEC("fexit/security_bpf_prog")
+int prog(__u64 *ctx)
+{
+	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
+	struct load_state *load = load_current(HOOK_PROG);
+	__u64 aux = (__u64)BPF_CORE_READ(prog, aux);
+	struct event_prog *event;
+	struct map_walk walk = {};
+	__u64 id;
+
+	if (!load || load->aux != aux)
+		return 0;
+	id = BPF_CORE_READ(prog, aux, id);
+	/* Before the descriptor exists, so that whoever closes it finds it here. */
+	bpf_map_update_elem(&programs, &aux, &id, BPF_ANY);
+
+	event = load_event_reserve(load, EVENT_PROG, sizeof(*event));
+	if (event) {
+		prog_fill(event, prog);
+		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	}
+	walk.load = load;
+	walk.maps = BPF_CORE_READ(prog, aux, used_maps);
+	walk.count = BPF_CORE_READ(prog, aux, used_map_cnt);
+	bpf_loop(EVENT_MAPS_MAX, map_send, &walk, 0);
+	return 0;
+}
+
+/* ---- out of bpf_prog_load() ---- */
+
+SEC("fexit/bpf_prog_load")
+int load_exit(__u64 *ctx)
+{
+	struct load_state *load = load_current(HOOK_LOAD_EXIT);
+	struct event_end *event;
+	__u64 ret = 0;
+	__s32 error;
+
+	if (!load)
+		return 0;
+	load->inside = 0;
+	load->aux = 0;
+	bpf_get_func_ret(ctx, &ret);
+	error = (__s32)ret < 0 ? (__s32)ret : 0;
+	/* Refused for its arguments alone: no code came near the kernel. Not so where it was
+	 * signed. */
+	if (!load->load && !load->signature_len)
+		return 0;
+	event = load_event_reserve(load, EVENT_END, sizeof(*event));
+	if (!event)
+		return 0;
+	event->boottime_ns = bpf_ktime_get_boot_ns();
+	event->error = error;
+	event->events = load->events;
+	event->dropped = load->dropped;
+	event->hooks = load->hooks | (load->parent_id ? 1U << HOOK_RUN : 0);
+	event->parent_id = load->parent_id;
+	event->signature_len = load->signature_len;
+	event->keyring_id = load->keyring_id;
+	event->tgid = bpf_get_current_pid_tgid() >> 32;
+	event->self = event->tgid == state.agent_tgid;
+	__builtin_memset(event->pad, 0, sizeof(event->pad));
+	/* The last event of a load wakes the reader, always: the kernel's own choice loses wake-ups
+	 * when pieces before it asked for none. */
+	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/* ---- a loader program runs ---- */
+
+/* bpf_prog_test_run_syscall(prog, ...) */
+SEC("fentry/bpf_prog_test_run_syscall")
+int run_enter(__u64 *ctx)
+{
+	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
+	struct load_state *load = load_state();
+
+	if (load)
+		load->parent_id = BPF_CORE_READ(prog, aux, id);
+	return 0;
+}
+
+SEC("fexit/bpf_prog_test_run_syscall")
+int run_exit(__u64 *ctx)
+{
+	struct load_state *load = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+
+	if (load)
+		load->parent_id = 0;
+	return 0;
+}
+
+/* ---- the end of a program ---- */
+
+/* bpf_prog_free(prog): also for loads that failed, and in any context. */
+SEC("fentry/bpf_prog_free")
+int prog_free(__u64 *ctx)
+{
+	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
+	__u64 aux = (__u64)BPF_CORE_READ(prog, aux);
+	__u64 *id = bpf_map_lookup_elem(&programs, &aux);
+	struct event_free *event;
+
+	if (!id)
+		return 0;
+	event = event_reserve(0, EVENT_FREE, sizeof(*event));
+	if (event) {
+		event->boottime_ns = bpf_ktime_get_boot_ns();
+		event->id = *id;
+		event->pad = 0;
+		bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	}
+	bpf_map_delete_elem(&programs, &aux);
+	return 0;
+}
+
+/* ---- what was loaded before ---- */
+
+static long map_write(__u32 i, struct map_walk *walk)
+{
+	struct event_map event = {};
+
+	if (i >= walk->count)
+		return 1;
+	map_fill(&event, map_at(walk->maps, i));
+	event.event.type = EVENT_MAP;
+	event.event.size = sizeof(event);
+	event.index = i;
+	bpf_seq_write(walk->seq, &event, sizeof(event));
+	return 0;
+}
+
+SEC("iter/bpf_prog")
+int baseline(struct bpf_iter__bpf_prog *ctx)
+{
+	struct bpf_prog *prog = ctx->prog;
+	struct event_prog event = {};
+	struct map_walk walk = {};
+	__u64 aux, id;
+
+	if (!prog)
+		return 0;
+	prog_fill(&event, prog);
+	event.event.type = EVENT_PROG;
+	event.event.size = sizeof(event);
+	bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
+
+	walk.seq = ctx->meta->seq;
+	walk.maps = BPF_CORE_READ(prog, aux, used_maps);
+	walk.count = event.map_count; /* the reader goes by it */
+	bpf_loop(EVENT_MAPS_MAX, map_write, &walk, 0);
+
+	aux = (__u64)BPF_CORE_READ(prog, aux);
+	id = event.id;
+	bpf_map_update_elem(&programs, &aux, &id, BPF_NOEXIST);
+	return 0;
+}

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bpf/probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bpf/bank.h"
+#include "bpf/probe_kernel.h"
+
+extern const char probe_object[], probe_object_end[];
+
+enum { PIN_NAME_MAX = 32 };
+
+struct probe {
+	struct probe_kernel kernel;
+	char build[PIN_NAME_MAX]; /* name of this build's directory of pins */
+	bool was_pinned;
+	unsigned attached; /* bits of indices into probe_programs[] */
+	int ring_fd;
+	size_t ring_size;
+	int baseline_fd; /* link of the iterator */
+	struct event_state *state;
+	bool replaced;
+	struct event_state replaced_state;
+	char error[256];
+};
+
+/* libbpf's print callback has no argument for us: the probe that is inside libbpf on this thread.
+ */
+static _Thread_local struct probe *printing;
+
+static int libbpf_print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_WARN && printing && !printing->error[0]) {
+		vsnprintf(printing->error, sizeof(printing->error), format, args);
+		printing->error[strcspn(printing->error, "\n")] = 0;
+	}
+	return 0;
+}
+
+[[gnu::format(printf, 3, 4)]] static int fail(
+	struct probe *probe, int error, const char *format, ...)
+{
+	char libbpf_says[sizeof(probe->error)];
+	size_t len;
+	va_list args;
+
+	memcpy(libbpf_says, probe->error, sizeof(libbpf_says));
+	va_start(args, format);
+	vsnprintf(probe->error, sizeof(probe->error), format, args);
+	va_end(args);
+	len = strlen(probe->error);
+	snprintf(probe->error + len, sizeof(probe->error) - len, ": %s%s%s", strerror(-error),
+		libbpf_says[0] ? "; " : "", libbpf_says);
+	return error;
+}
+
+struct probe *probe_new(void)
+{
+	struct probe *probe = calloc(1, sizeof(*probe));
+
+	if (!probe)
+		return NULL;
+	probe->ring_fd = probe->baseline_fd = -1;
+	return probe;
+}
+
+void probe_free(struct probe *probe)
+{
+	if (!probe)
+		return;
+	if (probe->state)
+		munmap(probe->state, sizeof(*probe->state));
+	if (probe->ring_fd >= 0)
+		close(probe->ring_fd);
+	if (probe->baseline_fd >= 0)
+		close(probe->baseline_fd);
+	free(probe);
+}
+
+void probe_freep(struct probe **probe)
+{
+	probe_free(*probe);
+}
+
+const char *probe_errmsg(const struct probe *probe)
+{
+	return probe->error;
+}
+
+/* ---- pins ---- */
+
+static void pin_path(char *ret_path, size_t size, const char *build, const char *name)
+{
+	snprintf(ret_path, size, "%s/%s%s%s", PROBE_PIN_DIR, build, *name ? "/" : "", name);
+}
+
+static int build_name(struct probe *probe)
+{
+	uint8_t digest[SHA256_LEN];
+	int err = sha256(probe_object, (size_t)(probe_object_end - probe_object), digest);
+
+	if (err)
+		return err;
+	snprintf(probe->build, sizeof(probe->build), "v%d-%02x%02x%02x%02x%02x%02x%02x%02x",
+		EVENT_LAYOUT, digest[0], digest[1], digest[2], digest[3], digest[4], digest[5],
+		digest[6], digest[7]);
+	return 0;
+}
+
+static void dir_closep(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static int build_unpin(struct probe *probe, const char *build)
+{
+	char path[256];
+
+	pin_path(path, sizeof(path), build, "");
+	[[gnu::cleanup(dir_closep)]] DIR *dir = opendir(path);
+	if (!dir)
+		return fail(probe, -errno, "%s", path);
+	for (struct dirent *entry; (entry = readdir(dir));)
+		if (entry->d_name[0] != '.' && unlinkat(dirfd(dir), entry->d_name, 0))
+			return fail(probe, -errno, "%s/%s", path, entry->d_name);
+	return rmdir(path) ? fail(probe, -errno, "%s", path) : 0;
+}
+
+/* What another build's programs counted until now, so that its unread loads are known. */
+static void build_state_read(struct probe *probe, const char *build)
+{
+	char path[256];
+	int fd;
+
+	pin_path(path, sizeof(path), build, "state");
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	probe->replaced = !bpf_map_lookup_elem(fd, &(int){ 0 }, &probe->replaced_state);
+	close(fd);
+}
+
+/* Remove the pins of every build but keep (NULL: of every one). */
+static int builds_unpin(struct probe *probe, const char *keep)
+{
+	[[gnu::cleanup(dir_closep)]] DIR *dir = opendir(PROBE_PIN_DIR);
+	int err;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : fail(probe, -errno, "%s", PROBE_PIN_DIR);
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		if (entry->d_name[0] == '.' || (keep && !strcmp(entry->d_name, keep)))
+			continue;
+		if (!strncmp(entry->d_name, "v1-", 3))
+			build_state_read(probe, entry->d_name);
+		err = build_unpin(probe, entry->d_name);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int state_map(struct probe *probe, int fd)
+{
+	void *state = mmap(NULL, sizeof(*probe->state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (state == MAP_FAILED)
+		return fail(probe, -errno, "mapping the state");
+	probe->state = state;
+	return 0;
+}
+
+/* ---- taking over ---- */
+
+static int pinned_fd(const struct probe *probe, const char *name)
+{
+	char path[256];
+
+	pin_path(path, sizeof(path), probe->build, name);
+	return bpf_obj_get(path);
+}
+
+/* Returns 1 when the hooks of this build were pinned and are ours now, 0 when there are none. */
+static int take_over(struct probe *probe)
+{
+	struct bpf_map_info info = {};
+	__u32 info_len = sizeof(info);
+	int state_fd = pinned_fd(probe, "state");
+	int err;
+
+	if (state_fd < 0)
+		return errno == ENOENT ? 0 : fail(probe, -errno, "opening the pinned state");
+	err = state_map(probe, state_fd);
+	close(state_fd);
+	if (err)
+		return err;
+	probe->ring_fd = pinned_fd(probe, "ring");
+	if (probe->ring_fd < 0)
+		return fail(probe, -errno, "opening the pinned ring");
+	if (bpf_obj_get_info_by_fd(probe->ring_fd, &info, &info_len))
+		return fail(probe, -errno, "asking for the pinned ring's size");
+	probe->ring_size = info.max_entries;
+
+	for (unsigned i = 0; probe_programs[i].name; i++) {
+		int link_fd = pinned_fd(probe, probe_programs[i].name);
+
+		if (link_fd < 0)
+			continue;
+		probe->attached |= 1U << i;
+		if (probe_programs[i].hook == HOOK_BASELINE)
+			probe->baseline_fd = link_fd;
+		else
+			close(link_fd);
+	}
+	return 1;
+}
+
+/* ---- attaching ---- */
+
+static void object_closep(struct bpf_object **object)
+{
+	bpf_object__close(*object);
+}
+
+static int object_load(
+	struct probe *probe, const struct probe_options *options, struct bpf_object **ret_object)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "measure");
+	[[gnu::cleanup(object_closep)]] struct bpf_object *object = bpf_object__open_mem(
+		probe_object, (size_t)(probe_object_end - probe_object), &opts);
+	struct bpf_map *ring;
+	int err;
+
+	if (!object)
+		return fail(probe, -errno, "opening the BPF object");
+	for (unsigned i = 0; probe_programs[i].name; i++) {
+		struct bpf_program *program = bpf_object__find_program_by_name(
+			object, probe_programs[i].name);
+
+		bpf_program__set_autoload(program, probe->kernel.chosen & 1U << i);
+	}
+	ring = bpf_object__find_map_by_name(object, "ring");
+	err = bpf_map__set_max_entries(ring, (__u32)options->ring_size);
+	if (err)
+		return fail(probe, err, "a ring of %zu bytes", options->ring_size);
+	err = bpf_object__load(object);
+	if (err)
+		return fail(probe, err, "loading the BPF programs");
+	*ret_object = object;
+	object = NULL;
+	return 0;
+}
+
+static int map_pin(struct probe *probe, struct bpf_object *object, const char *map_name,
+	const char *build, const char *name, int *ret_fd)
+{
+	char path[256];
+	struct bpf_map *map = bpf_object__find_map_by_name(object, map_name);
+
+	pin_path(path, sizeof(path), build, name);
+	if (bpf_obj_pin(bpf_map__fd(map), path))
+		return fail(probe, -errno, "pinning %s", path);
+	*ret_fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
+	return *ret_fd < 0 ? fail(probe, -errno, "duplicating a descriptor") : 0;
+}
+
+static int program_attach(
+	struct probe *probe, struct bpf_object *object, const char *build, unsigned i)
+{
+	const struct probe_program *program = &probe_programs[i];
+	struct bpf_program *bpf = bpf_object__find_program_by_name(object, program->name);
+	struct bpf_link *link = bpf_program__attach(bpf);
+	char path[256];
+	int err = 0;
+
+	if (!link)
+		return fail(probe, -errno, "attaching %s", program->hook_name);
+	pin_path(path, sizeof(path), build, program->name);
+	if (bpf_obj_pin(bpf_link__fd(link), path))
+		err = fail(probe, -errno, "pinning %s", path);
+	if (!err && program->hook == HOOK_BASELINE) {
+		probe->baseline_fd = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0);
+		if (probe->baseline_fd < 0)
+			err = fail(probe, -errno, "duplicating a descriptor");
+	}
+	if (!err)
+		probe->attached |= 1U << i;
+	bpf_link__destroy(link); /* the pin keeps it */
+	return err;
+}
+
+/* Everything is pinned in a directory beside its place and then renamed, so that pins are whole. */
+static int attach_new(struct probe *probe, const struct probe_options *options)
+{
+	[[gnu::cleanup(object_closep)]] struct bpf_object *object = NULL;
+	char build[PIN_NAME_MAX + 4], path_new[256], path[256];
+	int state_fd, err;
+
+	snprintf(build, sizeof(build), "new-%s", probe->build);
+	pin_path(path_new, sizeof(path_new), build, "");
+	pin_path(path, sizeof(path), probe->build, "");
+	if (mkdir(PROBE_PIN_DIR, 0700) && errno != EEXIST)
+		return fail(probe, -errno, "%s (is the BPF file system mounted?)", PROBE_PIN_DIR);
+	if (!access(path_new, F_OK)) {
+		err = build_unpin(probe, build);
+		if (err)
+			return err;
+	}
+	if (mkdir(path_new, 0700))
+		return fail(probe, -errno, "%s", path_new);
+
+	err = object_load(probe, options, &object);
+	if (!err)
+		err = map_pin(probe, object, "ring", build, "ring", &probe->ring_fd);
+	if (!err)
+		err = map_pin(probe, object, ".bss", build, "state", &state_fd);
+	if (err)
+		return err;
+	probe->ring_size = options->ring_size;
+	err = state_map(probe, state_fd);
+	close(state_fd);
+	if (err)
+		return err;
+	probe->state->map_content_max = options->map_content_max;
+	probe->state->exe_hash_max = options->exe_hash_max;
+	if (getrandom(&probe->state->instance, sizeof(probe->state->instance), 0) < 0)
+		return fail(probe, -errno, "getrandom");
+
+	for (unsigned i = 0; !err && probe_programs[i].name; i++)
+		if (probe->kernel.chosen & 1U << i)
+			err = program_attach(probe, object, build, i);
+	if (!err && rename(path_new, path))
+		err = fail(probe, -errno, "%s", path);
+	return err;
+}
+
+static int required_check(struct probe *probe)
+{
+	unsigned hooks = probe_wanted(probe);
+
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (probe_programs[i].required && !(hooks & 1U << probe_programs[i].hook))
+			return fail(probe, -EOPNOTSUPP, "this kernel has no %s",
+				probe_programs[i].needs[0]);
+	return 0;
+}
+
+static int attach(struct probe *probe, const struct probe_options *options)
+{
+	int err = probe_kernel_read(&probe->kernel);
+
+	if (err)
+		return fail(probe, err, "reading /sys/kernel/btf/vmlinux");
+	err = required_check(probe);
+	if (!err)
+		err = build_name(probe);
+	if (!err)
+		err = take_over(probe);
+	if (err < 0)
+		return err;
+	probe->was_pinned = err > 0;
+	err = probe->was_pinned ? 0 : attach_new(probe, options);
+	return err ? err : builds_unpin(probe, probe->build);
+}
+
+int probe_attach(struct probe *probe, const struct probe_options *options)
+{
+	int err;
+
+	probe->error[0] = 0;
+	printing = probe;
+	libbpf_set_print(libbpf_print);
+	err = attach(probe, options);
+	printing = NULL;
+	return err;
+}
+
+bool probe_was_pinned(const struct probe *probe)
+{
+	return probe->was_pinned;
+}
+
+bool probe_replaced(const struct probe *probe, struct event_state *ret_state)
+{
+	if (probe->replaced)
+		*ret_state = probe->replaced_state;
+	return probe->replaced;
+}
+
+int probe_detach(struct probe *probe)
+{
+	probe->error[0] = 0;
+	return builds_unpin(probe, NULL);
+}
+
+/* ---- what there is ---- */
+
+static unsigned hooks_of(unsigned programs)
+{
+	unsigned hooks = 0;
+
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (programs & 1U << i)
+			hooks |= 1U << probe_programs[i].hook;
+	return hooks;
+}
+
+unsigned probe_attached(const struct probe *probe)
+{
+	return hooks_of(probe->attached);
+}
+
+unsigned probe_wanted(const struct probe *probe)
+{
+	return hooks_of(probe->kernel.chosen);
+}
+
+const char *probe_hook_name(const struct probe *probe, enum event_hook hook)
+{
+	const char *name = NULL;
+
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (probe_programs[i].hook == hook && (!name || probe->kernel.chosen & 1U << i))
+			name = probe_programs[i].hook_name;
+	return name;
+}
+
+int probe_ring_fd(const struct probe *probe)
+{
+	return probe->ring_fd;
+}
+
+size_t probe_ring_size(const struct probe *probe)
+{
+	return probe->ring_size;
+}
+
+struct event_state *probe_state(const struct probe *probe)
+{
+	return probe->state;
+}
+
+const char *probe_enum_name(const struct probe *probe, enum probe_enum which, uint32_t value,
+	char buf[static PROBE_NAME_MAX])
+{
+	if (value < PROBE_ENUM_MAX && probe->kernel.names[which][value][0])
+		return probe->kernel.names[which][value];
+	snprintf(buf, PROBE_NAME_MAX, "%u", value);
+	return buf;
+}
+
+/* ---- what was loaded before ---- */
+
+static int iterator_read(int fd, void *ret_bytes, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		ssize_t n = read(fd, (char *)ret_bytes + at, len - at);
+
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		if (n == 0)
+			return at ? -EIO : 0;
+		if (n > 0)
+			at += (size_t)n;
+	}
+	return 1;
+}
+
+int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg)
+{
+	struct event_map maps[EVENT_MAPS_MAX];
+	struct event_prog prog;
+	int fd, err;
+
+	probe->error[0] = 0;
+	fd = bpf_iter_create(probe->baseline_fd);
+	if (fd < 0)
+		return fail(probe, -errno, "starting the program iterator");
+	while ((err = iterator_read(fd, &prog, sizeof(prog))) > 0) {
+		size_t count = prog.map_count < EVENT_MAPS_MAX ? prog.map_count : EVENT_MAPS_MAX;
+
+		err = count ? iterator_read(fd, maps, count * sizeof(*maps)) : 1;
+		if (err == 0)
+			err = -EIO;
+		if (err < 0)
+			break;
+		err = fn(arg, &prog, maps, count);
+		if (err < 0)
+			break;
+	}
+	close(fd);
+	return err < 0 ? fail(probe, err, "reading the program iterator") : 0;
+}

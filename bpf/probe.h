@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Our BPF programs in this kernel: which hooks it has, attaching and pinning them, what was loaded
+ * before, and the canaries that show that a hook fires.
+ *
+ * Links, ring and state are pinned below PROBE_PIN_DIR in a directory named after the event layout
+ * and the sha256 of the BPF object, so they go on recording while no daemon runs, and the next
+ * daemon of the same build takes them over as they are. Everything here needs root (CAP_BPF,
+ * CAP_PERFMON, CAP_SYS_ADMIN for the pins).
+ */
+#ifndef BPF_PROBE_H
+#define BPF_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/event.h"
+
+#define PROBE_PIN_DIR "/sys/fs/bpf/bpfmeasure"
+
+struct probe;
+
+/* NULL without memory. */
+struct probe *probe_new(void);
+void probe_free(struct probe *probe); /* the hooks stay attached: they are pinned */
+void probe_freep(struct probe **probe);
+
+/* Why the last call failed, for people; never NULL. */
+const char *probe_errmsg(const struct probe *probe);
+
+struct probe_options {
+	size_t ring_size; /* power of two */
+	uint64_t map_content_max;
+	uint64_t exe_hash_max;
+};
+
+/*
+ * Take over the pinned hooks of this build, or attach and pin new ones; then pins of other builds
+ * are removed. probe_was_pinned() tells which it was. The options hold for new hooks only.
+ *
+ * Returns 0; -EPERM where the kernel or its policy refuses tracing or LSM programs; -EOPNOTSUPP
+ * where it lacks BTF or a hook that a load cannot be followed without; another negative errno.
+ */
+[[nodiscard]] int probe_attach(struct probe *probe, const struct probe_options *options);
+bool probe_was_pinned(const struct probe *probe);
+
+/* Whether hooks of another build were replaced, and what they had counted when they were: loads
+ * that they saw and nobody read are lost. */
+bool probe_replaced(const struct probe *probe, struct event_state *ret_state);
+
+/* Detach every hook of every build: the kernel is as if we had never been there. */
+[[nodiscard]] int probe_detach(struct probe *probe);
+
+/* Bits of enum event_hook: what is attached, and what this kernel can have. */
+unsigned probe_attached(const struct probe *probe);
+unsigned probe_wanted(const struct probe *probe);
+
+/* The hook's program type and kernel function, "fexit/bpf_prog_load". */
+const char *probe_hook_name(const struct probe *probe, enum event_hook hook);
+
+/* The ring's map and its size; the state that the programs share with us, mapped writable. */
+int probe_ring_fd(const struct probe *probe);
+size_t probe_ring_size(const struct probe *probe);
+struct event_state *probe_state(const struct probe *probe);
+
+/*
+ * Every program loaded now, with its maps (contents not included).
+ *
+ * fn returns 0, or a negative errno that ends the walk and is returned.
+ */
+typedef int probe_baseline_fn(
+	void *arg, const struct event_prog *prog, const struct event_map *maps, size_t map_count);
+[[nodiscard]] int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg);
+
+/*
+ * The kernel's name of an enum's value without its prefix, in lower case: "xdp", "array". Numbers
+ * that this kernel does not name are written in decimal into buf.
+ */
+enum probe_enum { PROBE_PROG_TYPE, PROBE_ATTACH_TYPE, PROBE_MAP_TYPE, PROBE_ENUM_COUNT };
+enum { PROBE_NAME_MAX = 48 };
+const char *probe_enum_name(const struct probe *probe, enum probe_enum which, uint32_t value,
+	char buf[static PROBE_NAME_MAX]);
+
+/*
+ * Load tiny programs, in the name of the process in state.agent_tgid, such that every hook in use
+ * has an event to show: a plain one, one with a signature that cannot be parsed (refused), and a
+ * loader program that loads another. *ret_id is the plain program's id; its descriptor is closed,
+ * so that its end shows too, after during() was called with it still loaded.
+ *
+ * Returns 0, or a negative errno where the kernel refused even a plain program.
+ */
+[[nodiscard]] int probe_canaries(
+	struct probe *probe, int (*during)(void *arg, uint32_t id), void *arg);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Canaries: plain bpf(2), because what libbpf would add (feature probes, BTF) are loads too.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bpf/probe.h"
+
+#define INSN(CODE, DST, SRC, OFF, IMM)                                                             \
+	((struct bpf_insn){                                                                        \
+		.code = (CODE), .dst_reg = (DST), .src_reg = (SRC), .off = (short)(OFF), .imm = (IMM) })
+#define STORE_IMM(SIZE, OFF, IMM) INSN(BPF_ST | BPF_MEM | (SIZE), BPF_REG_10, 0, OFF, IMM)
+#define STORE_R1(OFF)             INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_1, OFF, 0)
+#define FRAME_POINTER(REG, OFF)                                                                    \
+	INSN(BPF_ALU64 | BPF_MOV | BPF_X, REG, BPF_REG_10, 0, 0),                                  \
+		INSN(BPF_ALU64 | BPF_ADD | BPF_K, REG, 0, 0, OFF)
+#define SET(REG, IMM) INSN(BPF_ALU64 | BPF_MOV | BPF_K, REG, 0, 0, IMM)
+#define CALL(HELPER)  INSN(BPF_JMP | BPF_CALL, 0, 0, 0, HELPER)
+#define EXIT          INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+
+/* BPF_PROG_LOAD's attr as of Linux 6.18; older kernels accept the zeros at its end. */
+struct load_attr {
+	__u32 prog_type;
+	__u32 insn_cnt;
+	__u64 insns;
+	__u64 license;
+	__u8 unused_1[24];
+	char prog_name[16];
+	__u8 unused_2[88];
+	__u64 signature;
+	__u32 signature_size;
+	__s32 keyring_id;
+};
+static_assert(sizeof(struct load_attr) == 168);
+
+enum { FLAGS_OFFSET = 20 }; /* of prog_flags in unused_1: attr + 44 */
+
+static const struct bpf_insn plain[] = { SET(BPF_REG_0, 0), EXIT };
+
+static int sys_bpf(int command, void *attr, size_t size)
+{
+	long ret = syscall(__NR_bpf, command, attr, size);
+
+	return ret < 0 ? -errno : (int)ret;
+}
+
+static int load(__u32 type, const struct bpf_insn *insns, size_t count, __u32 flags,
+	const void *signature, __u32 signature_size)
+{
+	struct load_attr attr = {
+		.prog_type = type,
+		.insn_cnt = (__u32)count,
+		.insns = (__u64)(uintptr_t)insns,
+		.license = (__u64)(uintptr_t) "GPL",
+		.prog_name = "canary",
+		.signature = (__u64)(uintptr_t)signature,
+		.signature_size = signature_size,
+	};
+
+	memcpy(&attr.unused_1[FLAGS_OFFSET], &flags, sizeof(flags));
+	return sys_bpf(BPF_PROG_LOAD, &attr, sizeof(attr));
+}
+
+static int program_id(int fd, uint32_t *ret_id)
+{
+	struct bpf_prog_info info = {};
+	union bpf_attr attr = {
+		.info = { .bpf_fd = (__u32)fd, .info_len = sizeof(info), .info = (uintptr_t)&info },
+	};
+	int err = sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+
+	if (!err)
+		*ret_id = info.id;
+	return err;
+}
+
+/*
+ * A loader program that makes BPF_PROG_LOAD's attr, the plain program and its license on its stack
+ * and loads it, as a light skeleton does. Returns the new program's descriptor.
+ */
+static int run_loader(void)
+{
+	enum { ATTR = -144, INSNS = -160, LICENSE = -168, ATTR_SIZE = 144 };
+	struct bpf_insn insns[64];
+	union bpf_attr run;
+	size_t n = 0;
+	int fd, err;
+
+	for (int off = ATTR; off < 0; off += 8)
+		insns[n++] = STORE_IMM(BPF_DW, off, 0);
+	insns[n++] = STORE_IMM(BPF_DW, INSNS, 0);
+	insns[n++] = STORE_IMM(BPF_B, INSNS, plain[0].code);
+	insns[n++] = STORE_IMM(BPF_DW, INSNS + 8, 0);
+	insns[n++] = STORE_IMM(BPF_B, INSNS + 8, plain[1].code);
+	insns[n++] = STORE_IMM(BPF_DW, LICENSE, 'G' | 'P' << 8 | 'L' << 16);
+	insns[n++] = STORE_IMM(BPF_W, ATTR + 0, BPF_PROG_TYPE_SOCKET_FILTER);
+	insns[n++] = STORE_IMM(BPF_W, ATTR + 4, (int)(sizeof(plain) / sizeof(*plain)));
+	struct bpf_insn pointers[] = {
+		FRAME_POINTER(BPF_REG_1, INSNS),
+		STORE_R1(ATTR + 8),
+		FRAME_POINTER(BPF_REG_1, LICENSE),
+		STORE_R1(ATTR + 16),
+		SET(BPF_REG_1, BPF_PROG_LOAD),
+		FRAME_POINTER(BPF_REG_2, ATTR),
+		SET(BPF_REG_3, ATTR_SIZE),
+		CALL(BPF_FUNC_sys_bpf),
+		EXIT,
+	};
+	memcpy(&insns[n], pointers, sizeof(pointers));
+	n += sizeof(pointers) / sizeof(*pointers);
+
+	fd = load(BPF_PROG_TYPE_SYSCALL, insns, n, BPF_F_SLEEPABLE, NULL, 0);
+	if (fd < 0)
+		return fd;
+	memset(&run, 0, sizeof(run));
+	run.test.prog_fd = (__u32)fd;
+	err = sys_bpf(BPF_PROG_TEST_RUN, &run, sizeof(run));
+	close(fd);
+	return err ? err : (int)run.test.retval;
+}
+
+int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), void *arg)
+{
+	static const char not_a_signature[] = "canary";
+	int fd = load(
+		BPF_PROG_TYPE_SOCKET_FILTER, plain, sizeof(plain) / sizeof(*plain), 0, NULL, 0);
+	uint32_t id;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = program_id(fd, &id);
+	if (!err)
+		err = during(arg, id);
+	close(fd);
+	if (err)
+		return err;
+	if (probe_wanted(probe) & 1U << HOOK_VERIFY) {
+		fd = load(BPF_PROG_TYPE_SOCKET_FILTER, plain, sizeof(plain) / sizeof(*plain), 0,
+			not_a_signature, sizeof(not_a_signature));
+		if (fd >= 0)
+			close(fd);
+	}
+	if (probe_wanted(probe) & 1U << HOOK_RUN) {
+		fd = run_loader();
+		if (fd >= 0)
+			close(fd);
+	}
+	return 0;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bpf/probe_kernel.h"
+
+#include <bpf/btf.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct probe_program probe_programs[] = {
+	{ HOOK_LOAD_ENTER, "load_enter", "fentry/bpf_prog_load", { "bpf_prog_load" },
+		.required = true },
+	{ HOOK_VERIFY, "verify", "fexit/bpf_verify_pkcs7_signature",
+		{ "bpf_verify_pkcs7_signature" }, .signatures_only = true },
+	{ HOOK_IDENTITY, "identity", "lsm/bpf_prog_load",
+		{ "bpf_lsm_bpf_prog_load", "bpf_get_task_exe_file", "bpf_path_d_path" } },
+	{ HOOK_LOAD, "load", "fexit/security_bpf_prog_load", { "security_bpf_prog_load" },
+		.required = true },
+	{ HOOK_LOAD, "load_before_6_9", "fentry/bpf_check", { "bpf_check" }, .required = true },
+	{ HOOK_PROG, "prog", "fexit/security_bpf_prog", { "security_bpf_prog" }, .required = true },
+	{ HOOK_LOAD_EXIT, "load_exit", "fexit/bpf_prog_load", { "bpf_prog_load" },
+		.required = true },
+	{ HOOK_RUN, "run_enter", "fentry/bpf_prog_test_run_syscall",
+		{ "bpf_prog_test_run_syscall" } },
+	{ HOOK_RUN, "run_exit", "fexit/bpf_prog_test_run_syscall",
+		{ "bpf_prog_test_run_syscall" } },
+	{ HOOK_FREE, "prog_free", "fentry/bpf_prog_free", { "bpf_prog_free" } },
+	{ HOOK_BASELINE, "baseline", "iter/bpf_prog", { "bpf_iter_bpf_prog" } },
+	{},
+};
+
+/* load_before_6_9 stands in for load: the only two programs for one place in the kernel. */
+static bool is_stand_in(const struct probe_program *program)
+{
+	return program->hook == HOOK_LOAD && program > probe_programs &&
+		program[-1].hook == HOOK_LOAD;
+}
+
+static bool kernel_has_functions(const struct btf *btf, const struct probe_program *program)
+{
+	for (size_t i = 0; i < sizeof(program->needs) / sizeof(*program->needs); i++)
+		if (program->needs[i] &&
+			btf__find_by_name_kind(btf, program->needs[i], BTF_KIND_FUNC) < 0)
+			return false;
+	return true;
+}
+
+static bool has_member(const struct btf *btf, const struct btf_type *type, const char *name)
+{
+	const struct btf_member *member = btf_members(type);
+
+	for (int i = 0; i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, member[i].name_off), name))
+			return true;
+	return false;
+}
+
+/* Whether BPF_PROG_LOAD takes a signature: a member of one of union bpf_attr's nameless structs. */
+static bool kernel_has_signatures(const struct btf *btf)
+{
+	int id = btf__find_by_name_kind(btf, "bpf_attr", BTF_KIND_UNION);
+	const struct btf_type *attr = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+
+	for (int i = 0; attr && i < btf_vlen(attr); i++) {
+		const struct btf_type *type = btf__type_by_id(btf, btf_members(attr)[i].type);
+
+		if (btf_is_composite(type) && has_member(btf, type, "signature") &&
+			has_member(btf, type, "insns"))
+			return true;
+	}
+	return false;
+}
+
+static unsigned choose(const struct btf *btf)
+{
+	bool signatures = kernel_has_signatures(btf);
+	unsigned chosen = 0;
+
+	for (unsigned i = 0; probe_programs[i].name; i++) {
+		const struct probe_program *program = &probe_programs[i];
+
+		if (program->signatures_only && !signatures)
+			continue;
+		if (is_stand_in(program) && (chosen & 1U << (i - 1)))
+			continue;
+		if (kernel_has_functions(btf, program))
+			chosen |= 1U << i;
+	}
+	return chosen;
+}
+
+static void name_store(char *ret_name, const char *name)
+{
+	size_t i;
+
+	for (i = 0; name[i] && i < PROBE_NAME_MAX - 1; i++)
+		ret_name[i] = (char)tolower((unsigned char)name[i]);
+	ret_name[i] = 0;
+}
+
+static void enum_read(const struct btf *btf, const char *type_name, const char *prefix,
+	char names[static PROBE_ENUM_MAX][PROBE_NAME_MAX])
+{
+	int id = btf__find_by_name_kind(btf, type_name, BTF_KIND_ENUM);
+	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+
+	for (int i = 0; type && i < btf_vlen(type); i++) {
+		const struct btf_enum *value = &btf_enum(type)[i];
+		const char *name = btf__name_by_offset(btf, value->name_off);
+
+		if (value->val < 0 || value->val >= PROBE_ENUM_MAX ||
+			strncmp(name, prefix, strlen(prefix)))
+			continue;
+		/* Where a value has two names, the later is the one without "_DEPRECATED". */
+		name_store(names[value->val], name + strlen(prefix));
+	}
+}
+
+static void btf_freep(struct btf **btf)
+{
+	btf__free(*btf);
+}
+
+int probe_kernel_read(struct probe_kernel *ret_kernel)
+{
+	[[gnu::cleanup(btf_freep)]] struct btf *btf = btf__load_vmlinux_btf();
+
+	if (!btf)
+		return errno == ENOMEM ? -ENOMEM : -EOPNOTSUPP;
+	memset(ret_kernel, 0, sizeof(*ret_kernel));
+	ret_kernel->chosen = choose(btf);
+	enum_read(btf, "bpf_prog_type", "BPF_PROG_TYPE_", ret_kernel->names[PROBE_PROG_TYPE]);
+	enum_read(btf, "bpf_attach_type", "BPF_", ret_kernel->names[PROBE_ATTACH_TYPE]);
+	enum_read(btf, "bpf_map_type", "BPF_MAP_TYPE_", ret_kernel->names[PROBE_MAP_TYPE]);
+	return 0;
+}
