@@ -445,10 +445,12 @@ int load_before_6_9(__u64 *ctx)
 {
 	struct load_state *load = load_current(HOOK_LOAD);
 	struct bpf_prog *prog = NULL;
+	__u64 where = 0;
 
 	if (!load)
 		return 0;
-	bpf_probe_read_kernel(&prog, sizeof(prog), (void *)ctx[0]);
+	bpf_get_func_arg(ctx, 0, &where); /* the verifier reads no pointer to a pointer from ctx */
+	bpf_probe_read_kernel(&prog, sizeof(prog), (void *)where);
 	load_send(load, prog, 0);
 	return 0;
 }
