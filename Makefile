@@ -18,15 +18,15 @@ SRC_db     := db/open.c db/log.c db/query.c
 SRC_tpm    := tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  :=
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
-              bpf/record.c
+              bpf/record.c bpf/record_views.c
 
 MAIN_agent := agent/main.c
 MAIN_cli   := cli/main.c
 
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
-UNIT_bpf    := bank
-UNIT_tpm    := tpm_pcr
-UNIT_db     := db_log
+UNIT_bpf    := bank line record
+UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
+UNIT_db     := db_log db_reader db_crash db_query
 UNIT_attest :=
 UNIT_agent  :=
 UNIT_cli    :=

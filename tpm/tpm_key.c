@@ -129,32 +129,21 @@ static int ak_find(struct tpm *tpm, uint32_t handle)
 	return r;
 }
 
-static TSS2_RC create_primary(struct tpm_link *link, ESYS_TR *ret_object)
+/* The AK as a transient object on a connection. */
+static int ak_create(struct tpm *tpm, struct tpm_link *link)
 {
 	static const TPM2B_SENSITIVE_CREATE no_auth;
 	static const TPM2B_DATA no_data;
 	static const TPML_PCR_SELECTION no_pcrs;
-
-	return Esys_CreatePrimary(link->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
-		ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, &ak_template, &no_data, &no_pcrs, ret_object,
-		NULL, NULL, NULL, NULL);
-}
-
-/* The AK as a transient object on a connection. */
-static int ak_create(struct tpm *tpm, struct tpm_link *link)
-{
 	ESYS_TR object;
-	TSS2_RC rc = create_primary(link, &object);
-	int r = rc ? tpm_fail(tpm, "TPM2_CreatePrimary", rc) : 0;
 
-	if (r == -ENOSPC && tpm_make_room(tpm)) {
-		rc = create_primary(link, &object);
-		r = rc ? tpm_fail(tpm, "TPM2_CreatePrimary", rc) : 0;
-	}
-	if (r < 0)
-		return r;
+	TSS2_RC rc = Esys_CreatePrimary(link->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
+		ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, &ak_template, &no_data, &no_pcrs, &object,
+		NULL, NULL, NULL, NULL);
+	if (rc)
+		return tpm_fail(tpm, "TPM2_CreatePrimary", rc);
 
-	r = ak_adopt(tpm, link, object, false);
+	int r = ak_adopt(tpm, link, object, false);
 	if (r == -EEXIST)
 		r = tpm_fail_text(
 			tpm, -EIO, "TPM2_CreatePrimary: made another key than was asked for");
@@ -213,16 +202,11 @@ void tpm_ak_close(struct tpm *tpm)
 	memset(&tpm->ak, 0, sizeof(tpm->ak));
 }
 
-int tpm_ak_open(struct tpm *tpm, uint32_t handle)
+static int ak_open(struct tpm *tpm, uint32_t handle)
 {
-	int r = tpm_check_connected(tpm);
-	if (r < 0)
-		return r;
-	if (handle >> TPM2_HR_SHIFT != TPM2_HT_PERSISTENT)
-		return tpm_fail_text(tpm, -EINVAL, "0x%08x is no persistent handle", handle);
 	tpm_ak_close(tpm);
 
-	r = ak_find(tpm, handle);
+	int r = ak_find(tpm, handle);
 	if (r != -ENOENT)
 		return r;
 
@@ -233,6 +217,22 @@ int tpm_ak_open(struct tpm *tpm, uint32_t handle)
 	r = ak_store(tpm, handle);
 	if (r == -EACCES || r == -ENOSPC || r == -EIO)
 		r = ak_keep_transient(tpm);
+	return r;
+}
+
+int tpm_ak_open(struct tpm *tpm, uint32_t handle)
+{
+	int r = tpm_check_connected(tpm);
+	if (r < 0)
+		return r;
+	if (handle >> TPM2_HR_SHIFT != TPM2_HT_PERSISTENT)
+		return tpm_fail_text(tpm, -EINVAL, "0x%08x is no persistent handle", handle);
+
+	r = ak_open(tpm, handle);
+	if (r == -ENOSPC && tpm_make_room(tpm))
+		r = ak_open(tpm, handle);
+	if (r < 0)
+		tpm_ak_close(tpm);
 	return r;
 }
 

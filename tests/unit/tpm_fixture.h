@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -73,11 +74,23 @@ static inline void swtpm_kill(const char *dir)
 		usleep(1000);
 }
 
+/* Every TPM in the fixture's directory or one below it, then the files. */
 static inline void fixture_clean(void)
 {
-	char command[128];
+	static const char locks[] = "/state/tpm/.lock";
+	char pattern[64], command[64];
+	glob_t found;
 
-	swtpm_kill(fixture_dir);
+	for (int depth = 0; depth < 2; depth++) {
+		snprintf(pattern, sizeof(pattern), "%s%s%s", fixture_dir, depth ? "/*" : "", locks);
+		if (glob(pattern, 0, NULL, &found) != 0)
+			continue;
+		for (size_t i = 0; i < found.gl_pathc; i++) {
+			found.gl_pathv[i][strlen(found.gl_pathv[i]) - strlen(locks)] = '\0';
+			swtpm_kill(found.gl_pathv[i]);
+		}
+		globfree(&found);
+	}
 	snprintf(command, sizeof(command), "rm -rf %s", fixture_dir);
 	_exit(system(command));
 }
