@@ -181,7 +181,7 @@ struct db_value {
 	enum { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXT, DB_BLOB } type;
 	int64_t integer; /* of DB_INTEGER */
 	double real; /* of DB_REAL */
-	const void *data; /* of DB_TEXT (a NUL follows) and DB_BLOB (NULL if empty) */
+	const void *data; /* of DB_TEXT, with a NUL after it, and of DB_BLOB; else NULL */
 	size_t len;
 };
 

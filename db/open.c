@@ -237,7 +237,8 @@ static void stmt_finalizep(sqlite3_stmt **stmt)
 
 static int exec(struct db *db, const char *sql)
 {
-	return sqlite3_exec(db->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, sql);
+	int rc = sqlite3_exec(db->sql, sql, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : db_fail(db, "opening the log");
 }
 
 /* The first column of the first row of sql. */
@@ -247,7 +248,7 @@ static int ask(struct db *db, const char *sql, int *ret_answer)
 
 	if (sqlite3_prepare_v2(db->sql, sql, -1, &stmt, NULL) != SQLITE_OK ||
 		sqlite3_step(stmt) != SQLITE_ROW)
-		return db_fail(db, sql);
+		return db_fail(db, "opening the log");
 	*ret_answer = sqlite3_column_int(stmt, 0);
 	return 0;
 }
@@ -323,13 +324,13 @@ static int harden(struct db *db)
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (sqlite3_db_config(db->sql, options[i].option, options[i].value, NULL) !=
 			SQLITE_OK)
-			return db_fail(db, "sqlite3_db_config");
+			return db_fail(db, "opening the log");
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
 		sqlite3_limit(db->sql, limits[i].option, limits[i].value);
 	if (sqlite3_busy_timeout(db->sql, DB_BUSY_MS) != SQLITE_OK ||
 		sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_PERSIST_WAL, &persist_wal) !=
 			SQLITE_OK)
-		return db_fail(db, "sqlite3_file_control");
+		return db_fail(db, "opening the log");
 	return exec(db, "PRAGMA mmap_size=0; PRAGMA cache_size=-1024; PRAGMA cell_size_check=ON");
 }
 
@@ -356,17 +357,17 @@ static int schema_check(struct db *db)
 		NULL);
 
 	if (rc != SQLITE_OK)
-		return db_fail(db, "reading the schema");
+		return db_fail(db, "opening the log");
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		const char *text = (const char *)sqlite3_column_text(stmt, 0);
 		if (!text)
-			return db_fail(db, "reading the schema");
+			return db_fail(db, "opening the log");
 		if (found == SCHEMA_COUNT || strcmp(text, schema[found]) != 0)
 			return db_refuse(db, -EUCLEAN, "not the schema of a log: %.100s", text);
 		found++;
 	}
 	if (rc != SQLITE_DONE)
-		return db_fail(db, "reading the schema");
+		return db_fail(db, "opening the log");
 	if (found != SCHEMA_COUNT)
 		return db_refuse(db, -EUCLEAN, "parts of a log's schema are missing");
 	return 0;
@@ -403,7 +404,7 @@ static int wal_set(struct db *db)
 
 	if (sqlite3_prepare_v2(db->sql, "PRAGMA journal_mode=WAL", -1, &stmt, NULL) != SQLITE_OK ||
 		sqlite3_step(stmt) != SQLITE_ROW)
-		return db_fail(db, "PRAGMA journal_mode=WAL");
+		return db_fail(db, "opening the log");
 	const char *mode = (const char *)sqlite3_column_text(stmt, 0);
 	if (!mode || strcmp(mode, "wal") != 0)
 		return db_refuse(db, -EIO, "this file system cannot hold a log in WAL mode");
@@ -417,7 +418,7 @@ static int prepare_all(struct db *db)
 	for (size_t i = 0; i < DB_STMT_COUNT; i++)
 		if (sqlite3_prepare_v3(db->sql, stmt_text[i], -1, SQLITE_PREPARE_PERSISTENT,
 			    &db->stmts[i], NULL) != SQLITE_OK)
-			return db_fail(db, stmt_text[i]);
+			return db_fail(db, "opening the log");
 	return 0;
 }
 
@@ -488,7 +489,10 @@ static int last_code(const struct db *db)
 static int reader_diagnose(struct db *db, const char *path, int err)
 {
 	static const char *const suffix[] = { "", "-wal", "-shm" };
+	int rc = last_code(db);
 
+	if ((rc & 0xff) != SQLITE_CANTOPEN && rc != SQLITE_READONLY_DIRECTORY)
+		return err;
 	for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
 		char name[PATH_MAX];
 		snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
@@ -508,9 +512,9 @@ int db_open(struct db *db, const char *path)
 		sqlite3_sleep(UNSETTLED_MS);
 		r = reader_open(db, path);
 	}
-	if (r < 0 && (last_code(db) & 0xff) == SQLITE_CANTOPEN)
+	if (r < 0) {
 		r = reader_diagnose(db, path, r);
-	if (r < 0)
 		shut(db);
+	}
 	return r;
 }

@@ -51,17 +51,27 @@ static const char *action_name(int action)
 	case SQLITE_TRANSACTION:
 	case SQLITE_SAVEPOINT:
 		return "a transaction";
-	case SQLITE_FUNCTION:
-		return "this function";
 	default:
 		return "writing";
 	}
+}
+
+/* The name as we spell it of a function that reaches beyond the log, or NULL. */
+static const char *forbidden_function(const char *name)
+{
+	static const char *const names[] = { "load_extension", "fts3_tokenizer" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return names[i];
+	return NULL;
 }
 
 static int authorize(
 	void *arg, int action, const char *, const char *name, const char *, const char *)
 {
 	struct query *query = arg;
+	const char *refused = action_name(action);
 
 	switch (action) {
 	case SQLITE_SELECT:
@@ -69,11 +79,11 @@ static int authorize(
 	case SQLITE_RECURSIVE:
 		return SQLITE_OK;
 	case SQLITE_FUNCTION:
-		if (strcasecmp(name, "load_extension") != 0 &&
-			strcasecmp(name, "fts3_tokenizer") != 0)
-			return SQLITE_OK;
+		refused = forbidden_function(name);
 	}
-	query->refused = action_name(action);
+	if (!refused)
+		return SQLITE_OK;
+	query->refused = refused;
 	return SQLITE_DENY;
 }
 
@@ -112,6 +122,8 @@ static int value_read(struct query *query, sqlite3_stmt *stmt, int column, struc
 	}
 	if (!value->data && sqlite3_errcode(query->db->sql) == SQLITE_NOMEM)
 		return query_fail(query);
+	if (!value->data)
+		value->data = "";
 	value->len = (size_t)sqlite3_column_bytes(stmt, column);
 	return 0;
 }
@@ -180,12 +192,17 @@ static int text_run(struct query *query, const char *sql)
 	return r;
 }
 
-/* Begin a transaction, take its snapshot and make the views in it, with which they go. */
+/*
+ * Begin a transaction, take its snapshot and make the views in it, with which they go. SQLite before
+ * 3.41 asks the authorizer to UPDATE sqlite_master when a connection first meets json_each or
+ * json_tree; so it meets them here.
+ */
 static int query_begin(struct db *db, const char *views)
 {
 	uint64_t last = 0;
 
-	if (sqlite3_exec(db->sql, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+	if (sqlite3_exec(db->sql, "SELECT 1 FROM json_each('0'), json_tree('0'); BEGIN", NULL, NULL,
+		    NULL) != SQLITE_OK)
 		return db_fail(db, "beginning a query");
 	int r = db_last_seq(db, &last);
 	if (r < 0)
