@@ -134,6 +134,7 @@ def add_base(archive, kernel):
     for path, text in TEXTS.items():
         archive.text(path, text, 0o755 if text.startswith("#!") else 0o644)
     archive.file(HERE / "init", "/init")
+    archive.file(HERE / "sign-and-load", "/usr/bin/sign-and-load")
     for path in PROGRAMS + DLOPENED + [path for path in OPTIONAL if os.path.exists(path)]:
         archive.file(path, path)
     for path in sorted(Path("/usr/bin").glob("tpm2_*")):
