@@ -10,7 +10,8 @@
  *	EVENT_PROG, { EVENT_MAP, EVENT_BYTES map } ...     it passed; its file descriptor comes next
  *	EVENT_END                                          the final errno
  *
- * EVENT_FREE comes any time after EVENT_PROG, from any task.
+ * EVENT_FREE comes any time after EVENT_PROG, from any task. An EVENT_END that found the ring full is
+ * in the map "ends" instead.
  *
  * Every event carries a ticket from one atomic counter, taken before its place on the ring, so the
  * order of tickets and of places may differ between CPUs, but every ticket arrives exactly once or
@@ -165,7 +166,7 @@ struct event_end {
 	struct event event;
 	__u64 boottime_ns;
 	__s32 error; /* 0, or a negative errno */
-	__u32 events; /* sent for this load, this one included */
+	__u32 events; /* sent for this load before this one */
 	__u32 dropped; /* not sent: the ring was full */
 	__u32 hooks; /* bits of enum event_hook */
 	__u32 parent_id; /* program id of the loader program that ran; 0 for none */
@@ -188,7 +189,7 @@ struct event_state {
 	__u64 ticket; /* the next one */
 	__u64 load; /* the last one given */
 	__u64 dropped_events; /* the ring was full */
-	__u64 untracked; /* loads that no task state could be had for */
+	__u64 untracked; /* loads that nothing could be kept of at all */
 	__u64 instance; /* random, made when the hooks were attached */
 	__u64 map_content_max;
 	__u64 exe_hash_max;

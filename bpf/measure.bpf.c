@@ -25,6 +25,7 @@ enum {
 	HASH_ALGO_SHA256 = 4, /* linux/hash_info.h */
 	PROGRAMS_MAX = 1 << 20,
 	EXES_MAX = 4096,
+	ENDS_MAX = 1 << 20,
 };
 
 struct load_state {
@@ -86,6 +87,15 @@ struct {
 	__type(key, struct exe_key);
 	__type(value, struct exe_hash);
 } exes SEC(".maps");
+
+/* Ends of loads that the ring had no room for, by load number. The reader empties it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ENDS_MAX);
+	__type(key, __u64);
+	__type(value, struct event_end);
+} ends SEC(".maps");
 
 struct event_state state = {};
 
@@ -589,37 +599,42 @@ SEC("fexit/bpf_prog_load")
 int load_exit(__u64 *ctx)
 {
 	struct load_state *load = load_current(HOOK_LOAD_EXIT);
-	struct event_end *event;
+	struct event_end end = {};
 	__u64 ret = 0;
-	__s32 error;
 
 	if (!load)
 		return 0;
 	load->inside = 0;
 	load->aux = 0;
 	bpf_get_func_ret(ctx, &ret);
-	error = (__s32)ret < 0 ? (__s32)ret : 0;
 	/* Refused for its arguments alone: no code came near the kernel. Not so where it was
 	 * signed. */
 	if (!load->load && !load->signature_len)
 		return 0;
-	event = load_event_reserve(load, EVENT_END, sizeof(*event));
-	if (!event)
+	if (!load->load)
+		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
+	end.event.ticket = __sync_fetch_and_add(&state.ticket, 1);
+	end.event.load = load->load;
+	end.event.type = EVENT_END;
+	end.event.size = sizeof(end);
+	end.boottime_ns = bpf_ktime_get_boot_ns();
+	end.error = (__s32)ret < 0 ? (__s32)ret : 0;
+	end.events = load->events;
+	end.dropped = load->dropped;
+	end.hooks = load->hooks | (load->parent_id ? 1U << HOOK_RUN : 0);
+	end.parent_id = load->parent_id;
+	end.signature_len = load->signature_len;
+	end.keyring_id = load->keyring_id;
+	end.tgid = bpf_get_current_pid_tgid() >> 32;
+	end.self = end.tgid == state.agent_tgid;
+	/* The last event of a load wakes the reader, always: the kernel's own choice loses wake-ups when
+	 * pieces before it asked for none. Where the ring is full the end goes another way: that a load
+	 * was, and how it ended, is never lost. */
+	if (!bpf_ringbuf_output(&ring, &end, sizeof(end), BPF_RB_FORCE_WAKEUP))
 		return 0;
-	event->boottime_ns = bpf_ktime_get_boot_ns();
-	event->error = error;
-	event->events = load->events;
-	event->dropped = load->dropped;
-	event->hooks = load->hooks | (load->parent_id ? 1U << HOOK_RUN : 0);
-	event->parent_id = load->parent_id;
-	event->signature_len = load->signature_len;
-	event->keyring_id = load->keyring_id;
-	event->tgid = bpf_get_current_pid_tgid() >> 32;
-	event->self = event->tgid == state.agent_tgid;
-	__builtin_memset(event->pad, 0, sizeof(event->pad));
-	/* The last event of a load wakes the reader, always: the kernel's own choice loses wake-ups
-	 * when pieces before it asked for none. */
-	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	__sync_fetch_and_add(&state.dropped_events, 1);
+	if (bpf_map_update_elem(&ends, &end.event.load, &end, BPF_ANY))
+		__sync_fetch_and_add(&state.untracked, 1);
 	return 0;
 }
 

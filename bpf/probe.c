@@ -28,6 +28,7 @@ struct probe {
 	unsigned attached; /* bits of indices into probe_programs[] */
 	int ring_fd;
 	size_t ring_size;
+	int ends_fd;
 	int baseline_fd; /* link of the iterator */
 	struct event_state *state;
 	bool replaced;
@@ -71,7 +72,7 @@ struct probe *probe_new(void)
 
 	if (!probe)
 		return NULL;
-	probe->ring_fd = probe->baseline_fd = -1;
+	probe->ring_fd = probe->ends_fd = probe->baseline_fd = -1;
 	return probe;
 }
 
@@ -83,6 +84,8 @@ void probe_free(struct probe *probe)
 		munmap(probe->state, sizeof(*probe->state));
 	if (probe->ring_fd >= 0)
 		close(probe->ring_fd);
+	if (probe->ends_fd >= 0)
+		close(probe->ends_fd);
 	if (probe->baseline_fd >= 0)
 		close(probe->baseline_fd);
 	free(probe);
@@ -209,6 +212,9 @@ static int take_over(struct probe *probe)
 	probe->ring_fd = pinned_fd(probe, "ring");
 	if (probe->ring_fd < 0)
 		return fail(probe, -errno, "opening the pinned ring");
+	probe->ends_fd = pinned_fd(probe, "ends");
+	if (probe->ends_fd < 0)
+		return fail(probe, -errno, "opening the pinned ends");
 	if (bpf_obj_get_info_by_fd(probe->ring_fd, &info, &info_len))
 		return fail(probe, -errno, "asking for the pinned ring's size");
 	probe->ring_size = info.max_entries;
@@ -324,6 +330,8 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	err = object_load(probe, options, &object);
 	if (!err)
 		err = map_pin(probe, object, "ring", build, "ring", &probe->ring_fd);
+	if (!err)
+		err = map_pin(probe, object, "ends", build, "ends", &probe->ends_fd);
 	if (!err)
 		err = map_pin(probe, object, ".bss", build, "state", &state_fd);
 	if (err)
@@ -450,6 +458,19 @@ size_t probe_ring_size(const struct probe *probe)
 struct event_state *probe_state(const struct probe *probe)
 {
 	return probe->state;
+}
+
+int probe_end_take(struct probe *probe, struct event_end *ret_end)
+{
+	__u64 load;
+
+	probe->error[0] = 0;
+	if (bpf_map_get_next_key(probe->ends_fd, NULL, &load))
+		return errno == ENOENT ? 0 : fail(probe, -errno, "reading the ends of loads");
+	if (bpf_map_lookup_elem(probe->ends_fd, &load, ret_end) ||
+		bpf_map_delete_elem(probe->ends_fd, &load))
+		return fail(probe, -errno, "reading the ends of loads");
+	return 1;
 }
 
 const char *probe_enum_name(const struct probe *probe, enum probe_enum which, uint32_t value,
