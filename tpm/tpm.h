@@ -39,7 +39,7 @@ struct tpm;
 enum {
 	TPM_PCR_COUNT = 24,
 	TPM_NAME_LEN = 2 + SHA256_LEN,
-	/* With one PCR selected and at most 16 banks allocated; RSA-less: the AK signs P-256. */
+	/* Of a quote: one PCR in every bank there could be, signed with P-256. */
 	TPM_ATTEST_MAX = 512,
 	TPM_SIGNATURE_MAX = 128,
 };
@@ -95,7 +95,7 @@ const struct tpm_identity *tpm_identity(const struct tpm *tpm);
 
 /*
  * The banks allocated for a PCR, those of ours; found at tpm_connect(), and only a TPM reset can
- * change them. 0 for a PCR that does not exist.
+ * change them. 0 for a PCR that does not exist. Still known after the connection broke.
  *
  * TPM 2.0 Library, Part 3, TPM2_GetCapability, TPM_CAP_PCRS.
  */

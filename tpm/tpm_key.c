@@ -8,7 +8,7 @@
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_mu.h>
 
-/* Stored, as in every key made from a template, where the unique field would be: nothing. */
+/* The unique field is empty. It goes into the key too: another one would make another key. */
 static const TPM2B_PUBLIC ak_template = {
 	.publicArea = {
 		.type = TPM2_ALG_ECC,
@@ -54,11 +54,12 @@ static bool has_our_template(const TPM2B_PUBLIC *public)
 {
 	uint8_t ours[sizeof(TPM2B_PUBLIC)], theirs[sizeof(TPM2B_PUBLIC)];
 	size_t ours_len = 0, theirs_len = 0;
-	TPM2B_PUBLIC nameless = *public;
+	TPM2B_PUBLIC without_point = *public;
 
-	memset(&nameless.publicArea.unique, 0, sizeof(nameless.publicArea.unique));
+	memset(&without_point.publicArea.unique, 0, sizeof(without_point.publicArea.unique));
 	return !Tss2_MU_TPM2B_PUBLIC_Marshal(&ak_template, ours, sizeof(ours), &ours_len) &&
-		!Tss2_MU_TPM2B_PUBLIC_Marshal(&nameless, theirs, sizeof(theirs), &theirs_len) &&
+		!Tss2_MU_TPM2B_PUBLIC_Marshal(
+			&without_point, theirs, sizeof(theirs), &theirs_len) &&
 		ours_len == theirs_len && memcmp(ours, theirs, ours_len) == 0;
 }
 

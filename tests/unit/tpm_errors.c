@@ -33,6 +33,7 @@ enum meddling {
 	BABBLE, /* something that is not an answer */
 	ONE_BANK, /* TPM2_PCR_Read of the first bank only */
 	ONE_BANK_MOVES, /* and somebody extends after each of the first few */
+	SM3, /* TPM_CAP_PCRS: SM3_256 where SHA-384 is allocated */
 };
 
 static struct {
@@ -136,6 +137,12 @@ static size_t meddle(uint8_t buffer[static 4096], size_t len)
 		len = ask(buffer, 20);
 		if (meddling == ONE_BANK_MOVES && proxy.seen < 4)
 			extend_something();
+		return len;
+	case SM3:
+		len = ask(buffer, len);
+		for (size_t i = 19; i + 6 <= len && get32(buffer + 11) == 5; i += 6)
+			if (buffer[i + 1] == 0x0c)
+				buffer[i + 1] = 0x12;
 		return len;
 	default:
 		return ask(buffer, len);
@@ -333,6 +340,17 @@ static void opening_the_ak_survives_a_failure_of_any_command(void **)
 	}
 }
 
+static void a_bank_that_is_not_ours_is_reported(void **)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
+
+	assert_int_equal(tpm_foreign_bank(tpm, PCR), 0);
+	arrange(SM3, CC_GET_CAPABILITY, 0);
+	assert_ok(tpm, tpm_connect(tpm, proxy_tcti));
+	assert_int_equal(tpm_banks(tpm, PCR), 1u << BANK_SHA256);
+	assert_int_equal(tpm_foreign_bank(tpm, PCR), 0x0012);
+}
+
 static void connecting_fails_whole(void **)
 {
 	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
@@ -354,6 +372,7 @@ int main(void)
 		cmocka_unit_test(a_read_starts_over_when_pcrs_move),
 		cmocka_unit_test(a_quote_that_breaks_leaves_no_quote),
 		cmocka_unit_test(opening_the_ak_survives_a_failure_of_any_command),
+		cmocka_unit_test(a_bank_that_is_not_ours_is_reported),
 		cmocka_unit_test(connecting_fails_whole),
 	};
 

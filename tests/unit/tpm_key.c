@@ -163,6 +163,31 @@ static void with_owner_auth_set_the_ak_is_transient(void **)
 	sh("tpm2_changeauth -T %s -c o -p secret", fixture_tcti);
 }
 
+/* Named in full, the TCTI is not known as swtpm's: as if there were a resource manager behind it. */
+static void a_transient_ak_has_a_connection_of_its_own(void **)
+{
+	struct bank_values digests = digests_of("x");
+	char tcti[SWTPM_TCTI_MAX];
+
+	snprintf(tcti, sizeof(tcti), "libtss2-tcti-swtpm.so.0:path=%s/tpm.sock", fixture_dir);
+	sh("tpm2_changeauth -T %s -c o secret", fixture_tcti);
+	{
+		[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = tpm_new();
+		assert_ok(tpm, tpm_connect(tpm, tcti));
+		for (int i = 0; i < 2; i++) {
+			assert_ok(tpm, tpm_ak_open(tpm, HANDLE));
+			assert_false(tpm_ak_is_persistent(tpm));
+			assert_same_name(tpm);
+			assert_ok(tpm, tpm_pcr_extend(tpm, PCR, &digests));
+			assert_quotes(tpm);
+			assert_string_equal(sh("tpm2_getcap -T %s handles-transient", fixture_tcti),
+				"- 0x80000000\n");
+		}
+	}
+	assert_string_equal(sh("tpm2_getcap -T %s handles-transient", fixture_tcti), "");
+	sh("tpm2_changeauth -T %s -c o -p secret", fixture_tcti);
+}
+
 static void a_transient_ak_is_gone_after_a_reset(void **)
 {
 	sh("tpm2_changeauth -T %s -c o secret", fixture_tcti);
@@ -364,6 +389,7 @@ int main(void)
 		cmocka_unit_test(the_same_template_made_by_tpm2_tools_is_our_key),
 		cmocka_unit_test(only_persistent_handles_are_taken),
 		cmocka_unit_test(with_owner_auth_set_the_ak_is_transient),
+		cmocka_unit_test(a_transient_ak_has_a_connection_of_its_own),
 		cmocka_unit_test(a_transient_ak_is_gone_after_a_reset),
 		cmocka_unit_test(with_endorsement_auth_set_only_a_stored_ak_can_be_used),
 		cmocka_unit_test(full_slots_are_flushed_for_a_quote_and_for_the_ak),
