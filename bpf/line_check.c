@@ -311,8 +311,8 @@ static bool check_base64(struct scan *scan, const struct line_field *field)
 		return check_close_quote(scan);
 
 	/* Two digits carry one byte and four spare bits, three carry two bytes and two. */
-	if (digits % 4 == 1 || !accept(scan, "==", 4 - digits % 4) ||
-		!strchr(digits % 4 == 2 ? "AQgw" : "AEIMQUYcgkosw048", *last))
+	if (digits % 4 == 1 || !strchr(digits % 4 == 2 ? "AQgw" : "AEIMQUYcgkosw048", *last) ||
+		!accept(scan, "==", 4 - digits % 4))
 		return refuse(scan, "base64 that is not padded with zeros");
 	return check_close_quote(scan);
 }
