@@ -13,7 +13,8 @@ VERSION := 0.1.0
 
 SRC_agent  :=
 SRC_cli    :=
-SRC_attest :=
+SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
+              attest/verify.c attest/verify_log.c
 SRC_db     := db/open.c db/log.c db/query.c
 SRC_tpm    := tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  :=

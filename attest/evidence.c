@@ -84,7 +84,7 @@ static void encode_batch(struct line *line, const struct evidence_statement *sta
 
 void evidence_statement_encode(struct line *line, const struct evidence_statement *statement)
 {
-	assert(statement->first >= 1 && statement->first <= statement->last);
+	assert(statement->last >= 1 && statement->first <= statement->last + 1);
 	assert(statement->since < statement->first);
 	assert(statement->start_banks & statement->banks & 1u << BANK_SHA256);
 	assert(statement->index < statement->count && statement->count <= MERKLE_LEAVES_MAX);
@@ -179,8 +179,8 @@ static void decode(const char *line, size_t len, struct evidence_statement *ret)
 static const char *contradiction(const struct evidence_statement *statement, const char **ret_key)
 {
 	*ret_key = "last";
-	if (statement->first > statement->last)
-		return "the last record is before the first";
+	if (statement->first > statement->last + 1)
+		return "the last record is long before the first";
 	*ret_key = "since";
 	if (statement->since >= statement->first)
 		return "the first record is not after those that were known";

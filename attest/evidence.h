@@ -40,6 +40,9 @@ enum evidence_state { EVIDENCE_MEASURING, EVIDENCE_DEGRADED };
  * - first, last and start: the records themselves, which lead from start to values.
  * - ak: the verifier's enrolment.
  * - since, behind, state and agent: NOTHING. They are the word of whoever handed the evidence over.
+ *
+ * Where the challenger has every record already there are none to send: last is since, first is one
+ * more, start and values are the same.
  */
 struct evidence_statement {
 	uint8_t nonce[SHA256_LEN]; /* the challenge; zeros in evidence that nobody asked for */
@@ -72,7 +75,7 @@ const char *evidence_state_name(enum evidence_state state);
 
 /*
  * Encode the statement into line, which is cleared first and has room for EVIDENCE_STATEMENT_MAX
- * bytes. Never fails: what the schema would refuse (no bank, first > last, ...) is asserted.
+ * bytes. Never fails: what the schema would refuse (no sha256 bank, no quote, ...) is asserted.
  */
 void evidence_statement_encode(struct line *line, const struct evidence_statement *statement);
 
@@ -80,7 +83,7 @@ void evidence_statement_encode(struct line *line, const struct evidence_statemen
  * Decode len bytes (any bytes) of a statement without its newline. Only the form is checked: that
  * the TPM's structures mean anything is for the verifier to find out.
  *
- * Returns 0; -EBADMSG with ret_error written: outside the grammar, above a cap, first > last, since
+ * Returns 0; -EBADMSG with ret_error written: outside the grammar, above a cap, first > last + 1, since
  * >= first, index >= count, banks of start or values without sha256. ret is written on success
  * only.
  */

@@ -2,9 +2,9 @@
 /*
  * Replay: what a PCR must hold after a log, computed from the log's lines alone.
  *
- * The lines are hashed as they are, whether they mean anything or not; what they say of themselves
- * (seq, prev) is compared with their places, and the first contradiction of each kind is kept. So
- * the caller may look at the values first, as a verifier does, and at the lines' word afterwards.
+ * A line is hashed as it is, whether it means anything or not; then what it says of itself and of
+ * the line before is compared with where it stands, and the first contradiction of each kind is
+ * kept. So a verifier can compare the values first and the lines' own word afterwards.
  */
 #ifndef ATTEST_REPLAY_H
 #define ATTEST_REPLAY_H
@@ -16,3 +16,75 @@
 #include "bpf/bank.h"
 #include "bpf/line.h"
 #include "bpf/record.h"
+
+/* One line, as replay sees it. */
+struct replay_line {
+	uint64_t place; /* the sequence number that belongs here */
+	uint8_t sha256[SHA256_LEN];
+	bool is_record; /* head is set: the line keeps to the grammar */
+	struct record_head head;
+	bool is_epoch; /* epoch is set */
+	struct record_epoch_facts epoch;
+	struct line_error error; /* where it is no record */
+};
+
+/* Contradictions, in the order in which a verifier asks for them. */
+enum replay_check {
+	REPLAY_BASE, /* an epoch begins with a PCR that is not zero, not as pinned, not as it was */
+	REPLAY_GRAMMAR, /* a line is no record */
+	REPLAY_PREV, /* a record does not name the sha256 of the line before it */
+	REPLAY_SEQ, /* a record's number is not that of its place */
+	REPLAY_UNEXTENDED, /* an epoch or a verified load says that it was not extended */
+	REPLAY_CHECK_COUNT,
+};
+
+struct replay_fault {
+	bool found;
+	uint64_t place;
+	char what[224]; /* a clause for people, the record's number in it */
+};
+
+struct replay {
+	bank_set pinned_banks; /* what else than zero an epoch may begin with; 0: nothing */
+	struct bank_values pinned;
+	bank_set banks; /* of the epoch in force */
+	struct bank_values values; /* after the lines so far */
+	uint64_t place; /* of the next line */
+	bool prev_known;
+	uint8_t prev[SHA256_LEN]; /* of the line before the next one */
+	uint64_t extended; /* place of the last line that was extended; 0: none yet */
+	struct replay_fault faults[REPLAY_CHECK_COUNT];
+};
+
+/*
+ * Begin before the record `first`, with the PCR at values in these banks; with no banks where only
+ * an epoch record may come first. The caller may set pinned then.
+ *
+ * prev   sha256 of the line before; NULL if it is not known, and then the first line's word for it
+ *        is not looked at.
+ */
+void replay_init(struct replay *replay, uint64_t first, bank_set banks,
+	const struct bank_values *values, const uint8_t *prev);
+
+/*
+ * Take the next line, len bytes without the newline.
+ *
+ * A record that says extend:false is not extended itself: the next one that is covers it through
+ * prev. A line that is no record is taken for one that was extended. At an epoch record the values
+ * begin again at its base.
+ *
+ * Returns 0, or -EIO when OpenSSL refuses: then the replay is of no more use.
+ */
+[[nodiscard]] int replay_next(
+	struct replay *replay, const char *line, size_t len, struct replay_line *ret_line);
+
+/* Whether the values of every bank in force are these, in these banks. */
+bool replay_is_at(const struct replay *replay, bank_set banks, const struct bank_values *values);
+
+/* "ab12cd34...": enough of a digest for people to find it. */
+struct replay_short {
+	char text[2 * 4 + sizeof("...")];
+};
+struct replay_short replay_shorten(const uint8_t *digest);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attest/diagnose.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void diagnosis_init(struct diagnosis *diagnosis, uint64_t first, const struct bank_values *values)
+{
+	*diagnosis = (struct diagnosis){
+		.is_mended = true,
+		.last = { .place = first - 1 },
+	};
+	memcpy(diagnosis->value, values->digest[BANK_SHA256], BANK_DIGEST_MAX);
+}
+
+static bool is_same(const uint8_t a[static SHA256_LEN], const uint8_t b[static SHA256_LEN])
+{
+	return memcmp(a, b, SHA256_LEN) == 0;
+}
+
+static void add_finding(struct diagnosis *diagnosis, enum finding_kind kind, uint64_t place,
+	const uint8_t *here, const uint8_t *measured)
+{
+	struct finding finding = { .kind = kind, .place = place };
+
+	if (kind == FINDING_BROKEN || diagnosis->finding_count == DIAGNOSIS_FINDINGS_MAX)
+		diagnosis->is_mended = false;
+	if (diagnosis->finding_count == DIAGNOSIS_FINDINGS_MAX)
+		return;
+	if (here)
+		memcpy(finding.here, here, SHA256_LEN);
+	if (measured)
+		memcpy(finding.measured, measured, SHA256_LEN);
+	diagnosis->findings[diagnosis->finding_count++] = finding;
+}
+
+static struct finding *latest_finding(struct diagnosis *diagnosis)
+{
+	return &diagnosis->findings[diagnosis->finding_count - 1];
+}
+
+static int fold(uint8_t value[static BANK_DIGEST_MAX], const uint8_t sha256[static SHA256_LEN])
+{
+	uint8_t digest[BANK_DIGEST_MAX] = { 0 };
+
+	memcpy(digest, sha256, SHA256_LEN);
+	return bank_extend(BANK_SHA256, value, digest);
+}
+
+/* Fold the last line as if this were its digest. */
+static int fold_last(struct diagnosis *diagnosis, const uint8_t sha256[static SHA256_LEN])
+{
+	return diagnosis->last.is_extended ? fold(diagnosis->value, sha256) : 0;
+}
+
+/* The last line is not what the next one says was before it. */
+static int mend_changed(struct diagnosis *diagnosis, const uint8_t measured[static SHA256_LEN])
+{
+	const struct diagnosis_line last = diagnosis->last;
+
+	if (diagnosis->is_doubtful) {
+		/* Both its neighbours contradict it: so not they were changed, and its own word for
+		 * the line before it is worth nothing. */
+		memcpy(diagnosis->value, diagnosis->doubt, BANK_DIGEST_MAX);
+		diagnosis->finding_count--;
+		diagnosis->is_doubtful = false;
+	} else {
+		memcpy(diagnosis->doubt, diagnosis->value, BANK_DIGEST_MAX);
+		int err = last.is_extended ? fold(diagnosis->doubt, last.sha256) : 0;
+		if (err)
+			return err;
+		diagnosis->is_doubtful = last.is_record;
+	}
+	add_finding(diagnosis, FINDING_CHANGED, last.place, last.sha256, measured);
+	return fold_last(diagnosis, measured);
+}
+
+/* The next record names another line than the last one. */
+static int mend(struct diagnosis *diagnosis, const struct replay_line *next)
+{
+	const struct diagnosis_line *last = &diagnosis->last;
+	const uint8_t *measured = next->head.prev;
+	int err = 0;
+
+	if (diagnosis->before.is_known && is_same(measured, diagnosis->before.sha256)) {
+		add_finding(diagnosis, FINDING_ADDED, last->place, last->sha256, NULL);
+		diagnosis->last = diagnosis->before; /* as if it had never been */
+	} else if (next->head.seq == last->place + 1) {
+		return mend_changed(diagnosis, measured);
+	} else if (next->head.seq == last->place + 2) {
+		add_finding(diagnosis, FINDING_MISSING, last->place + 1, NULL, measured);
+		err = fold_last(diagnosis, last->sha256);
+		if (!err)
+			err = fold(diagnosis->value, measured);
+		diagnosis->last.place++;
+		diagnosis->is_gap = true;
+	} else {
+		add_finding(diagnosis, FINDING_BROKEN, next->place, next->sha256, NULL);
+	}
+	diagnosis->is_doubtful = false;
+	return err;
+}
+
+static bool is_the_missing(struct diagnosis *diagnosis, const struct replay_line *next)
+{
+	return diagnosis->is_gap && is_same(next->sha256, latest_finding(diagnosis)->measured);
+}
+
+int diagnosis_next(struct diagnosis *diagnosis, const struct replay_line *next)
+{
+	const struct diagnosis_line *last = &diagnosis->last;
+	int err;
+
+	if (!diagnosis->is_mended)
+		return 0;
+	if (is_the_missing(diagnosis, next)) {
+		latest_finding(diagnosis)->kind = FINDING_MOVED;
+		diagnosis->is_gap = false;
+		return 0;
+	}
+
+	diagnosis->is_gap = false;
+	if (!last->is_known || !next->is_record || is_same(next->head.prev, last->sha256)) {
+		err = fold_last(diagnosis, last->sha256);
+		diagnosis->is_doubtful = false;
+	} else {
+		err = mend(diagnosis, next);
+	}
+	if (next->is_epoch) {
+		memcpy(diagnosis->value, next->epoch.base.digest[BANK_SHA256], BANK_DIGEST_MAX);
+		memcpy(diagnosis->doubt, diagnosis->value, BANK_DIGEST_MAX);
+	}
+
+	diagnosis->before = *last;
+	diagnosis->last = (struct diagnosis_line){
+		.place = diagnosis->before.place + 1,
+		.is_known = true,
+		.is_record = next->is_record,
+		.is_extended = !next->is_record || next->head.extend,
+	};
+	memcpy(diagnosis->last.sha256, next->sha256, SHA256_LEN);
+	return err;
+}
+
+int diagnosis_end(struct diagnosis *diagnosis)
+{
+	if (!diagnosis->is_mended)
+		return 0;
+	return fold_last(diagnosis, diagnosis->last.sha256);
+}
+
+void finding_explain(const struct finding *finding, char ret_text[static FINDING_TEXT_MAX])
+{
+	struct replay_short here = replay_shorten(finding->here);
+	struct replay_short measured = replay_shorten(finding->measured);
+	uint64_t place = finding->place;
+
+	switch (finding->kind) {
+	case FINDING_CHANGED:
+		snprintf(ret_text, FINDING_TEXT_MAX,
+			"record %" PRIu64 " was changed after it was measured: its sha256 is %s, "
+			"record %" PRIu64 " says %s",
+			place, here.text, place + 1, measured.text);
+		return;
+	case FINDING_ADDED:
+		snprintf(ret_text, FINDING_TEXT_MAX,
+			"a line was added in the place of record %" PRIu64
+			" (its sha256 is %s): what follows it names the line before it",
+			place, here.text);
+		return;
+	case FINDING_MISSING:
+		snprintf(ret_text, FINDING_TEXT_MAX,
+			"record %" PRIu64 " is missing: record %" PRIu64
+			" says that its sha256 is %s",
+			place, place + 1, measured.text);
+		return;
+	case FINDING_MOVED:
+		snprintf(ret_text, FINDING_TEXT_MAX,
+			"records %" PRIu64 " and %" PRIu64 " have changed places", place,
+			place + 1);
+		return;
+	case FINDING_BROKEN:
+		snprintf(ret_text, FINDING_TEXT_MAX,
+			"the line in the place of record %" PRIu64
+			" does not follow from the one before it",
+			place);
+		return;
+	}
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attest/replay.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct replay_short replay_shorten(const uint8_t *digest)
+{
+	struct replay_short ret;
+
+	snprintf(ret.text, sizeof(ret.text), "%02x%02x%02x%02x...", digest[0], digest[1], digest[2],
+		digest[3]);
+	return ret;
+}
+
+void replay_init(struct replay *replay, uint64_t first, bank_set banks,
+	const struct bank_values *values, const uint8_t *prev)
+{
+	*replay = (struct replay){
+		.banks = banks,
+		.values = *values,
+		.place = first,
+		.prev_known = prev,
+	};
+	if (prev)
+		memcpy(replay->prev, prev, SHA256_LEN);
+}
+
+static bool is_equal(bank_set banks, const struct bank_values *a, const struct bank_values *b)
+{
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
+		if (banks & 1u << bank &&
+			memcmp(a->digest[bank], b->digest[bank], bank_size(bank)) != 0)
+			return false;
+	return true;
+}
+
+bool replay_is_at(const struct replay *replay, bank_set banks, const struct bank_values *values)
+{
+	return replay->banks == banks && is_equal(banks, &replay->values, values);
+}
+
+[[gnu::format(printf, 3, 4)]] static void find(
+	struct replay *replay, enum replay_check check, const char *format, ...)
+{
+	struct replay_fault *fault = &replay->faults[check];
+	va_list args;
+
+	if (fault->found)
+		return;
+	fault->found = true;
+	fault->place = replay->place;
+	va_start(args, format);
+	vsnprintf(fault->what, sizeof(fault->what), format, args);
+	va_end(args);
+}
+
+static void begin_epoch(struct replay *replay, const struct record_epoch_facts *epoch)
+{
+	static const struct bank_values zero;
+	bank_set banks = epoch->banks;
+	const struct bank_values *base = &epoch->base;
+
+	if (!is_equal(banks, base, &zero) && !replay_is_at(replay, banks, base) &&
+		!(replay->pinned_banks == banks && is_equal(banks, base, &replay->pinned)))
+		find(replay, REPLAY_BASE,
+			"record %" PRIu64
+			" begins an epoch with a PCR that somebody else had extended "
+			"(sha256 %s)",
+			replay->place, replay_shorten(base->digest[BANK_SHA256]).text);
+	replay->banks = banks;
+	replay->values = *base;
+}
+
+static void check_record(
+	struct replay *replay, const struct replay_line *line, const char *bytes, size_t len)
+{
+	const struct record_head *head = &line->head;
+
+	if (replay->prev_known && memcmp(head->prev, replay->prev, SHA256_LEN) != 0)
+		find(replay, REPLAY_PREV,
+			"record %" PRIu64
+			" says that the line before it has the sha256 %s, but it has %s",
+			head->seq, replay_shorten(head->prev).text,
+			replay_shorten(replay->prev).text);
+	if (head->seq != replay->place)
+		find(replay, REPLAY_SEQ,
+			"record %" PRIu64 " stands where record %" PRIu64 " belongs", head->seq,
+			replay->place);
+	if (head->extend)
+		return;
+	if (head->kind == RECORD_EPOCH)
+		find(replay, REPLAY_UNEXTENDED,
+			"record %" PRIu64 " begins an epoch and was not extended", head->seq);
+	if (head->kind != RECORD_LOAD)
+		return;
+	struct record_program_facts facts;
+	record_program_facts(bytes, len, &facts);
+	if (facts.verdict == VERDICT_VERIFIED)
+		find(replay, REPLAY_UNEXTENDED,
+			"record %" PRIu64
+			" is the load of a verified program and was not extended itself",
+			head->seq);
+}
+
+static int extend(struct replay *replay, const char *bytes, size_t len)
+{
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++) {
+		uint8_t digest[BANK_DIGEST_MAX];
+		if (!(replay->banks & 1u << bank))
+			continue;
+		int err = bank_hash(bank, bytes, len, digest);
+		if (!err)
+			err = bank_extend(bank, replay->values.digest[bank], digest);
+		if (err)
+			return err;
+	}
+	replay->extended = replay->place;
+	return 0;
+}
+
+int replay_next(struct replay *replay, const char *bytes, size_t len, struct replay_line *ret_line)
+{
+	struct replay_line line = { .place = replay->place };
+
+	int err = sha256(bytes, len, line.sha256);
+	if (err)
+		return err;
+
+	line.is_record = record_check(bytes, len, &line.head, &line.error) == 0;
+	if (line.is_record)
+		check_record(replay, &line, bytes, len);
+	else
+		find(replay, REPLAY_GRAMMAR, "record %" PRIu64 " is no record: %s (byte %zu)",
+			replay->place, line.error.what, line.error.at);
+
+	line.is_epoch = line.is_record && line.head.kind == RECORD_EPOCH;
+	if (line.is_epoch) {
+		record_epoch_facts(bytes, len, &line.epoch);
+		begin_epoch(replay, &line.epoch);
+	}
+	if (!line.is_record || line.head.extend) {
+		err = extend(replay, bytes, len);
+		if (err)
+			return err;
+	}
+
+	memcpy(replay->prev, line.sha256, SHA256_LEN);
+	replay->prev_known = true;
+	replay->place++;
+	*ret_line = line;
+	return 0;
+}

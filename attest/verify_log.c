@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The half of the verifier that reads the log: from where it starts to what was proven before. */
+#include "attest/verification.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- one record ---- */
+
+static void begin_epoch(
+	struct verification *v, const struct replay_line *line, const struct line_value *ak_name)
+{
+	const struct record_epoch_facts *epoch = &line->epoch;
+	struct verify_facts *facts = &v->result->facts;
+	struct line_value why;
+
+	if ((facts->has_epoch || v->options->after) && !v->other_log &&
+		memcmp(facts->log_id, epoch->log_id, sizeof(facts->log_id)) != 0)
+		v->other_log = line->place;
+
+	v->epoch = (struct verification_epoch){
+		.is_known = true,
+		.reset_count = epoch->reset_count,
+		.restart_count = epoch->restart_count,
+		.clock_ms = epoch->clock_ms,
+	};
+	v->epoch.ak_name_len = line_value_hex(*ak_name, v->epoch.ak_name, TPMS_NAME_MAX);
+	facts->has_epoch = true;
+	facts->epoch_seq = line->place;
+	facts->software = epoch->software;
+	memcpy(facts->log_id, epoch->log_id, sizeof(facts->log_id));
+	if (line_get(v->line, v->line_len, "why", &why))
+		line_value_text(why, facts->epoch_why, sizeof(facts->epoch_why));
+}
+
+static void tally(struct verification *v, const struct replay_line *line)
+{
+	struct verify_facts *facts = &v->result->facts;
+	struct record_program_facts program;
+	struct line_value value = { 0 };
+
+	facts->kinds[line->head.kind]++;
+	switch (line->head.kind) {
+	case RECORD_EPOCH:
+		line_get(v->line, v->line_len, "tpm.ak_name", &value);
+		begin_epoch(v, line, &value);
+		return;
+	case RECORD_LOAD:
+		record_program_facts(v->line, v->line_len, &program);
+		facts->loads[program.verdict]++;
+		return;
+	case RECORD_LOST:
+		if (line_get(v->line, v->line_len, "count", &value))
+			facts->lost += line_value_uint(value);
+		return;
+	default:
+		return;
+	}
+}
+
+static bool take_record(struct verification *v, struct replay_line *ret_line)
+{
+	const struct evidence_statement *statement = &v->statement;
+	const struct verify_anchor *after = v->options->after;
+
+	int err = replay_next(&v->replay, v->line, v->line_len, ret_line);
+	if (!err)
+		err = diagnosis_next(&v->diagnosis, ret_line);
+	if (err)
+		return verification_fail(v, err);
+
+	v->result->facts.records++;
+	if (ret_line->is_record)
+		tally(v, ret_line);
+	if (v->replay.extended == ret_line->place &&
+		replay_is_at(&v->replay, statement->banks, &statement->values))
+		v->matched = ret_line->place;
+	if (after && ret_line->place == after->seq &&
+		memcmp(ret_line->sha256, after->sha256, SHA256_LEN) != 0)
+		v->forked = after->seq;
+	return true;
+}
+
+/* ---- where it starts ---- */
+
+static bool is_continued(const struct verification *v)
+{
+	const struct verify_anchor *after = v->options->after;
+
+	return after && v->statement.first == after->seq + 1;
+}
+
+static void note_history(struct verification *v)
+{
+	const struct verify_anchor *after = v->options->after;
+	uint64_t first = v->statement.first;
+	uint64_t known = after ? after->seq : 0;
+
+	if (first > known + 1)
+		verification_note(
+			v, "records %" PRIu64 "-%" PRIu64 " were not shown", known + 1, first - 1);
+}
+
+static void init_replay(struct verification *v)
+{
+	static const struct bank_values zero;
+	static const uint8_t no_line[SHA256_LEN];
+	const struct verify_options *options = v->options;
+	const struct verify_anchor *after = options->after;
+	uint64_t first = v->statement.first;
+
+	if (is_continued(v))
+		replay_init(&v->replay, first, after->banks, &after->values, after->sha256);
+	else
+		replay_init(&v->replay, first, 0, &zero, first == 1 ? no_line : NULL);
+	diagnosis_init(&v->diagnosis, first, &v->replay.values);
+	if (options->base) {
+		v->replay.pinned_banks = options->base_banks;
+		v->replay.pinned = *options->base;
+	}
+	if (after) {
+		v->epoch = (struct verification_epoch){
+			.is_known = true,
+			.reset_count = after->reset_count,
+			.restart_count = after->restart_count,
+			.clock_ms = after->clock_ms,
+		};
+		memcpy(v->result->facts.log_id, after->log_id, sizeof(after->log_id));
+		v->result->facts.software = after->software;
+	}
+}
+
+static bool check_first_epoch(struct verification *v, const struct record_epoch_facts *epoch)
+{
+	const struct evidence_statement *statement = &v->statement;
+	const struct replay_fault *base = &v->replay.faults[REPLAY_BASE];
+	struct replay at_base = { .banks = epoch->banks, .values = epoch->base };
+
+	if (epoch->pcr != statement->pcr)
+		return verification_conclude(v, VERIFY_PCR_SELECTION,
+			"The quote is of PCR %u, record %" PRIu64 " says that PCR %u is extended.",
+			statement->pcr, statement->first, epoch->pcr);
+	if (!replay_is_at(&at_base, statement->start_banks, &statement->start))
+		return verification_conclude(v, VERIFY_START,
+			"The statement and record %" PRIu64
+			" begin the epoch with different PCR values.",
+			statement->first);
+	if (base->found)
+		return verification_conclude(v, VERIFY_BASE, "Unexplained: %s.", base->what);
+	return true;
+}
+
+bool check_start(struct verification *v)
+{
+	const struct evidence_statement *statement = &v->statement;
+	struct replay_line line = { 0 };
+
+	note_history(v);
+	init_replay(v);
+	if (is_continued(v) && !replay_is_at(&v->replay, statement->start_banks, &statement->start))
+		return verification_conclude(v, VERIFY_START,
+			"Record %" PRIu64 " was proven with other PCR values than those stated.",
+			statement->first - 1);
+	if (!verification_read(v))
+		return false;
+	if (!v->line && !(is_continued(v) && statement->last < statement->first))
+		return verification_conclude(
+			v, VERIFY_MALFORMED, "No record follows the statement.");
+	if (!v->line)
+		return true; /* nothing new */
+	if (!take_record(v, &line))
+		return false;
+	if (is_continued(v))
+		return true;
+	if (line.is_epoch)
+		return check_first_epoch(v, &line.epoch);
+	if (!line.is_record)
+		return verification_conclude(v, VERIFY_START,
+			"The log must begin with an epoch record; what is there is no record: %s "
+			"(byte %zu).",
+			line.error.what, line.error.at);
+	return verification_conclude(v, VERIFY_START,
+		"Nobody vouches for the PCR values before record %" PRIu64
+		": it does not begin an epoch, and it does not follow a record that was proven.",
+		statement->first);
+}
+
+/* ---- replay ---- */
+
+bool follow_log(struct verification *v)
+{
+	struct replay_line line;
+
+	while (v->line) {
+		if (!verification_read(v))
+			return false;
+		if (v->line && !take_record(v, &line))
+			return false;
+	}
+	int err = diagnosis_end(&v->diagnosis);
+	return !err || verification_fail(v, err);
+}
+
+static bool is_bank_reproduced(const struct verification *v, enum bank bank)
+{
+	return memcmp(v->replay.values.digest[bank], v->statement.values.digest[bank],
+		       bank_size(bank)) == 0;
+}
+
+/* All findings, as one sentence. */
+static void explain_findings(const struct verification *v, char *ret_text, size_t size)
+{
+	const struct diagnosis *diagnosis = &v->diagnosis;
+	size_t len = 0;
+
+	ret_text[0] = '\0';
+	for (size_t i = 0; i < diagnosis->finding_count; i++) {
+		char text[FINDING_TEXT_MAX];
+		finding_explain(&diagnosis->findings[i], text);
+		len += (size_t)snprintf(ret_text + len, size - len, "%s%s", i ? "; " : "", text);
+	}
+}
+
+/* The sha256 bank is as it was signed, another is not. */
+static bool refuse_bank(struct verification *v)
+{
+	enum bank bank = 0;
+
+	while (bank < BANK_COUNT - 1 &&
+		(!(v->statement.banks & 1u << bank) || is_bank_reproduced(v, bank)))
+		bank++;
+	return verification_conclude(v, VERIFY_REPLAY,
+		"The log leads to the sha256 value that the TPM signed, but not to the %s value: "
+		"that bank was extended by somebody else.",
+		bank_name(bank));
+}
+
+/*
+ * What can be said truly when the values signed are not reproduced. They vouch for a sequence of
+ * digests and for nothing else: so unless some sequence leads to them - the log's beginning, or the
+ * log with a finding mended - they prove nothing of it, however well its records fit together.
+ */
+static bool refuse_replay(struct verification *v)
+{
+	const struct evidence_statement *statement = &v->statement;
+	const struct diagnosis *diagnosis = &v->diagnosis;
+	uint64_t last = v->replay.place - 1;
+	char findings[DIAGNOSIS_FINDINGS_MAX * FINDING_TEXT_MAX];
+	char kept[80] = "";
+
+	explain_findings(v, findings, sizeof(findings));
+	if (v->options->after)
+		snprintf(kept, sizeof(kept),
+			" What was proven before, up to record %" PRIu64 ", stays so.",
+			v->options->after->seq);
+
+	if (is_bank_reproduced(v, BANK_SHA256))
+		return refuse_bank(v);
+	if (diagnosis->finding_count && diagnosis->is_mended &&
+		memcmp(diagnosis->value, statement->values.digest[BANK_SHA256], SHA256_LEN) == 0)
+		return verification_conclude(v, VERIFY_REPLAY,
+			"The log was altered: %s. With that put right it leads to what the TPM signed, "
+			"so every other record is proven.",
+			findings);
+	if (v->matched)
+		return verification_conclude(v, VERIFY_REPLAY,
+			"The TPM signed its value after record %" PRIu64
+			": up to there the records are proven, those from %" PRIu64 " to %" PRIu64
+			" it has not seen.",
+			v->matched, v->matched + 1, last);
+	if (last < statement->last && !diagnosis->finding_count)
+		return verification_conclude(v, VERIFY_REPLAY,
+			"The log was cut: it ends with record %" PRIu64 ", and %" PRIu64
+			" were measured. Of what is there the quote proves nothing.%s",
+			last, statement->last, kept);
+	if (diagnosis->finding_count)
+		return verification_conclude(v, VERIFY_REPLAY,
+			"The log does not lead to what the TPM signed, and contradicts itself: %s. Of "
+			"this log the quote proves nothing.%s",
+			findings, kept);
+	return verification_conclude(v, VERIFY_REPLAY,
+		"The log does not lead to what the TPM signed, though each of its records follows from "
+		"the one before: the last one was changed, records after it were removed, all of it "
+		"was rewritten, or somebody else extended the PCR. Of this log the quote proves "
+		"nothing.%s",
+		kept);
+}
+
+bool check_replay(struct verification *v)
+{
+	const struct evidence_statement *statement = &v->statement;
+
+	if (v->replay.banks != statement->banks)
+		return verification_conclude(v, VERIFY_PCR_SELECTION,
+			"The quote does not cover the banks that the last epoch says are extended.");
+	if (!replay_is_at(&v->replay, statement->banks, &statement->values))
+		return refuse_replay(v);
+	return true;
+}
+
+/* ---- what the records say of themselves ---- */
+
+static bool refuse_fault(struct verification *v, enum replay_check check)
+{
+	static const enum verify_reason reason_of[REPLAY_CHECK_COUNT] = {
+		[REPLAY_BASE] = VERIFY_BASE,
+		[REPLAY_GRAMMAR] = VERIFY_GRAMMAR,
+		[REPLAY_PREV] = VERIFY_PREV,
+		[REPLAY_SEQ] = VERIFY_SEQ,
+		[REPLAY_UNEXTENDED] = VERIFY_UNEXTENDED,
+	};
+	char findings[DIAGNOSIS_FINDINGS_MAX * FINDING_TEXT_MAX];
+
+	explain_findings(v, findings, sizeof(findings));
+	return verification_conclude(v, reason_of[check],
+		"The log leads to what the TPM signed, but %s.%s%s%s", v->replay.faults[check].what,
+		findings[0] ? " So " : "", findings,
+		findings[0] ? ": not extended itself, or of an earlier epoch." : "");
+}
+
+bool check_records(struct verification *v)
+{
+	uint64_t last = v->replay.place - 1;
+	uint64_t extended = v->replay.extended;
+
+	for (enum replay_check check = 0; check < REPLAY_CHECK_COUNT; check++)
+		if (v->replay.faults[check].found)
+			return refuse_fault(v, check);
+	if (last != v->statement.last)
+		return verification_conclude(v, VERIFY_SEQ,
+			"The statement says that the log ends with record %" PRIu64
+			", it ends with %" PRIu64 ".",
+			v->statement.last, last);
+	if (last >= v->statement.first && extended != last)
+		return verification_conclude(v, VERIFY_UNEXTENDED,
+			"Nothing covers the end of the log: the last record that was extended is not "
+			"the last one, %" PRIu64 ".",
+			last);
+	return true;
+}
+
+bool check_epoch(struct verification *v)
+{
+	const struct verification_epoch *epoch = &v->epoch;
+	const struct tpms_attest *quote = &v->quote;
+
+	if (epoch->ak_name_len &&
+		(epoch->ak_name_len != v->ak.name_len ||
+			memcmp(epoch->ak_name, v->ak.name, v->ak.name_len) != 0))
+		return verification_conclude(v, VERIFY_AK_NAME,
+			"Record %" PRIu64
+			" began the epoch with another AK than the one that signed.",
+			v->result->facts.epoch_seq);
+	if (epoch->reset_count != quote->reset_count ||
+		epoch->restart_count != quote->restart_count)
+		return verification_conclude(v, VERIFY_EPOCH_COUNTS,
+			"The TPM counts %" PRIu32 " resets and %" PRIu32
+			" restarts, the epoch began at %" PRIu32 " and %" PRIu32
+			": the log does not know of a reset or resume.",
+			quote->reset_count, quote->restart_count, epoch->reset_count,
+			epoch->restart_count);
+	if (quote->clock_ms < epoch->clock_ms)
+		return verification_conclude(v, VERIFY_CLOCK,
+			"The quote was made at %" PRIu64
+			" ms of the TPM's clock, before what it covers (%" PRIu64 " ms).",
+			quote->clock_ms, epoch->clock_ms);
+	return true;
+}
+
+/* ---- what was proven before ---- */
+
+static bool check_after(struct verification *v, const struct verify_anchor *after)
+{
+	const struct evidence_statement *statement = &v->statement;
+
+	if (statement->last < after->seq)
+		return verification_conclude(v, VERIFY_ROLLBACK,
+			"The log ends with record %" PRIu64 ", but %" PRIu64
+			" records were proven before: it was rolled back.",
+			statement->last, after->seq);
+	if (v->forked)
+		return verification_conclude(v, VERIFY_FORK,
+			"Record %" PRIu64
+			" is not the one that was proven before: the log has been rewritten.",
+			v->forked);
+	if (v->quote.reset_count < after->reset_count)
+		verification_note(v,
+			"the TPM's reset count has gone back from %" PRIu32 " to %" PRIu32
+			": TPM2_Clear, or another state of a virtual TPM",
+			after->reset_count, v->quote.reset_count);
+	return true;
+}
+
+static void note_records(struct verification *v)
+{
+	const struct verify_facts *facts = &v->result->facts;
+
+	if (facts->software)
+		verification_note(v,
+			"the TPM is software: that machine's root can make it say "
+			"anything");
+	if (facts->lost)
+		verification_note(v, "%" PRIu64 " event%s lost, and recorded as lost", facts->lost,
+			facts->lost == 1 ? " was" : "s were");
+	if (facts->state == EVIDENCE_DEGRADED)
+		verification_note(v, "the agent says that it is degraded");
+}
+
+static void explain_proof(struct verification *v)
+{
+	const struct evidence_statement *statement = &v->statement;
+	uint64_t epoch = v->result->facts.epoch_seq;
+	uint64_t last = statement->last;
+
+	if (last < statement->first)
+		verification_conclude(v, VERIFY_OK,
+			"Nothing was recorded after record %" PRIu64 ", which was proven before.",
+			last);
+	else if (epoch > statement->first)
+		verification_conclude(v, VERIFY_OK,
+			"Records %" PRIu64 "-%" PRIu64 " are what PCR %u holds; those from %" PRIu64
+			" on are of earlier epochs, each named by the next.",
+			epoch, last, statement->pcr, statement->first);
+	else
+		verification_conclude(v, VERIFY_OK,
+			"Records %" PRIu64 "-%" PRIu64 " are what PCR %u holds, all of it.",
+			statement->first, last, statement->pcr);
+}
+
+bool check_memory(struct verification *v)
+{
+	const struct evidence_statement *statement = &v->statement;
+	struct verify_result *result = v->result;
+
+	if (v->other_log)
+		return verification_conclude(v, VERIFY_OTHER_LOG,
+			"Record %" PRIu64 " belongs to another log than the records before it.",
+			v->other_log);
+	if (v->options->after && !check_after(v, v->options->after))
+		return false;
+
+	note_records(v);
+	explain_proof(v);
+	result->is_proven = true;
+	result->end = (struct verify_anchor){
+		.seq = statement->last,
+		.banks = statement->banks,
+		.values = statement->values,
+		.software = result->facts.software,
+		.reset_count = v->quote.reset_count,
+		.restart_count = v->quote.restart_count,
+		.clock_ms = v->quote.clock_ms,
+	};
+	memcpy(result->end.sha256, v->replay.prev, SHA256_LEN);
+	memcpy(result->end.log_id, result->facts.log_id, sizeof(result->end.log_id));
+	return true;
+}
