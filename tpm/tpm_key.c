@@ -94,13 +94,13 @@ static int ak_adopt(struct tpm *tpm, struct tpm_link *link, ESYS_TR object, bool
 		&area.public, &area.name, &area.qualified_name);
 	if (rc)
 		return tpm_fail(tpm, "TPM2_ReadPublic", rc);
-	if (!has_our_template(area.public) ||
-		!is_endorsement_primary(area.name, area.qualified_name))
-		return -EEXIST;
 
 	size_t len = 0;
-	rc = Tss2_MU_TPM2B_PUBLIC_Marshal(area.public, ak->public, sizeof(ak->public), &len);
-	assert(!rc); /* it has our template: 90 bytes */
+	if (!has_our_template(area.public) ||
+		!is_endorsement_primary(area.name, area.qualified_name) ||
+		Tss2_MU_TPM2B_PUBLIC_Marshal(area.public, ak->public, sizeof(ak->public), &len))
+		return -EEXIST;
+
 	memcpy(ak->name, area.name->name, TPM_NAME_LEN);
 	ak->public_len = len;
 	ak->object = object;
@@ -153,28 +153,26 @@ static int ak_create(struct tpm *tpm, struct tpm_link *link)
 	return r;
 }
 
-static int ak_flush(struct tpm *tpm)
+static int flush(struct tpm *tpm, ESYS_TR object)
 {
-	TSS2_RC rc = Esys_FlushContext(tpm->main.esys, tpm->ak.object);
+	TSS2_RC rc = Esys_FlushContext(tpm->main.esys, object);
 
-	tpm->ak.object = 0;
 	return rc ? tpm_fail(tpm, "TPM2_FlushContext", rc) : 0;
 }
 
+/* Make the transient AK the persistent one. An error says by tpm->ak.persistent if it is that now. */
 static int ak_store(struct tpm *tpm, uint32_t handle)
 {
-	ESYS_TR stored;
-	TSS2_RC rc = Esys_EvictControl(tpm->main.esys, ESYS_TR_RH_OWNER, tpm->ak.object,
-		ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &stored);
-	if (rc)
-		return tpm_fail(tpm, "TPM2_EvictControl", rc);
+	ESYS_TR transient = tpm->ak.object;
 
-	int r = ak_flush(tpm);
-	if (r < 0)
-		return r;
-	tpm->ak.object = stored;
+	TSS2_RC rc = Esys_EvictControl(tpm->main.esys, ESYS_TR_RH_OWNER, transient,
+		ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, handle, &tpm->ak.object);
+	if (rc) {
+		tpm->ak.object = transient;
+		return tpm_fail(tpm, "TPM2_EvictControl", rc);
+	}
 	tpm->ak.persistent = true;
-	return 0;
+	return flush(tpm, transient);
 }
 
 /* The key could not be stored: move it off the connection that extends, if that frees anything. */
@@ -183,7 +181,8 @@ static int ak_keep_transient(struct tpm *tpm)
 	if (tpm->shared_slots)
 		return 0;
 
-	int r = ak_flush(tpm);
+	int r = flush(tpm, tpm->ak.object);
+	tpm->ak.object = 0;
 	if (r == 0)
 		r = tpm_link_open(tpm, &tpm->ak.link);
 	if (r == 0)
@@ -216,7 +215,7 @@ static int ak_open(struct tpm *tpm, uint32_t handle)
 		return r;
 
 	r = ak_store(tpm, handle);
-	if (r == -EACCES || r == -ENOSPC || r == -EIO)
+	if (!tpm->ak.persistent && (r == -EACCES || r == -ENOSPC || r == -EIO))
 		r = ak_keep_transient(tpm);
 	return r;
 }
