@@ -13,21 +13,24 @@ enum { SWTPM_TCTI_MAX = 128, SWTPM_ERROR_MAX = 512 };
 /*
  * Make sure that a software TPM runs on the state in a directory.
  *
- * dir         absolute; made with mode 0700 if it is missing (its parent must exist). It must
- * belong to the caller and be writable by nobody else, have none of the characters that mean
- *             something to swtpm, libtss2 or their configuration (only letters, digits and
- * "/._+-"), and be short enough for a socket's name. ret_tcti    what to hand to tpm_connect().
+ * dir         absolute; made with mode 0700 if it is missing (its parent must exist). It must be the
+ *             caller's and writable by nobody else, contain only letters, digits and "/._+-" (the
+ *             rest means something to swtpm or libtss2), and leave room for a socket's name.
+ * ret_tcti    what to hand to tpm_connect().
  * ret_error   on failure one line of text that says what failed and what swtpm said.
  *
  * On the first call (about a second) a TPM is made: banks sha256 and sha384, EK certificates issued
  * by a local CA made for it alone. Later calls find it again. What dir then holds:
  *
- *   state/tpm     the TPM itself
- *   state/ca      the local CA; issuercert.pem and swtpm-localca-rootca-cert.pem are what a
- * verifier who wants to enrol this TPM installs as roots - as software roots state/ek      the EK
- * certificates state/log     how it was made state.new     a state half made, when its maker was
- * killed; removed by the next call tpm.sock, tpm.sock.ctrl   mode 0600. Who can open the second can
- * also roll PCRs back pid, lock, log
+ *   state/tpm      the TPM itself
+ *   state/ca       the local CA. A verifier who enrols this TPM installs issuercert.pem and
+ *                  swtpm-localca-rootca-cert.pem as software roots
+ *   state/ek       the EK certificates
+ *   state/log      how it was made
+ *   state.new      a state half made, when its maker was killed; the next call starts afresh
+ *   tpm.sock       mode 0600
+ *   tpm.sock.ctrl  mode 0600; who can open this one can also roll PCRs back
+ *   pid, lock, log
  *
  * The TPM is a process of its own, in a session of its own: it outlives the caller, and is found
  * again by the lock that it holds on its state. It is never stopped here. KILLING IT ZEROES THE

@@ -11,7 +11,8 @@
  *   -EAGAIN     asked to come back later, after five tries: nothing was executed
  *   -ENODEV     the way to the TPM broke, or the answer made no sense: it is UNKNOWN whether the
  *               command was executed. The context is disconnected: tpm_connect(), look, then go on
- *   -EIO        refused: nothing was executed, and asking again will not help
+ *   -EIO        refused: nothing was executed, and asking again will not help. Or it answered, and
+ *               gave something else than was asked for
  *   -EACCES     refused: an authorization value is set that we do not have
  *   -EPERM      refused: the TPM is in dictionary attack lockout
  *   -ENOSPC     refused: the TPM has no room left, even after what leaked was flushed
@@ -23,7 +24,8 @@
  *
  * libtss2 writes to stderr what it thinks of an error. It reads TSS2_LOG from the environment once,
  * so the program that wants a quiet stderr puts TSS2_LOG=all+none there before the first
- * tpm_connect(); this library leaves the environment alone.
+ * tpm_connect(); this library leaves the environment alone. And it writes to a software TPM's socket
+ * in a way that raises SIGPIPE when that dies: the program ignores that signal.
  */
 #ifndef TPM_TPM_H
 #define TPM_TPM_H
@@ -46,8 +48,7 @@ enum {
 
 /* ---- context and connection ---------------------------------------------------------------- */
 
-/* A context that is not connected, or NULL without memory. tpm_free() releases it, and takes NULL.
- */
+/* A context that is not connected, or NULL without memory. tpm_free() takes NULL too. */
 struct tpm *tpm_new(void);
 void tpm_free(struct tpm *tpm);
 
@@ -124,8 +125,7 @@ uint16_t tpm_foreign_bank(const struct tpm *tpm, unsigned pcr);
 /*
  * Read every allocated bank of a PCR as it was at one moment; other banks are zero bytes. The TPM
  * may give fewer banks than asked for: then it is asked again, all over if its PCR update counter
- * moved in between. (PCR 16 and 23 do not move that counter; with more than 8 banks they could
- * tear.)
+ * moved in between.
  *
  * Returns 0 or an error of the table above, -EAGAIN too where the PCRs never held still.
  *
@@ -144,9 +144,10 @@ struct tpm_clock {
 };
 
 /*
- * TPM 2.0 Library, Part 3, TPM2_ReadClock; Part 1, 36 "Timing Components". In the clear here and in
- * our quotes, because the AK is an endorsement key; obfuscated in quotes of other hierarchies'
- * keys.
+ * The counters are in the clear here and in our quotes, whose AK is a key of the endorsement
+ * hierarchy; in quotes by keys of other hierarchies they are obfuscated.
+ *
+ * TPM 2.0 Library, Part 3, TPM2_ReadClock; Part 1, 36 "Timing Components".
  */
 [[nodiscard]] int tpm_clock_read(struct tpm *tpm, struct tpm_clock *ret_clock);
 
@@ -158,8 +159,8 @@ struct tpm_clock {
  * Same TPM, same key: the Name survives resets and TPM2_Clear, and only a new endorsement seed
  * changes it.
  *
- * handle   persistent handle of the owner's range, 0x81000000..0x817fffff; 0x8102xxxx keeps clear
- * of where SRKs (0x8100xxxx) and EKs (0x8101xxxx) are by convention.
+ * handle   persistent handle of the owner's range, 0x81000000..0x817fffff. 0x8102xxxx keeps clear
+ *          of where SRKs (0x8100xxxx) and EKs (0x8101xxxx) are by convention.
  *
  * A key at that handle is used when its public area is that template and its Qualified Name says
  * that it is an endorsement primary. Anything else there is left alone and refused with -EEXIST:
@@ -168,13 +169,12 @@ struct tpm_clock {
  * Where the TPM does not let us store it (owner authorization is set, no room), the key stays a
  * transient object until we disconnect: on a connection of its own behind a resource manager, since
  * every command on a connection that holds an object costs a load and a save; on the only
- * connection of a software TPM. tpm_ak_is_persistent() tells.
+ * connection of a software TPM. tpm_ak_is_persistent() tells, and tpm_errmsg() then says why.
  *
  * Returns 0; -EEXIST; -EINVAL for a handle of another kind; or an error of the table above, -EACCES
  * where endorsement authorization is set and the key must be made.
  *
- * TPM 2.0 Library, Part 1, 16 "Names", 26 "Hierarchies"; Part 3, TPM2_CreatePrimary,
- * TPM2_EvictControl.
+ * TPM 2.0 Library, Part 1, 16 "Names"; Part 3, TPM2_CreatePrimary and TPM2_EvictControl.
  */
 [[nodiscard]] int tpm_ak_open(struct tpm *tpm, uint32_t handle);
 

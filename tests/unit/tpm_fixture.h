@@ -108,6 +108,7 @@ static inline int fixture_setup(void **)
 	int ends[2];
 
 	setenv("TSS2_LOG", "all+none", 1);
+	signal(SIGPIPE, SIG_IGN);
 	if (!mkdtemp(fixture_dir) || pipe2(ends, O_CLOEXEC) < 0)
 		return -1;
 	fixture_guardian = fork();
