@@ -10,10 +10,17 @@
 /* From the opening quote to behind the closing one. */
 static const char *skip_string(const char *at, const char *end)
 {
-	for (at++; at < end && *at != '"'; at++)
-		if (*at == '\\')
-			at++;
-	return at < end ? at + 1 : end;
+	for (at++; at < end;) {
+		const char *quote = memchr(at, '"', (size_t)(end - at));
+		if (!quote)
+			return end;
+
+		const char *escape = memchr(at, '\\', (size_t)(quote - at));
+		if (!escape)
+			return quote + 1;
+		at = escape + 2;
+	}
+	return end;
 }
 
 static const char *skip_value(const char *at, const char *end)

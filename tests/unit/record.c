@@ -307,22 +307,24 @@ static void every_line_of_the_encoder_is_accepted_and_read_back(void **)
 	}
 }
 
+/* The other kinds are made of the same objects. */
+static const enum record_kind few_kinds[] = { RECORD_EPOCH, RECORD_START, RECORD_LOAD,
+	RECORD_LOST };
+enum { FEW_KINDS = sizeof(few_kinds) / sizeof(few_kinds[0]) };
+
 /*
  * Whatever one byte is replaced by, left out or put in, the line is refused, or is the one encoding
  * of something else.
  */
 static void a_changed_byte_never_makes_a_second_encoding(void **)
 {
-	/* The other kinds are made of the same objects. */
-	static const enum record_kind few[] = { RECORD_EPOCH, RECORD_START, RECORD_LOAD,
-		RECORD_LOST };
 	static char changed[RECORD_LINE_MAX];
 	struct line line = new_line();
 	size_t accepted = 0;
 
-	for (size_t k = 0; k < sizeof(few) / sizeof(few[0]); k++) {
+	for (size_t k = 0; k < FEW_KINDS; k++) {
 		sampler.state = 100 + k;
-		sample_record(&sampler, few[k], sample_head(&sampler), &line);
+		sample_record(&sampler, few_kinds[k], sample_head(&sampler), &line);
 		for (size_t at = 0; at < line.len; at++)
 			for (unsigned byte = 0; byte < 256; byte++) {
 				struct line edit = { .buf = changed, .len = line.len };
@@ -347,9 +349,9 @@ static void an_inserted_or_missing_byte_never_makes_a_second_encoding(void **)
 	static const char bytes[] = " \"\\0x,:[]{}a\n";
 	struct line line = new_line();
 
-	for (size_t k = 0; k < SAMPLE_KINDS; k++) {
+	for (size_t k = 0; k < FEW_KINDS; k++) {
 		sampler.state = 200 + k;
-		sample_record(&sampler, sample_kinds[k], sample_head(&sampler), &line);
+		sample_record(&sampler, few_kinds[k], sample_head(&sampler), &line);
 		for (size_t at = 0; at <= line.len; at++) {
 			struct line edit = { .buf = changed };
 
