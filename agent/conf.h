@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's configuration: what agent.conf may say, what holds where it says nothing. The keys are
+ * one table, here for everything that shows or checks them; agent/agent.conf documents each.
+ *
+ * The grammar is inih's with everything taken out that could surprise; conf_read() refuses the rest:
+ *
+ *   file     lines of at most CONF_LINE_MAX bytes, ended by LF or CR LF, the last perhaps by the end
+ *   line     blank, or a comment, or [section], or key = value
+ *   comment  its first character is # or ; - there are none behind a value
+ *
+ * White space around each part is dropped. Outside comments there is only printable ASCII and tabs. A
+ * section may come again, a key may not.
+ */
+#ifndef AGENT_CONF_H
+#define AGENT_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+	CONF_LINE_MAX = 190, /* inih as it is usually built takes 197 */
+	CONF_PATH_SIZE = CONF_LINE_MAX + 1,
+	CONF_NAME_SIZE = 33, /* useradd(8): 32 characters */
+	CONF_SOCKET_SIZE = 108, /* unix(7): sun_path */
+	CONF_ERR_SIZE = 512, /* holds any text of conf_load() */
+};
+
+struct conf {
+	char log_path[CONF_PATH_SIZE];
+	uint64_t log_program_store; /* bytes */
+	char log_group[CONF_NAME_SIZE];
+
+	char tpm_device[CONF_PATH_SIZE]; /* a path, "auto" or "software" */
+	char tpm_software_dir[CONF_PATH_SIZE];
+	uint32_t tpm_pcr;
+	bool tpm_allow_resettable_pcr;
+	uint32_t tpm_ak_handle;
+
+	uint64_t measure_ring_size; /* bytes, a power of two */
+	uint64_t measure_map_content_max; /* bytes */
+	uint64_t measure_exe_hash_max; /* bytes */
+	uint32_t measure_quote_wait_ms;
+
+	char signature_trusted_certs[CONF_PATH_SIZE]; /* a path or "none" */
+
+	char socket_path[CONF_SOCKET_SIZE];
+
+	bool audit_enable;
+};
+
+enum conf_type {
+	CONF_PATH, /* absolute */
+	CONF_PATH_OR_NONE,
+	CONF_DEVICE, /* absolute path, auto or software */
+	CONF_NAME, /* of a user or group */
+	CONF_NUMBER, /* decimal, or hexadecimal after 0x */
+	CONF_SIZE, /* bytes, or with K, M or G */
+	CONF_POWER_OF_TWO, /* a size that is one */
+	CONF_SWITCH, /* yes or no */
+	CONF_TYPE_COUNT,
+};
+
+struct conf_key {
+	const char *section;
+	const char *name;
+	const char *value; /* the default, as it would stand in the file */
+	enum conf_type type;
+	size_t offset; /* in struct conf */
+	uint64_t min; /* of a number or size */
+	uint64_t max; /* of a number or size; of a text its length */
+};
+
+/* Every key there is, in the order of agent.conf. */
+const struct conf_key *conf_keys(size_t *ret_count);
+
+/* What holds without a file. */
+void conf_defaults(struct conf *ret);
+
+/*
+ * Read a configuration; keys that it does not set keep their defaults. ret is written on success only.
+ *
+ * name  of the file, for err
+ * err   on failure: one line, "NAME:LINE: what is wrong" (without LINE where reading failed)
+ *
+ * Returns 0; -EINVAL for anything that is not exactly what the table and the grammar allow; another
+ * negative errno where the file could not be read.
+ */
+[[nodiscard]] int conf_read(
+	FILE *file, const char *name, struct conf *ret, char *err, size_t err_size);
+
+/* conf_read() on the file of this path. -ENOENT if there is none. */
+[[nodiscard]] int conf_load(const char *path, struct conf *ret, char *err, size_t err_size);
+
+#endif
