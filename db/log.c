@@ -318,10 +318,10 @@ int db_ref_last(struct db *db, uint64_t ref, uint64_t at_least_seq, uint64_t *re
 		r = bind_number(db, stmt, 2, at_least_seq);
 	if (r == 0)
 		r = fetch(db, stmt, "looking for a record");
-	if (r == 0)
-		return db_refuse(db, -ENOENT, "no record has ref %" PRIu64, ref);
 	if (r < 0)
 		return r;
+	if (sqlite3_column_type(stmt, 0) == SQLITE_NULL)
+		return db_refuse(db, -ENOENT, "no record has ref %" PRIu64, ref);
 	*ret_seq = (uint64_t)sqlite3_column_int64(stmt, 0);
 	return 0;
 }

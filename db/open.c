@@ -45,8 +45,7 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 	[DB_LINE_PUT] = "INSERT INTO record(seq, ref, line) VALUES(?1, ?2, ?3)",
 	[DB_LINE_GET] = "SELECT line FROM record WHERE seq=?1",
 	[DB_LINES_FROM] = "SELECT seq, line FROM record WHERE seq>=?1 ORDER BY seq",
-	[DB_REF_LAST] = "SELECT seq FROM record WHERE ref=?1 AND ref<>0 AND seq>=?2"
-			" ORDER BY seq DESC LIMIT 1",
+	[DB_REF_LAST] = "SELECT max(seq) FROM record WHERE ref=?1 AND ref<>0 AND seq>=?2",
 	[DB_PROGRAM_PUT] = "INSERT INTO program(sha256, total, insns) VALUES(?1, ?2, ?3)",
 	[DB_PROGRAM_GET] = "SELECT insns FROM program WHERE sha256=?1",
 	[DB_PROGRAM_HAS] = "SELECT 1 FROM program WHERE sha256=?1",
