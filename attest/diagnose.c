@@ -76,63 +76,68 @@ static int mend_changed(struct diagnosis *diagnosis, const uint8_t measured[stat
 	return fold_last(diagnosis, measured);
 }
 
-/* The next record names another line than the last one. */
-static int mend(struct diagnosis *diagnosis, const struct replay_line *next)
+/* The next record names another line than the last one: which of them is at fault? */
+static enum finding_kind judge(const struct diagnosis *diagnosis, const struct replay_line *next)
 {
-	const struct diagnosis_line *last = &diagnosis->last;
-	const uint8_t *measured = next->head.prev;
+	const struct diagnosis_line *before = &diagnosis->before;
+	uint64_t place = diagnosis->last.place;
+
+	if (diagnosis->is_stray)
+		return FINDING_BROKEN;
+	if (before->is_known && is_same(next->head.prev, before->sha256))
+		return FINDING_ADDED;
+	if (next->head.seq == place + 1)
+		return FINDING_CHANGED;
+	if (next->head.seq == place + 2)
+		return FINDING_MISSING;
+	return FINDING_BROKEN;
+}
+
+static int mend(struct diagnosis *diagnosis, enum finding_kind kind,
+	const uint8_t measured[static SHA256_LEN])
+{
+	struct diagnosis_line *last = &diagnosis->last;
 	int err = 0;
 
-	if (diagnosis->before.is_known && is_same(measured, diagnosis->before.sha256)) {
-		add_finding(diagnosis, FINDING_ADDED, last->place, last->sha256, NULL);
-		diagnosis->last = diagnosis->before; /* as if it had never been */
-	} else if (next->head.seq == last->place + 1) {
+	if (kind == FINDING_CHANGED)
 		return mend_changed(diagnosis, measured);
-	} else if (next->head.seq == last->place + 2) {
-		add_finding(diagnosis, FINDING_MISSING, last->place + 1, NULL, measured);
+
+	diagnosis->is_doubtful = false;
+	if (kind == FINDING_ADDED) {
+		add_finding(diagnosis, kind, last->place, last->sha256, NULL);
+		*last = diagnosis->before; /* as if it had never been */
+	} else if (kind == FINDING_MISSING) {
 		err = fold_last(diagnosis, last->sha256);
 		if (!err)
 			err = fold(diagnosis->value, measured);
-		diagnosis->last.place++;
+		last->place++;
+		add_finding(diagnosis, kind, last->place, NULL, measured);
 		diagnosis->is_gap = true;
 	} else {
-		add_finding(diagnosis, FINDING_BROKEN, next->place, next->sha256, NULL);
+		add_finding(diagnosis, kind, last->place + 1, NULL, NULL);
 	}
-	diagnosis->is_doubtful = false;
 	return err;
 }
 
-static bool is_the_missing(struct diagnosis *diagnosis, const struct replay_line *next)
+/* The next record follows from the last one. */
+static int go_on(struct diagnosis *diagnosis)
 {
-	return diagnosis->is_gap && is_same(next->sha256, latest_finding(diagnosis)->measured);
+	if (diagnosis->is_stray)
+		add_finding(diagnosis, FINDING_ADDED, diagnosis->last.place + 1, diagnosis->stray,
+			NULL);
+	diagnosis->is_stray = false;
+	diagnosis->is_doubtful = false;
+	return fold_last(diagnosis, diagnosis->last.sha256);
 }
 
-int diagnosis_next(struct diagnosis *diagnosis, const struct replay_line *next)
+/* Make the next line the last one. */
+static void shift(struct diagnosis *diagnosis, const struct replay_line *next)
 {
-	const struct diagnosis_line *last = &diagnosis->last;
-	int err;
-
-	if (!diagnosis->is_mended)
-		return 0;
-	if (is_the_missing(diagnosis, next)) {
-		latest_finding(diagnosis)->kind = FINDING_MOVED;
-		diagnosis->is_gap = false;
-		return 0;
-	}
-
-	diagnosis->is_gap = false;
-	if (!last->is_known || !next->is_record || is_same(next->head.prev, last->sha256)) {
-		err = fold_last(diagnosis, last->sha256);
-		diagnosis->is_doubtful = false;
-	} else {
-		err = mend(diagnosis, next);
-	}
 	if (next->is_epoch) {
 		memcpy(diagnosis->value, next->epoch.base.digest[BANK_SHA256], BANK_DIGEST_MAX);
 		memcpy(diagnosis->doubt, diagnosis->value, BANK_DIGEST_MAX);
 	}
-
-	diagnosis->before = *last;
+	diagnosis->before = diagnosis->last;
 	diagnosis->last = (struct diagnosis_line){
 		.place = diagnosis->before.place + 1,
 		.is_known = true,
@@ -140,14 +145,42 @@ int diagnosis_next(struct diagnosis *diagnosis, const struct replay_line *next)
 		.is_extended = !next->is_record || next->head.extend,
 	};
 	memcpy(diagnosis->last.sha256, next->sha256, SHA256_LEN);
+}
+
+int diagnosis_next(struct diagnosis *diagnosis, const struct replay_line *next)
+{
+	const struct diagnosis_line *last = &diagnosis->last;
+	bool is_gap = diagnosis->is_gap;
+	int err;
+
+	if (!diagnosis->is_mended)
+		return 0;
+	diagnosis->is_gap = false;
+	if (is_gap && is_same(next->sha256, latest_finding(diagnosis)->measured)) {
+		latest_finding(diagnosis)->kind = FINDING_MOVED;
+		return 0; /* it is folded already, where it belongs */
+	}
+
+	if (!last->is_known || !next->is_record || is_same(next->head.prev, last->sha256)) {
+		err = go_on(diagnosis);
+	} else {
+		enum finding_kind kind = judge(diagnosis, next);
+		if (kind == FINDING_BROKEN && !diagnosis->is_stray) {
+			memcpy(diagnosis->stray, next->sha256, SHA256_LEN);
+			diagnosis->is_stray = true;
+			return 0; /* the line after it will tell */
+		}
+		err = mend(diagnosis, kind, next->head.prev);
+	}
+	shift(diagnosis, next);
 	return err;
 }
 
 int diagnosis_end(struct diagnosis *diagnosis)
 {
-	if (!diagnosis->is_mended)
-		return 0;
-	return fold_last(diagnosis, diagnosis->last.sha256);
+	if (diagnosis->is_mended && diagnosis->is_stray)
+		add_finding(diagnosis, FINDING_BROKEN, diagnosis->last.place + 1, NULL, NULL);
+	return diagnosis->is_mended ? fold_last(diagnosis, diagnosis->last.sha256) : 0;
 }
 
 void finding_explain(const struct finding *finding, char ret_text[static FINDING_TEXT_MAX])
@@ -166,7 +199,7 @@ void finding_explain(const struct finding *finding, char ret_text[static FINDING
 	case FINDING_ADDED:
 		snprintf(ret_text, FINDING_TEXT_MAX,
 			"a line was added in the place of record %" PRIu64
-			" (its sha256 is %s): what follows it names the line before it",
+			" (its sha256 is %s): the one after it names the one before it",
 			place, here.text);
 		return;
 	case FINDING_MISSING:

@@ -28,8 +28,8 @@ struct finding {
 		FINDING_BROKEN, /* the lines do not follow, for none of these reasons */
 	} kind;
 	uint64_t place; /* the record's number by what surrounds it */
-	uint8_t here[SHA256_LEN]; /* of the line here; nothing for FINDING_MISSING */
-	uint8_t measured[SHA256_LEN]; /* what the next record says; nothing for FINDING_ADDED */
+	uint8_t here[SHA256_LEN]; /* of the line: FINDING_CHANGED and _ADDED */
+	uint8_t measured[SHA256_LEN]; /* what the next record says: FINDING_CHANGED, _MISSING */
 };
 
 /* Callers read the first four after diagnosis_end(); the rest is how. */
@@ -48,6 +48,8 @@ struct diagnosis {
 	} last, before; /* last is not folded into value yet */
 	bool is_doubtful; /* the latest finding is that before was changed: or was it last? */
 	uint8_t doubt[BANK_DIGEST_MAX]; /* value, if it was last */
+	bool is_stray; /* a line that fits nowhere came after last: */
+	uint8_t stray[SHA256_LEN];
 	bool is_gap; /* the latest finding is that the line right before last is missing */
 };
 
