@@ -309,6 +309,7 @@ struct record_epoch_facts {
 	uint64_t clock_ms;
 	uint8_t log_id[16];
 	bool software;
+	char boot_id[40]; /* empty where it is not known */
 };
 void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts *ret);
 
