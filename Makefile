@@ -27,8 +27,8 @@ MAIN_cli   := cli/main.c
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
 UNIT_bpf    := bank line record
 UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
-UNIT_db     := db_log db_reader db_crash db_query
-UNIT_attest := attest_verify attest_tamper
+UNIT_db     := db_log db_reader db_crash db_query db_faults
+UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
 UNIT_agent  := conf
 UNIT_cli    :=
 
