@@ -11,7 +11,7 @@ VERSION := 0.1.0
 # ---- what is built from what ---------------------------------------------------------------------
 # A folder becomes an archive; a folder's archive may use those of the folders after it.
 
-SRC_agent  := agent/conf.c
+SRC_agent  := agent/cms.c agent/conf.c
 SRC_cli    :=
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/verify.c attest/verify_log.c
@@ -29,7 +29,7 @@ UNIT_bpf    := bank line record
 UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
-UNIT_agent  := conf
+UNIT_agent  := cms conf
 UNIT_cli    :=
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
