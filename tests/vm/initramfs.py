@@ -8,7 +8,6 @@ import os
 import re
 import stat
 import subprocess
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -80,8 +79,8 @@ class Archive:
         """One file of the host, symbolic links followed. A program brings its libraries."""
         guest = merged(guest)
         data = Path(host).read_bytes()
+        self.sources[os.path.abspath(host)] = fingerprint(host)
         info = os.stat(host)
-        self.sources[os.path.abspath(host)] = [info.st_mtime_ns, info.st_size]
         new = self._add(guest, stat.S_IFREG | stat.S_IMODE(info.st_mode), data, int(info.st_mtime))
         if new and data.startswith(b"\x7fELF"):
             for library in libraries(host):
@@ -98,6 +97,12 @@ class Archive:
 
     def close(self):
         self._entry("TRAILER!!!", 0)
+
+
+def fingerprint(path):
+    """What tells whether the file has changed."""
+    info = os.stat(path)
+    return [info.st_mtime_ns, info.st_size]
 
 
 def libraries(program):
@@ -154,23 +159,24 @@ def is_current(manifest):
     """Whether every file is still what it was when the archive was made."""
     try:
         sources = json.loads(manifest.read_text())["sources"]
-        return all([os.stat(path).st_mtime_ns, os.stat(path).st_size] == was
-                   for path, was in sources.items())
+        return all(fingerprint(path) == was for path, was in sources.items())
     except (OSError, ValueError):
         return False
 
 
 def base(kernel):
-    """Make the base archive of this kernel unless it is there: (the archive, the paths in it)."""
+    """Make the base archive of this kernel unless it is there: (the archive, the paths in it).
+
+    The manifest is written last, so that an archive without one is known to be half made. The caller
+    holds the kernel's lock.
+    """
     image, manifest = kernel / "base.cpio", kernel / "base.json"
     if not is_current(manifest):
         manifest.unlink(missing_ok=True)
-        with tempfile.NamedTemporaryFile(dir=kernel, delete=False) as out:
+        with open(image, "wb") as out:
             archive = Archive(out)
-            archive.sources[str(HERE / "initramfs.py")] = [
-                os.stat(__file__).st_mtime_ns, os.stat(__file__).st_size]
+            archive.sources[__file__] = fingerprint(__file__)
             add_base(archive, kernel)
             archive.close()
-        os.replace(out.name, image)
         manifest.write_text(json.dumps({"sources": archive.sources, "paths": sorted(archive.paths)}))
     return image, json.loads(manifest.read_text())["paths"]
