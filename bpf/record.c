@@ -357,7 +357,6 @@ void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts 
 	struct line_value tpm = get(line, len, "tpm");
 	struct line_each bases = line_each(get(tpm.at, tpm.len, "base"));
 	struct line_value name, value;
-	size_t boot_id_len;
 
 	*ret = (struct record_epoch_facts){
 		.pcr = (unsigned)line_value_uint(get(tpm.at, tpm.len, "pcr")),
@@ -367,8 +366,7 @@ void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts 
 		.software = line_value_bool(get(tpm.at, tpm.len, "software")),
 	};
 	line_value_hex(get(line, len, "log_id"), ret->log_id, sizeof(ret->log_id));
-	boot_id_len = line_value_text(get(line, len, "boot_id"), ret->boot_id, sizeof(ret->boot_id) - 1);
-	ret->boot_id[boot_id_len < sizeof(ret->boot_id) ? boot_id_len : 0] = 0;
+	line_value_text(get(line, len, "boot_id"), ret->boot_id, sizeof(ret->boot_id));
 	while (line_next(&bases, &name, &value)) {
 		enum bank bank = bank_from_name(name.at, name.len);
 
