@@ -1,30 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Evidence that was good and then changed on its way: never trusted, and told where. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include "attest_forge.h"
-
-#include <cmocka.h>
-
-static int make(void **state)
-{
-	struct forge *forge = malloc(sizeof(*forge));
-
-	if (!forge)
-		return -1;
-	forge_init(forge);
-	forge_tpm(forge);
-	*state = forge;
-	return 0;
-}
-
-static int unmake(void **state)
-{
-	free(*state);
-	return 0;
-}
+#include "attest_expect.h"
 
 static struct verify_result verify(const struct forge *forge)
 {
@@ -34,7 +10,7 @@ static struct verify_result verify(const struct forge *forge)
 	return forge_verify(forge, &options);
 }
 
-static void expect(const struct forge *forge, enum verify_reason reason, const char *words)
+static void expect_words(const struct forge *forge, enum verify_reason reason, const char *words)
 {
 	struct verify_result result = verify(forge);
 
@@ -55,9 +31,9 @@ static void an_edited_record_is_named(void **state)
 	struct forge *forge = *state;
 
 	forge_edit(forge, 5, "four", "FOUR");
-	expect(forge, VERIFY_REPLAY, "record 5 was changed after it was measured");
-	expect(forge, VERIFY_REPLAY, "record 6 says");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "record 5 was changed after it was measured");
+	expect_words(forge, VERIFY_REPLAY, "record 6 says");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void an_edited_prev_is_the_fault_of_its_own_record(void **state)
@@ -65,8 +41,8 @@ static void an_edited_prev_is_the_fault_of_its_own_record(void **state)
 	struct forge *forge = *state;
 
 	forge_spoil_prev(forge, 5);
-	expect(forge, VERIFY_REPLAY, "The log was altered: record 5 was changed");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "The log was altered: record 5 was changed");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void two_edited_records_are_named(void **state)
@@ -75,9 +51,9 @@ static void two_edited_records_are_named(void **state)
 
 	forge_edit(forge, 3, "two", "TWO");
 	forge_edit(forge, 6, "\"count\":3", "\"count\":0");
-	expect(forge, VERIFY_REPLAY, "record 3 was changed");
-	expect(forge, VERIFY_REPLAY, "; record 6 was changed");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "record 3 was changed");
+	expect_words(forge, VERIFY_REPLAY, "; record 6 was changed");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void a_record_made_unreadable_is_named(void **state)
@@ -85,8 +61,8 @@ static void a_record_made_unreadable_is_named(void **state)
 	struct forge *forge = *state;
 
 	forge_edit(forge, 5, "\"kind\"", "\"kinD\"");
-	expect(forge, VERIFY_REPLAY, "record 5 was changed");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "record 5 was changed");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void a_duplicate_key_is_found(void **state)
@@ -94,7 +70,7 @@ static void a_duplicate_key_is_found(void **state)
 	struct forge *forge = *state;
 
 	forge_edit(forge, 5, "\"kind\":\"load\"", "\"kind\":\"load\",\"kind\":\"load\"");
-	expect(forge, VERIFY_REPLAY, "record 5 was changed");
+	expect_words(forge, VERIFY_REPLAY, "record 5 was changed");
 }
 
 static void a_record_that_was_not_extended_is_named(void **state)
@@ -103,7 +79,7 @@ static void a_record_that_was_not_extended_is_named(void **state)
 
 	/* Record 5 names it, and is measured. */
 	forge_edit(forge, 4, "three", "THREE");
-	expect(forge, VERIFY_PREV, "record 4 was changed after it was measured");
+	expect_words(forge, VERIFY_PREV, "record 4 was changed after it was measured");
 }
 
 static void a_record_removed_is_named(void **state)
@@ -111,8 +87,8 @@ static void a_record_removed_is_named(void **state)
 	struct forge *forge = *state;
 
 	forge_remove(forge, 5);
-	expect(forge, VERIFY_REPLAY, "record 5 is missing: record 6 says");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "record 5 is missing: record 6 says");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void a_line_added_at_the_end_is_not_proven(void **state)
@@ -120,7 +96,7 @@ static void a_line_added_at_the_end_is_not_proven(void **state)
 	struct forge *forge = *state;
 
 	forge_insert(forge, 9, forge_line(forge, 2));
-	expect(forge, VERIFY_REPLAY, "after record 8: up to there the records are proven");
+	expect_words(forge, VERIFY_REPLAY, "after record 8: up to there the records are proven");
 }
 
 static void two_records_removed_prove_nothing(void **state)
@@ -129,9 +105,9 @@ static void two_records_removed_prove_nothing(void **state)
 
 	forge_remove(forge, 5);
 	forge_remove(forge, 5);
-	expect(forge, VERIFY_REPLAY, "contradicts itself");
-	expect(forge, VERIFY_REPLAY, "the place of record 5");
-	expect(forge, VERIFY_REPLAY, NOTHING_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "contradicts itself");
+	expect_words(forge, VERIFY_REPLAY, "the place of record 5");
+	expect_words(forge, VERIFY_REPLAY, NOTHING_PROVEN);
 }
 
 static void a_record_repeated_is_named(void **state)
@@ -139,8 +115,8 @@ static void a_record_repeated_is_named(void **state)
 	struct forge *forge = *state;
 
 	forge_insert(forge, 6, forge_line(forge, 5));
-	expect(forge, VERIFY_REPLAY, "a line was added in the place of record 5");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "a line was added in the place of record 5");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void a_record_added_is_named(void **state)
@@ -149,8 +125,8 @@ static void a_record_added_is_named(void **state)
 
 	forge_insert(forge, 6, forge_line(forge, 2));
 	forge_edit(forge, 6, "one", "new");
-	expect(forge, VERIFY_REPLAY, "a line was added in the place of record 6");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "a line was added in the place of record 6");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void records_that_changed_places_are_named(void **state)
@@ -160,8 +136,8 @@ static void records_that_changed_places_are_named(void **state)
 
 	*forge_line(forge, 5) = *forge_line(forge, 6);
 	*forge_line(forge, 6) = five;
-	expect(forge, VERIFY_REPLAY, "records 5 and 6 have changed places");
-	expect(forge, VERIFY_REPLAY, OTHERS_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "records 5 and 6 have changed places");
+	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
 static void a_log_cut_short_is_seen(void **state)
@@ -169,12 +145,12 @@ static void a_log_cut_short_is_seen(void **state)
 	struct forge *forge = *state;
 
 	forge->count -= 2;
-	expect(forge, VERIFY_REPLAY, "ends with record 6, and 8 were measured");
-	expect(forge, VERIFY_REPLAY, NOTHING_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "ends with record 6, and 8 were measured");
+	expect_words(forge, VERIFY_REPLAY, NOTHING_PROVEN);
 
 	forge->statement.last = 6; /* stated so, too */
-	expect(forge, VERIFY_REPLAY, "records after it were removed");
-	expect(forge, VERIFY_REPLAY, NOTHING_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "records after it were removed");
+	expect_words(forge, VERIFY_REPLAY, NOTHING_PROVEN);
 }
 
 static void records_after_the_quote_are_not_proven(void **state)
@@ -182,8 +158,8 @@ static void records_after_the_quote_are_not_proven(void **state)
 	struct forge *forge = *state;
 
 	forge_add_load(forge, "seven", VERDICT_UNSIGNED, true);
-	expect(forge, VERIFY_REPLAY, "after record 8: up to there the records are proven");
-	expect(forge, VERIFY_REPLAY, "from 9 to 9");
+	expect_words(forge, VERIFY_REPLAY, "after record 8: up to there the records are proven");
+	expect_words(forge, VERIFY_REPLAY, "from 9 to 9");
 }
 
 static void the_last_record_edited_proves_nothing(void **state)
@@ -191,8 +167,8 @@ static void the_last_record_edited_proves_nothing(void **state)
 	struct forge *forge = *state;
 
 	forge_edit(forge, 8, "six", "SIX");
-	expect(forge, VERIFY_REPLAY, "the last one was changed");
-	expect(forge, VERIFY_REPLAY, NOTHING_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "the last one was changed");
+	expect_words(forge, VERIFY_REPLAY, NOTHING_PROVEN);
 }
 
 static void a_log_rewritten_proves_nothing(void **state)
@@ -201,8 +177,8 @@ static void a_log_rewritten_proves_nothing(void **state)
 
 	forge_edit(forge, 3, "two", "TWO");
 	forge_relink(forge, 4);
-	expect(forge, VERIFY_REPLAY, "all of it was rewritten");
-	expect(forge, VERIFY_REPLAY, NOTHING_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, "all of it was rewritten");
+	expect_words(forge, VERIFY_REPLAY, NOTHING_PROVEN);
 }
 
 static void an_extend_by_somebody_else_is_seen(void **state)
@@ -217,7 +193,7 @@ static void an_extend_by_somebody_else_is_seen(void **state)
 				bank_extend(bank, statement->values.digest[bank], digest), 0);
 	}
 	forge_quote(forge);
-	expect(forge, VERIFY_REPLAY, "somebody else extended the PCR");
+	expect_words(forge, VERIFY_REPLAY, "somebody else extended the PCR");
 }
 
 static void an_extend_of_one_bank_alone_is_seen(void **state)
@@ -228,7 +204,7 @@ static void an_extend_of_one_bank_alone_is_seen(void **state)
 	assert_int_equal(
 		bank_extend(BANK_SHA384, forge->statement.values.digest[BANK_SHA384], digest), 0);
 	forge_quote(forge);
-	expect(forge, VERIFY_REPLAY, "not to the sha384 value");
+	expect_words(forge, VERIFY_REPLAY, "not to the sha384 value");
 }
 
 static void what_was_proven_before_stays_so(void **state)
@@ -255,7 +231,7 @@ static void the_record_of_an_earlier_epoch_is_named(void **state)
 	forge_add_epoch(forge, &epoch);
 	forge_tpm(forge);
 	forge_edit(forge, 3, "two", "TWO");
-	expect(forge, VERIFY_PREV, "record 3 was changed after it was measured");
+	expect_words(forge, VERIFY_PREV, "record 3 was changed after it was measured");
 }
 
 static void many_changes_are_too_many_to_name(void **state)
@@ -268,7 +244,7 @@ static void many_changes_are_too_many_to_name(void **state)
 	for (uint64_t seq = 2; seq <= 12; seq += 2)
 		if (seq != 6)
 			forge_edit(forge, seq, "\"pid\":7", "\"pid\":8");
-	expect(forge, VERIFY_REPLAY, NOTHING_PROVEN);
+	expect_words(forge, VERIFY_REPLAY, NOTHING_PROVEN);
 }
 
 /* ---- never trusted ---- */
@@ -331,8 +307,6 @@ static void no_end_is_trusted(void **state)
 			forge_verify_text(text, cut, &options).verdict, VERIFY_TRUSTED);
 	free(text);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
 {

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The verifier over the log and its own memory: every check is failed at least once. */
+#include "attest_expect.h"
+
+/* ---- the log ---- */
+
+static void a_log_without_its_beginning_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_remove(forge, 1);
+	forge->statement.first = 2;
+	expect(forge, VERIFY_START);
+}
+
+static void another_start_than_the_epochs_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge->statement.start.digest[BANK_SHA256][0] = 1;
+	expect(forge, VERIFY_START);
+}
+
+static void a_base_that_nobody_explains_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct record_epoch epoch = forge_epoch_record(forge);
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+
+	epoch.base.digest[BANK_SHA256][0] = 7;
+	forge->statement.start = epoch.base;
+	forge->count = 0;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect(forge, VERIFY_BASE);
+
+	options.base_banks = FORGE_BANKS;
+	options.base = &epoch.base; /* pinned when it was enrolled */
+	expect_with(forge, &options, VERIFY_OK);
+}
+
+static void an_epoch_in_mid_log_begins_at_zero(void **state)
+{
+	struct forge *forge = *state;
+	struct record_epoch epoch = forge_epoch_record(forge);
+
+	forge->reset_count = epoch.reset_count = 6;
+	forge_add_epoch(forge, &epoch);
+	forge_add_load(forge, "seven", VERDICT_VERIFIED, true);
+	forge_tpm(forge);
+	struct verify_result result = expect(forge, VERIFY_OK);
+	assert_int_equal(result.facts.epoch_seq, FORGE_RECORDS + 1);
+
+	/* One more, with a PCR that somebody has used. */
+	epoch.base.digest[BANK_SHA256][0] = 7;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect(forge, VERIFY_BASE);
+}
+
+static void an_epoch_may_go_on_where_the_last_one_was(void **state)
+{
+	struct forge *forge = *state;
+	struct record_epoch epoch = forge_epoch_record(forge);
+
+	epoch.why = WHY_KEXEC;
+	epoch.base = forge->statement.values;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect(forge, VERIFY_OK);
+}
+
+static void a_measured_line_that_is_no_record_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_edit(forge, 3, "\"two\"", "\"two\",\"more\":1");
+	forge_relink(forge, 4);
+	forge_tpm(forge);
+	expect(forge, VERIFY_GRAMMAR);
+}
+
+static void a_measured_record_with_a_wrong_prev_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_spoil_prev(forge, 5);
+	forge_relink(forge, 6);
+	forge_tpm(forge);
+	expect(forge, VERIFY_PREV);
+}
+
+static void a_measured_gap_in_seq_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_edit(forge, 8, "\"seq\":8", "\"seq\":9");
+	forge_tpm(forge);
+	expect(forge, VERIFY_SEQ);
+}
+
+static void an_end_that_was_not_stated_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge->statement.last = 9;
+	expect(forge, VERIFY_SEQ);
+}
+
+static void a_verified_load_must_be_extended(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_add_load(forge, "seven", VERDICT_VERIFIED, false);
+	forge_add_load(forge, "eight", VERDICT_UNSIGNED, true);
+	forge_tpm(forge);
+	expect(forge, VERIFY_UNEXTENDED);
+}
+
+static void the_last_line_must_be_extended(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_add_load(forge, "seven", VERDICT_UNSIGNED, false);
+	forge_tpm(forge);
+	expect(forge, VERIFY_UNEXTENDED);
+}
+
+static void an_epoch_of_another_key_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct record_epoch epoch = forge_epoch_record(forge);
+
+	epoch.ak_name.bytes = "another name, of another key...";
+	epoch.ak_name.len = 31;
+	forge->count = 0;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect(forge, VERIFY_AK_NAME);
+}
+
+static void a_reset_that_the_log_does_not_know_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge->restart_count++;
+	forge_quote(forge);
+	expect(forge, VERIFY_EPOCH_COUNTS);
+	forge->restart_count--;
+	forge->reset_count--;
+	forge_quote(forge);
+	expect(forge, VERIFY_EPOCH_COUNTS);
+}
+
+static void a_quote_older_than_its_epoch_is_refused(void **state)
+{
+	struct forge *forge = *state;
+
+	forge->clock_ms = 999;
+	forge_quote(forge);
+	expect(forge, VERIFY_CLOCK);
+}
+
+/* ---- what was proven before ---- */
+
+static struct verify_anchor prove(const struct forge *forge)
+{
+	return expect(forge, VERIFY_OK).end;
+}
+
+/* Drop what the verifier has, as the agent does for `since`. */
+static void continue_after(struct forge *forge, const struct verify_anchor *anchor)
+{
+	while (forge->statement.first <= anchor->seq) {
+		forge_remove(forge, forge->statement.first);
+		forge->statement.first++;
+	}
+	forge->statement.since = anchor->seq;
+	forge->statement.start = anchor->values;
+	forge->statement.start_banks = anchor->banks;
+}
+
+static void evidence_goes_on_where_the_last_ended(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	forge_add_load(forge, "seven", VERDICT_VERIFIED, true);
+	forge_add_load(forge, "eight", VERDICT_UNSIGNED, true);
+	continue_after(forge, &anchor);
+	forge_tpm(forge);
+	options.after = &anchor;
+	struct verify_result result = expect_with(forge, &options, VERIFY_OK);
+	assert_int_equal(result.facts.records, 2);
+	assert_int_equal(result.end.seq, 10);
+	assert_memory_equal(result.end.log_id, anchor.log_id, sizeof(anchor.log_id));
+
+	expect(forge, VERIFY_START); /* without the anchor */
+
+	forge->restart_count++; /* the counters are still those of the epoch */
+	forge_quote(forge);
+	expect_with(forge, &options, VERIFY_EPOCH_COUNTS);
+	forge->restart_count--;
+	forge->clock_ms = anchor.clock_ms - 1;
+	forge_quote(forge);
+	expect_with(forge, &options, VERIFY_CLOCK);
+}
+
+static void nothing_new_is_proven_too(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	continue_after(forge, &anchor);
+	forge_tpm(forge);
+	options.after = &anchor;
+	struct verify_result result = expect_with(forge, &options, VERIFY_OK);
+	assert_int_equal(result.end.seq, anchor.seq);
+	assert_memory_equal(result.end.sha256, anchor.sha256, SHA256_LEN);
+
+	/* But the PCR has gone on. */
+	forge->statement.values.digest[BANK_SHA256][0] ^= 1;
+	forge_quote(forge);
+	expect_with(forge, &options, VERIFY_REPLAY);
+	expect(forge, VERIFY_MALFORMED); /* no record, and no anchor */
+}
+
+static void a_start_that_was_not_proven_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	forge_add_load(forge, "seven", VERDICT_VERIFIED, true);
+	continue_after(forge, &anchor);
+	forge->statement.start.digest[BANK_SHA256][0] ^= 1;
+	forge_tpm(forge);
+	options.after = &anchor;
+	expect_with(forge, &options, VERIFY_START);
+}
+
+static void a_log_rolled_back_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	forge->count -= 2; /* as after a reset that root had the TPM replay */
+	forge->statement.last -= 2;
+	forge_tpm(forge);
+	options.after = &anchor;
+	expect_with(forge, &options, VERIFY_ROLLBACK);
+}
+
+static void a_log_rewritten_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	forge_edit(forge, 4, "three", "other");
+	forge_relink(forge, 5);
+	forge_tpm(forge);
+	options.after = &anchor;
+	expect_with(forge, &options, VERIFY_FORK);
+}
+
+static void another_log_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct record_epoch epoch = forge_epoch_record(forge);
+
+	epoch.log_id[0] ^= 1;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect(forge, VERIFY_OTHER_LOG);
+}
+
+static void what_was_not_shown_is_said(void **state)
+{
+	struct forge *forge = *state;
+	struct verify_anchor anchor = prove(forge);
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+
+	forge->statement.first = 20;
+	forge->count = 0;
+	struct record_epoch epoch = forge_epoch_record(forge);
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	struct verify_result result = expect(forge, VERIFY_OK);
+	assert_true(has_note(&result, "records 1-19 were not shown"));
+
+	options.after = &anchor;
+	result = expect_with(forge, &options, VERIFY_OK);
+	assert_true(has_note(&result, "records 9-19 were not shown"));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(a_log_without_its_beginning_is_refused),
+		TEST(another_start_than_the_epochs_is_refused),
+		TEST(a_base_that_nobody_explains_is_refused),
+		TEST(an_epoch_in_mid_log_begins_at_zero),
+		TEST(an_epoch_may_go_on_where_the_last_one_was),
+		TEST(a_measured_line_that_is_no_record_is_refused),
+		TEST(a_measured_record_with_a_wrong_prev_is_refused),
+		TEST(a_measured_gap_in_seq_is_refused),
+		TEST(an_end_that_was_not_stated_is_refused),
+		TEST(a_verified_load_must_be_extended),
+		TEST(the_last_line_must_be_extended),
+		TEST(an_epoch_of_another_key_is_refused),
+		TEST(a_reset_that_the_log_does_not_know_is_refused),
+		TEST(a_quote_older_than_its_epoch_is_refused),
+		TEST(evidence_goes_on_where_the_last_ended),
+		TEST(nothing_new_is_proven_too),
+		TEST(a_start_that_was_not_proven_is_refused),
+		TEST(a_log_rolled_back_is_refused),
+		TEST(a_log_rewritten_is_refused),
+		TEST(another_log_is_refused),
+		TEST(what_was_not_shown_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
