@@ -29,6 +29,7 @@ UNIT_bpf    := bank line record
 UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
+UNIT_oracle := attest_tpms
 UNIT_agent  := cms conf
 UNIT_cli    :=
 
@@ -144,8 +145,13 @@ $(eval $(call unit,bpf,$(UNIT_bpf),bpf))
 $(eval $(call unit,tpm,$(UNIT_tpm),tpm bpf))
 $(eval $(call unit,db,$(UNIT_db),db))
 $(eval $(call unit,attest,$(UNIT_attest),attest db bpf))
+$(eval $(call unit,oracle,$(UNIT_oracle),attest tpm bpf))
 $(eval $(call unit,agent,$(UNIT_agent),agent attest db tpm probe bpf))
 $(eval $(call unit,cli,$(UNIT_cli),cli attest db bpf))
+
+# Records for tests in other languages.
+$(O)/tests/samples: $(O)/tests/samples.o $(O)/bpf.a
+	$(LINK) -o $@ $^ $(call libs,bpf)
 
 .PHONY: unit-tests check-unit
 unit-tests: $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS))
