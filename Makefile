@@ -11,13 +11,15 @@ VERSION := 0.1.0
 # ---- what is built from what ---------------------------------------------------------------------
 # A folder becomes an archive; a folder's archive may use those of the folders after it.
 
-SRC_agent  := agent/cms.c agent/conf.c
+SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/epoch.c \
+              agent/log.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
+              agent/signature.c agent/start.c agent/status.c
 SRC_cli    :=
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/verify.c attest/verify_log.c
-SRC_db     := db/open.c db/log.c db/query.c
+SRC_db     := db/handle.c db/open.c db/log.c db/query.c
 SRC_tpm    := tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
-SRC_probe  :=
+SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/ring.c
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
               bpf/record.c bpf/record_views.c
 
@@ -126,6 +128,11 @@ $(O)/bpfmeasure: $(MAIN_cli:%.c=$(O)/%.o) $(ARCHIVES_cli)
 # ---- the BPF programs ----------------------------------------------------------------------------
 
 bpf-object: $(O)/bpf/measure.bpf.o
+
+$(O)/probe.a: $(O)/bpf/probe_object.o
+
+$(O)/bpf/probe_object.o: bpf/probe_object.S $(O)/bpf/measure.bpf.o
+	$(CC) -DPROBE_OBJECT='"$(O)/bpf/measure.bpf.o"' -c -o $@ $<
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	@mkdir -p $(@D)

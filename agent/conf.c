@@ -8,8 +8,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* ---- the keys ----------------------------------------------------------------------------------- */
-
 #define TEXT(field)   .offset = offsetof(struct conf, field), .max = sizeof((struct conf){}.field) - 1
 #define NUMBER(field) .offset = offsetof(struct conf, field)
 
@@ -45,8 +43,6 @@ const struct conf_key *conf_keys(size_t *ret_count)
 	*ret_count = KEY_COUNT;
 	return keys;
 }
-
-/* ---- the values: one parser for each type ------------------------------------------------------- */
 
 /* What a parser has against a value, in words that follow "KEY ". */
 struct complaint {
@@ -229,8 +225,6 @@ void conf_defaults(struct conf *ret)
 		(void)ok;
 	}
 }
-
-/* ---- the file ----------------------------------------------------------------------------------- */
 
 /* Reading one file. inih reads by lines, so the line that it handles is the last one that it got. */
 struct reading {

@@ -97,6 +97,11 @@ void ring_release(struct ring *ring, uint64_t end)
 	atomic_store_explicit(ring->consumer, end, memory_order_release);
 }
 
+uint64_t ring_position(const struct ring *ring)
+{
+	return ring->next;
+}
+
 uint64_t ring_held(const struct ring *ring)
 {
 	return ring->next - atomic_load_explicit(ring->consumer, memory_order_relaxed);

@@ -39,6 +39,9 @@ void ring_closep(struct ring **ring);
 /* Give the space up to a position that ring_next() reported back to the kernel. */
 void ring_release(struct ring *ring, uint64_t end);
 
+/* Where reading is: what was last released, after ring_open(). */
+uint64_t ring_position(const struct ring *ring);
+
 /* Bytes read and not released yet. */
 uint64_t ring_held(const struct ring *ring);
 

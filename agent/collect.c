@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/collect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void collect_init(struct collect *collect, const struct collect_sink *sink)
+{
+	memset(collect, 0, sizeof(*collect));
+	collect->sink = *sink;
+	seen_init(&collect->tickets, 0);
+	seen_init(&collect->loads, 1);
+}
+
+static void bytes_drop(struct collect *collect, struct collected_bytes *bytes)
+{
+	collect->held -= bytes->len;
+	free(bytes->bytes);
+	bytes->bytes = NULL;
+	bytes->len = 0;
+}
+
+static void load_free(struct collect *collect, struct collected_load *load)
+{
+	for (size_t i = 0; i < STREAM_MAP; i++)
+		bytes_drop(collect, &load->streams[i]);
+	for (size_t i = 0; i < load->map_count; i++)
+		bytes_drop(collect, &load->maps[i].content);
+	free(load->maps);
+	free(load);
+}
+
+void collect_done(struct collect *collect)
+{
+	while (collect->unfinished) {
+		struct collected_load *load = collect->unfinished;
+
+		collect->unfinished = load->next;
+		load_free(collect, load);
+	}
+}
+
+static struct collected_load **load_find(struct collect *collect, uint64_t number)
+{
+	struct collected_load **at = &collect->unfinished;
+
+	while (*at && (*at)->number != number)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct collected_load *load_get(
+	struct collect *collect, uint64_t number, uint64_t ring_begin)
+{
+	struct collected_load **at = load_find(collect, number);
+
+	if (*at)
+		return *at;
+	*at = calloc(1, sizeof(**at));
+	if (*at) {
+		(*at)->number = number;
+		(*at)->ring_begin = ring_begin;
+	}
+	return *at;
+}
+
+static size_t stream_max(uint32_t stream)
+{
+	switch (stream) {
+	case STREAM_INSNS:
+		return COLLECT_INSNS_MAX;
+	case STREAM_SIGNATURE:
+		return COLLECT_SIGNATURE_MAX;
+	case STREAM_EXE:
+	case STREAM_CGROUP:
+		return COLLECT_TEXT_MAX;
+	default:
+		return COLLECT_SIGNED_MAX;
+	}
+}
+
+/* Pieces of one stream come in order, from one task: one that does not follow shows one that is lost. */
+static int bytes_add(struct collect *collect, struct collected_bytes *bytes,
+	const struct event_bytes *event, size_t max)
+{
+	if (bytes->broken)
+		return 0;
+	if (event->offset != bytes->len || event->len > max - bytes->len ||
+		collect->held + event->len > COLLECT_HELD_MAX) {
+		bytes->broken = true;
+		return 0;
+	}
+	if (bytes->len + event->len > bytes->room) {
+		size_t room = (bytes->len + event->len) * 2;
+		uint8_t *grown = realloc(bytes->bytes, room);
+
+		if (!grown)
+			return -ENOMEM;
+		bytes->bytes = grown;
+		bytes->room = room;
+	}
+	memcpy(bytes->bytes + bytes->len, event->data, event->len);
+	bytes->len += event->len;
+	collect->held += event->len;
+	return 0;
+}
+
+static int take_bytes(struct collect *collect, struct collected_load *load,
+	const struct event_bytes *event, size_t len)
+{
+	struct collected_bytes *bytes;
+
+	if (event->len > len - sizeof(*event) || event->stream >= STREAM_COUNT ||
+		(event->stream == STREAM_MAP && !load->map_count)) {
+		collect->malformed++;
+		return 0;
+	}
+	bytes = event->stream == STREAM_MAP ? &load->maps[load->map_count - 1].content
+					    : &load->streams[event->stream];
+	return bytes_add(collect, bytes, event, stream_max(event->stream));
+}
+
+static int take_map(struct collected_load *load, const struct event_map *event)
+{
+	struct collected_map *grown;
+
+	if (load->map_count == EVENT_MAPS_MAX)
+		return 0;
+	grown = reallocarray(load->maps, load->map_count + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	load->maps = grown;
+	load->maps[load->map_count++] = (struct collected_map){ .map = *event };
+	return 0;
+}
+
+/* The load has ended: hand it over, and with it its program's end where that was faster. */
+static int finish(struct collect *collect, struct collected_load **at)
+{
+	struct collected_load *load = *at;
+	int err = collect->sink.load(collect->sink.arg, load);
+
+	if (err)
+		return err;
+	if (load->freed) {
+		struct event_free event = { .boottime_ns = load->freed_boottime_ns,
+			.id = load->prog.id };
+
+		err = collect->sink.free(collect->sink.arg, &event);
+	}
+	seen_add(&collect->loads, load->number);
+	*at = load->next;
+	load_free(collect, load);
+	return err;
+}
+
+static int take_free(struct collect *collect, const struct event_free *event)
+{
+	if (seen_has(&collect->tickets, event->event.ticket))
+		return 0;
+	for (struct collected_load *load = collect->unfinished; load; load = load->next) {
+		if (!load->has_prog || load->prog.id != event->id)
+			continue;
+		load->freed = true;
+		load->freed_boottime_ns = event->boottime_ns;
+		return 0;
+	}
+	return collect->sink.free(collect->sink.arg, event);
+}
+
+/* Bytes of an event of this type at least, or 0 for a type that is none of ours. */
+static size_t event_size(uint32_t type)
+{
+	static const size_t sizes[] = {
+		[EVENT_BYTES] = sizeof(struct event_bytes),
+		[EVENT_VERIFY] = sizeof(struct event_verify),
+		[EVENT_LOAD] = sizeof(struct event_load),
+		[EVENT_PROG] = sizeof(struct event_prog),
+		[EVENT_MAP] = sizeof(struct event_map),
+		[EVENT_END] = sizeof(struct event_end),
+		[EVENT_FREE] = sizeof(struct event_free),
+	};
+
+	return type < sizeof(sizes) / sizeof(*sizes) ? sizes[type] : 0;
+}
+
+static int take(
+	struct collect *collect, struct collected_load **at, const struct event *event, size_t len)
+{
+	struct collected_load *load = *at;
+	const void *data = event;
+
+	if (event->type != EVENT_END)
+		load->events++;
+	switch (event->type) {
+	case EVENT_BYTES:
+		return take_bytes(collect, load, data, len);
+	case EVENT_VERIFY:
+		if (!load->has_load) {
+			load->verify_count++;
+			memcpy(&load->verify, data, sizeof(load->verify));
+		}
+		return 0;
+	case EVENT_LOAD:
+		memcpy(&load->load, data, sizeof(load->load));
+		load->has_load = true;
+		return 0;
+	case EVENT_PROG:
+		memcpy(&load->prog, data, sizeof(load->prog));
+		load->has_prog = true;
+		return 0;
+	case EVENT_MAP:
+		return take_map(load, data);
+	default:
+		memcpy(&load->end, data, sizeof(load->end));
+		return finish(collect, at);
+	}
+}
+
+int collect_event(struct collect *collect, const void *data, size_t len, uint64_t ring_begin)
+{
+	const struct event *event = data;
+	int err = 0;
+
+	if (len < sizeof(*event) || !event_size(event->type) || len < event_size(event->type) ||
+		(event->load == 0) != (event->type == EVENT_FREE)) {
+		collect->malformed++;
+		return 0;
+	}
+	if (event->type == EVENT_FREE) {
+		err = take_free(collect, data);
+	} else if (!seen_has(&collect->loads, event->load)) {
+		if (!load_get(collect, event->load, ring_begin))
+			return -ENOMEM;
+		err = take(collect, load_find(collect, event->load), event, len);
+	}
+	if (!err)
+		seen_add(&collect->tickets, event->ticket);
+	return err;
+}
+
+int collect_end(struct collect *collect, const struct event_end *end)
+{
+	return collect_event(collect, end, sizeof(*end), UINT64_MAX);
+}
+
+uint64_t collect_needs_from(const struct collect *collect, uint64_t read)
+{
+	uint64_t from = read;
+
+	for (const struct collected_load *load = collect->unfinished; load; load = load->next)
+		if (load->ring_begin < from)
+			from = load->ring_begin;
+	return from;
+}

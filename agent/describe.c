@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/describe.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+
+#include "agent/signature.h"
+
+static struct record_text text_of(const void *bytes, size_t len)
+{
+	return (struct record_text){ bytes, len };
+}
+
+/* Of a field that a NUL ends where it is not full; none where it is empty. */
+static struct record_text text_field(const uint8_t *bytes, size_t size)
+{
+	size_t len = strnlen((const char *)bytes, size);
+
+	return text_of(len ? bytes : NULL, len);
+}
+
+static struct record_number number(uint64_t value)
+{
+	return (struct record_number){ true, value };
+}
+
+static struct record_text enum_text(const struct describe *describe, struct described *memory,
+	enum probe_enum which, uint32_t value)
+{
+	const char *name = probe_enum_name(
+		describe->probe, which, value, memory->enum_names[memory->enum_count++]);
+
+	return text_of(name, strlen(name));
+}
+
+/* Zero is an attach type too, and also what programs have that are not attached by type. */
+static struct record_text attach_type_text(const struct describe *describe,
+	struct described *memory, uint32_t prog_type, uint32_t attach_type)
+{
+	if (!attach_type && prog_type != BPF_PROG_TYPE_CGROUP_SKB)
+		return text_of(NULL, 0);
+	return enum_text(describe, memory, PROBE_ATTACH_TYPE, attach_type);
+}
+
+static int digest(const void *bytes, size_t len, struct record_digest *ret)
+{
+	int err = sha256(bytes, len, ret->sha256);
+
+	ret->known = !err;
+	return err;
+}
+
+/* ---- the program ---- */
+
+static void program_from_prog(const struct event_prog *prog, struct record_program *ret)
+{
+	ret->id = number(prog->id);
+	ret->attach_to = text_field(prog->attach_to, sizeof(prog->attach_to));
+	ret->load_time_ns = number(prog->load_time_ns);
+	if (prog->digest_len == SHA256_LEN) {
+		ret->kernel_digest.known = true;
+		memcpy(ret->kernel_digest.sha256, prog->digest, SHA256_LEN);
+	}
+}
+
+static int describe_program(const struct describe *describe, const struct collected_load *load,
+	struct described *memory)
+{
+	const struct collected_bytes *insns = &load->streams[STREAM_INSNS];
+	struct record_program *ret = &memory->load.program;
+	int err = 0;
+
+	ret->self = load->end.self;
+	if (load->has_load) {
+		ret->name = text_field(load->load.name, sizeof(load->load.name));
+		ret->type = enum_text(describe, memory, PROBE_PROG_TYPE, load->load.prog_type);
+		ret->attach_type = attach_type_text(
+			describe, memory, load->load.prog_type, load->load.attach_type);
+		ret->insn_cnt = number(load->load.insns_len / sizeof(struct bpf_insn));
+		ret->kernel_origin = load->load.kernel_origin;
+		ret->captured = !insns->broken && insns->len && insns->len == load->load.insns_len;
+	}
+	if (load->has_prog)
+		program_from_prog(&load->prog, ret);
+	if (ret->captured)
+		err = digest(insns->bytes, insns->len, &ret->sha256);
+	return err;
+}
+
+/* ---- its maps ---- */
+
+static void describe_map(const struct describe *describe, const struct event_map *map,
+	struct described *memory, struct record_map *ret)
+{
+	*ret = (struct record_map){
+		.id = map->id,
+		.name = text_field(map->name, sizeof(map->name)),
+		.type = enum_text(describe, memory, PROBE_MAP_TYPE, map->map_type),
+		.flags = map->flags,
+		.key_size = map->key_size,
+		.value_size = map->value_size,
+		.max_entries = map->max_entries,
+		.frozen = map->frozen,
+		.exclusive = map->exclusive,
+	};
+}
+
+static int describe_maps(const struct describe *describe, const struct collected_load *load,
+	struct described *memory)
+{
+	for (size_t i = 0; i < load->map_count; i++) {
+		const struct collected_map *map = &load->maps[i];
+		int err = 0;
+
+		describe_map(describe, &map->map, memory, &memory->maps[i]);
+		if (map->map.content_len && !map->content.broken &&
+			map->content.len == map->map.content_len)
+			err = digest(map->content.bytes, map->content.len,
+				&memory->maps[i].sha256_at_load);
+		if (err)
+			return err;
+	}
+	memory->load.maps = memory->maps;
+	memory->load.map_count = load->map_count;
+	return 0;
+}
+
+/* ---- who loaded it ---- */
+
+/* Names from the leaf to the root, each with its NUL, become "/a/b"; the root's own name is empty. */
+static struct record_text cgroup_text(const struct collected_bytes *names, struct described *memory)
+{
+	size_t at = sizeof(memory->cgroup), begin, end = 0;
+	const char *bytes = (const char *)names->bytes;
+
+	if (names->broken || !names->len || names->len > sizeof(memory->cgroup) ||
+		bytes[names->len - 1])
+		return text_of(NULL, 0);
+	for (begin = 0; begin < names->len; begin = end + 1) {
+		end = begin + strlen(bytes + begin);
+		if (end == begin)
+			continue;
+		at -= end - begin;
+		memcpy(memory->cgroup + at, bytes + begin, end - begin);
+		memory->cgroup[--at] = '/';
+	}
+	if (at == sizeof(memory->cgroup))
+		memory->cgroup[--at] = '/';
+	return text_of(memory->cgroup + at, sizeof(memory->cgroup) - at);
+}
+
+static void describe_loader(const struct collected_load *load, struct described *memory)
+{
+	const struct collected_bytes *exe = &load->streams[STREAM_EXE];
+	const struct event_load *event = &load->load;
+	struct record_loader *ret = &memory->load.loader;
+
+	if (!load->has_load) {
+		ret->tgid = load->end.tgid;
+		return;
+	}
+	*ret = (struct record_loader){
+		.pid = event->pid,
+		.tgid = event->tgid,
+		.uid = event->uid,
+		.gid = event->gid,
+		.comm = text_field(event->comm, sizeof(event->comm)),
+		.exe_dev = { event->exe_inode != 0, event->exe_dev },
+		.exe_inode = { event->exe_inode != 0, event->exe_inode },
+		.exe_sha256.known = event->exe_sha256_known,
+		.cgroup = cgroup_text(&load->streams[STREAM_CGROUP], memory),
+		.user_ns = { event->user_ns != 0, event->user_ns },
+		.token = event->token,
+	};
+	memcpy(ret->exe_sha256.sha256, event->exe_sha256, SHA256_LEN);
+	if (!exe->broken && exe->len)
+		ret->exe = text_of(exe->bytes, strnlen((const char *)exe->bytes, exe->len));
+}
+
+/* ---- the whole ---- */
+
+static void describe_parent(
+	const struct describe *describe, const struct collected_load *load, struct record_load *ret)
+{
+	const struct program_known *parent = load->end.parent_id
+		? programs_find(describe->programs, load->end.parent_id)
+		: NULL;
+
+	if (!parent)
+		return;
+	ret->has_parent = true;
+	ret->parent = (struct record_parent){
+		.seq = parent->seq,
+		.sha256 = parent->sha256,
+		.chain_digest = parent->chain_digest,
+		.verdict = parent->verdict,
+	};
+}
+
+static enum record_stage stage_of(const struct collected_load *load)
+{
+	if (!load->has_load)
+		return STAGE_SIGNATURE;
+	if (load->load.security)
+		return STAGE_LSM;
+	return load->has_prog ? STAGE_OTHER : STAGE_VERIFIER;
+}
+
+int describe_load(
+	const struct describe *describe, const struct collected_load *load, struct described *ret)
+{
+	int err;
+
+	memset(&ret->load, 0, sizeof(ret->load));
+	memset(&ret->claims, 0, sizeof(ret->claims));
+	ret->enum_count = 0;
+	err = describe_program(describe, load, ret);
+	if (!err)
+		err = describe_maps(describe, load, ret);
+	if (err)
+		return err;
+	describe_loader(load, ret);
+	describe_parent(describe, load, &ret->load);
+	err = signature_describe(load, describe->trust, ret);
+	if (err)
+		return err;
+	if (load->end.error) {
+		ret->load.error = (unsigned)-load->end.error;
+		ret->load.stage = stage_of(load);
+		return 0;
+	}
+	/* A parent that ran and is not known breaks the chain: better no link than a wrong one. */
+	if (load->end.parent_id && !ret->load.has_parent)
+		return 0;
+	return record_chain_digest(&ret->load, &ret->load.chain_digest);
+}
+
+void described_done(struct described *described)
+{
+	cms_claims_done(&described->claims);
+}
+
+void describe_baseline(const struct describe *describe, const struct event_prog *prog,
+	const struct event_map *maps, size_t map_count, struct described *memory,
+	struct record_baseline *ret)
+{
+	static const enum record_verdict verdicts[] = { VERDICT_UNSIGNED, VERDICT_VERIFIED };
+
+	memory->enum_count = 0;
+	for (size_t i = 0; i < map_count; i++)
+		describe_map(describe, &maps[i], memory, &memory->maps[i]);
+	*ret = (struct record_baseline){
+		.program = {
+			.name = text_field(prog->name, sizeof(prog->name)),
+			.type = enum_text(describe, memory, PROBE_PROG_TYPE, prog->prog_type),
+			.attach_type = attach_type_text(
+				describe, memory, prog->prog_type, prog->attach_type),
+		},
+		.map_count = map_count,
+		.maps = memory->maps,
+		.uid = number(prog->uid),
+	};
+	program_from_prog(prog, &ret->program);
+	if (!prog->sig_known || prog->sig_verdict > 1)
+		return;
+	ret->signature.verdict = verdicts[prog->sig_verdict];
+	if (prog->sig_keyring_kind <= KEYRING_USER)
+		ret->signature.keyring = (enum record_keyring)prog->sig_keyring_kind;
+	if (ret->signature.keyring == KEYRING_USER)
+		ret->signature.keyring_serial = number((uint32_t)prog->sig_keyring_serial);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bpfmeasured: the daemon. */
+#include <errno.h>
+#include <event2/event.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/measurer.h"
+#include "agent/serve.h"
+
+#define CONF_DEFAULT "/etc/bpfmeasure/agent.conf"
+
+enum { EXIT_USAGE = 2, EXIT_UNABLE = 3, STOP_TIMEOUT_MS = 5000 };
+
+struct daemon {
+	struct measurer measurer;
+	struct event_base *base;
+	struct event *turn; /* activated while there is work */
+	const char *stop_why;
+	char said[3 * MEASURER_TEXT_MAX + 8]; /* the trouble that was logged last */
+};
+
+static const char usage[] =
+	"usage: bpfmeasured [--config FILE] [--check | --detach]\n"
+	"\n"
+	"Measure every BPF program that this kernel loads into a TPM and a log.\n"
+	"\n"
+	"  --config FILE   default " CONF_DEFAULT "\n"
+	"  --check         read the configuration and say whether it is good\n"
+	"  --detach        remove the hooks from the kernel (they outlive the daemon) and exit\n"
+	"  --version\n"
+	"  --help\n"
+	"\n"
+	"Runs in the foreground until SIGTERM or SIGINT and logs to stderr.\n"
+	"Exit: 0 stopped in order, 2 usage or configuration, 3 it cannot measure here.\n";
+
+/* ---- the loop ---- */
+
+static void say_trouble(struct daemon *daemon)
+{
+	char text[sizeof(daemon->said)];
+
+	measurer_trouble(&daemon->measurer, text);
+	if (!strcmp(text, daemon->said))
+		return;
+	if (*text)
+		fprintf(stderr, "bpfmeasured: degraded: %s\n", text);
+	else
+		fprintf(stderr, "bpfmeasured: measuring\n");
+	strcpy(daemon->said, text);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	(void)fd;
+	(void)what;
+	if (measurer_step(&daemon->measurer))
+		event_active(daemon->turn, 0, 0);
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	measurer_idle(&daemon->measurer);
+	on_turn(fd, what, daemon);
+	say_trouble(daemon);
+}
+
+static void on_signal(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	(void)what;
+	daemon->stop_why = signal_number == SIGTERM ? "SIGTERM" : "SIGINT";
+	event_base_loopbreak(daemon->base);
+}
+
+static int loop(struct daemon *daemon)
+{
+	static const struct timeval second = { .tv_sec = 1 };
+	struct event *ring, *timer, *terminate, *interrupt;
+	struct serve *serve = NULL;
+	int err;
+
+	daemon->base = event_base_new();
+	if (!daemon->base)
+		return -ENOMEM;
+	daemon->turn = event_new(daemon->base, -1, EV_PERSIST, on_turn, daemon);
+	/* Edge-triggered: what is read stays on the ring until it is committed. */
+	ring = event_new(daemon->base, probe_ring_fd(daemon->measurer.probe),
+		EV_READ | EV_PERSIST | EV_ET, on_turn, daemon);
+	timer = event_new(daemon->base, -1, EV_PERSIST, on_second, daemon);
+	terminate = evsignal_new(daemon->base, SIGTERM, on_signal, daemon);
+	interrupt = evsignal_new(daemon->base, SIGINT, on_signal, daemon);
+	err = !daemon->turn || !ring || !timer || !terminate || !interrupt ? -ENOMEM : 0;
+	if (!err &&
+		(event_add(ring, NULL) || event_add(timer, &second) || event_add(terminate, NULL) ||
+			event_add(interrupt, NULL)))
+		err = -ENOMEM;
+	if (!err)
+		err = serve_new(daemon->base, &daemon->measurer, &serve);
+	if (!err) {
+		say_trouble(daemon);
+		if (!daemon->said[0])
+			fprintf(stderr, "bpfmeasured: measuring\n");
+		event_active(daemon->turn, 0, 0);
+		event_base_dispatch(daemon->base);
+	}
+	serve_free(serve);
+	for (struct event **event =
+			(struct event *[]){ daemon->turn, ring, timer, terminate, interrupt, NULL };
+		*event; event++)
+		event_free(*event);
+	event_base_free(daemon->base);
+	return err;
+}
+
+/* ---- the program ---- */
+
+static int detach(void)
+{
+	[[gnu::cleanup(probe_freep)]] struct probe *probe = probe_new();
+
+	if (probe && !probe_detach(probe))
+		return 0;
+	fprintf(stderr, "bpfmeasured: %s\n", probe ? probe_errmsg(probe) : "out of memory");
+	return EXIT_UNABLE;
+}
+
+static int run(const struct conf *conf, const char *conf_path)
+{
+	static struct daemon daemon;
+	int err;
+
+	/* libtss2 reads it once; what it has to say comes to us as an error. */
+	setenv("TSS2_LOG", "all+none", 0);
+	signal(SIGPIPE, SIG_IGN);
+	err = measurer_start(&daemon.measurer, conf, conf_path);
+	if (err) {
+		fprintf(stderr, "bpfmeasured: %s\n", daemon.measurer.error);
+	} else {
+		err = loop(&daemon);
+		if (err)
+			fprintf(stderr, "bpfmeasured: socket %s: %s\n", conf->socket_path,
+				strerror(-err));
+		measurer_stop(&daemon.measurer, daemon.stop_why ? daemon.stop_why : "error",
+			STOP_TIMEOUT_MS);
+	}
+	measurer_done(&daemon.measurer);
+	return err ? EXIT_UNABLE : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "check", no_argument, NULL, 'k' },
+		{ "detach", no_argument, NULL, 'd' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	const char *conf_path = CONF_DEFAULT;
+	char error[CONF_ERR_SIZE];
+	struct conf conf;
+	bool check = false, detaching = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			conf_path = optarg;
+			break;
+		case 'k':
+			check = true;
+			break;
+		case 'd':
+			detaching = true;
+			break;
+		case 'v':
+			puts("bpfmeasured " VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc || (check && detaching)) {
+		fprintf(stderr, "bpfmeasured: %s; see bpfmeasured --help\n",
+			optind < argc ? "too many arguments" : "--check or --detach, not both");
+		return EXIT_USAGE;
+	}
+	if (detaching)
+		return detach();
+	if (conf_load(conf_path, &conf, error, sizeof(error))) {
+		fprintf(stderr, "bpfmeasured: %s\n", error);
+		return EXIT_USAGE;
+	}
+	return check ? 0 : run(&conf, conf_path);
+}
