@@ -14,7 +14,7 @@ VERSION := 0.1.0
 SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/epoch.c \
               agent/log.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
               agent/signature.c agent/start.c agent/status.c
-SRC_cli    :=
+SRC_cli    := cli/verify.c
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/verify.c attest/verify_log.c
 SRC_db     := db/handle.c db/open.c db/log.c db/query.c
@@ -33,7 +33,7 @@ UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
 UNIT_oracle := attest_tpms
 UNIT_agent  := cms conf
-UNIT_cli    :=
+UNIT_cli    := cli_verify
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
 PKGS_cli    := smartcols jansson libcrypto sqlite3

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/verify.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "attest/verify.h"
+
+enum { GOOD = 0, UNTRUSTED = 1, USAGE = 2, UNKNOWN = 3 };
+enum { AFTER_MAX = 64 };
+
+struct request {
+	const char *file;
+	const char *ak_file;
+	const char *after[AFTER_MAX];
+	size_t after_count;
+	bool has_nonce;
+	uint8_t nonce[SHA256_LEN];
+	unsigned pcr;
+	bool json;
+};
+
+[[gnu::format(printf, 2, 3)]] static int complain(int code, const char *format, ...)
+{
+	va_list args;
+
+	fputs("bpfmeasure verify: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+/* ---- the command line ---- */
+
+static bool parse_nonce(const char *text, uint8_t ret[static SHA256_LEN])
+{
+	if (strlen(text) != 2 * SHA256_LEN ||
+		strspn(text, "0123456789abcdefABCDEF") != 2 * SHA256_LEN)
+		return false;
+	for (size_t i = 0; i < SHA256_LEN; i++) {
+		char digits[3] = { text[2 * i], text[2 * i + 1] };
+		ret[i] = (uint8_t)strtoul(digits, NULL, 16);
+	}
+	return true;
+}
+
+static bool parse_pcr(const char *text, unsigned *ret)
+{
+	size_t len = strlen(text);
+
+	if (len < 1 || len > 2 || strspn(text, "0123456789") != len)
+		return false;
+	*ret = (unsigned)strtoul(text, NULL, 10);
+	return *ret <= EVIDENCE_PCR_MAX;
+}
+
+static int parse_option(struct request *request, int option, const char *value)
+{
+	switch (option) {
+	case 'k':
+		request->ak_file = value;
+		return GOOD;
+	case 'n':
+		request->has_nonce = parse_nonce(value, request->nonce);
+		return request->has_nonce ? GOOD
+					  : complain(USAGE, "--nonce takes 64 hexadecimal digits");
+	case 'p':
+		return parse_pcr(value, &request->pcr)
+			? GOOD
+			: complain(USAGE, "--pcr takes a number from 0 to %d", EVIDENCE_PCR_MAX);
+	case 'a':
+		if (request->after_count == AFTER_MAX)
+			return complain(USAGE, "--after may be given %d times", AFTER_MAX);
+		request->after[request->after_count++] = value;
+		return GOOD;
+	case 'j':
+		request->json = true;
+		return GOOD;
+	default:
+		return USAGE; /* getopt_long() has said why */
+	}
+}
+
+static int parse(int argc, char **argv, struct request *ret)
+{
+	static const struct option options[] = {
+		{ "ak", required_argument, NULL, 'k' },
+		{ "nonce", required_argument, NULL, 'n' },
+		{ "pcr", required_argument, NULL, 'p' },
+		{ "after", required_argument, NULL, 'a' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
+	};
+	int option;
+
+	*ret = (struct request){ .pcr = VERIFY_PCR };
+	optind = 0; /* the verb may not be the first to parse */
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		int code = parse_option(ret, option, optarg);
+		if (code)
+			return code;
+	}
+	if (optind + 1 != argc)
+		return complain(USAGE, "needs one FILE (- is the standard input)");
+	if (!ret->ak_file)
+		return complain(
+			USAGE, "needs --ak FILE, the key that the machine was enrolled with");
+	ret->file = argv[optind];
+	return GOOD;
+}
+
+/* ---- files ---- */
+
+static void fclosep(FILE **file)
+{
+	if (*file && *file != stdin)
+		fclose(*file);
+}
+
+static FILE *open_file(const char *path)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+
+	if (!file)
+		complain(UNKNOWN, "%s: %s", path, strerror(errno));
+	return file;
+}
+
+static int load_ak(const char *path, struct ak *ret)
+{
+	[[gnu::cleanup(fclosep)]] FILE *file = open_file(path);
+	uint8_t bytes[AK_FILE_MAX + 1];
+	char error[AK_ERROR_MAX];
+
+	if (!file)
+		return UNKNOWN;
+	size_t len = fread(bytes, 1, sizeof(bytes), file);
+	if (ferror(file))
+		return complain(UNKNOWN, "%s: cannot be read", path);
+	if (ak_decode(bytes, len, ret, error))
+		return complain(UNKNOWN, "%s: %s", path, error);
+	return GOOD;
+}
+
+static int verify_file(
+	const char *path, const struct verify_options *options, struct verify_result *ret)
+{
+	[[gnu::cleanup(fclosep)]] FILE *file = open_file(path);
+
+	if (!file)
+		return UNKNOWN;
+	verify_evidence(file, options, ret);
+	return GOOD;
+}
+
+/* Where the earlier evidence ends. */
+static int prove_earlier(
+	const struct request *request, struct verify_options options, struct verify_anchor *ret)
+{
+	struct verify_result result;
+
+	options.nonce = NULL; /* its challenge was another */
+	for (size_t i = 0; i < request->after_count; i++) {
+		int code = verify_file(request->after[i], &options, &result);
+		if (code)
+			return code;
+		if (!result.is_proven)
+			return complain(UNKNOWN, "%s is no anchor: %s: %s", request->after[i],
+				verify_reason_name(result.reason), result.explanation);
+		*ret = result.end;
+		options.after = ret;
+	}
+	return GOOD;
+}
+
+/* ---- what is said ---- */
+
+static void hex(const uint8_t *bytes, size_t len, char *ret_text)
+{
+	for (size_t i = 0; i < len; i++)
+		snprintf(ret_text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static void print_facts(const struct verify_facts *facts)
+{
+	char log_id[2 * sizeof(facts->log_id) + 1];
+
+	hex(facts->log_id, sizeof(facts->log_id), log_id);
+	printf("log %s", log_id);
+	if (facts->has_epoch)
+		printf(", epoch from record %" PRIu64 " (%s)", facts->epoch_seq, facts->epoch_why);
+	printf(", TPM reset %" PRIu32 " restart %" PRIu32 " clock %" PRIu64 " ms\n",
+		facts->reset_count, facts->restart_count, facts->clock_ms);
+	printf("loads: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64 " unknown; %" PRIu64
+	       " found loaded, %" PRIu64 " rejected, %" PRIu64 " lost\n",
+		facts->loads[VERDICT_VERIFIED], facts->loads[VERDICT_UNSIGNED],
+		facts->loads[VERDICT_UNKNOWN], facts->kinds[RECORD_BASELINE],
+		facts->kinds[RECORD_REJECT], facts->lost);
+	printf("agent %s says that it is %s\n", facts->agent, evidence_state_name(facts->state));
+}
+
+static void print_result(const struct verify_result *result)
+{
+	printf("%s", verify_verdict_name(result->verdict));
+	if (result->verdict != VERIFY_TRUSTED)
+		printf(": %s", verify_reason_name(result->reason));
+	printf("\n%s\n", result->explanation);
+	if (result->is_proven)
+		print_facts(&result->facts);
+	for (size_t i = 0; i < result->note_count; i++)
+		printf("note: %s\n", result->notes[i]);
+}
+
+static void json_freep(json_t **json)
+{
+	json_decref(*json);
+}
+
+static json_t *facts_json(const struct verify_facts *facts)
+{
+	char log_id[2 * sizeof(facts->log_id) + 1];
+
+	hex(facts->log_id, sizeof(facts->log_id), log_id);
+	return json_pack("{sI sI sI ss ss* sI sb sI sI sb s{sI sI sI} sI sI sI ss ss sI}", "first",
+		(json_int_t)facts->first, "last", (json_int_t)facts->last, "records",
+		(json_int_t)facts->records, "log_id", log_id, "epoch_why",
+		facts->has_epoch ? facts->epoch_why : NULL, "clock_ms", (json_int_t)facts->clock_ms,
+		"safe", (int)facts->safe, "reset_count", (json_int_t)facts->reset_count,
+		"restart_count", (json_int_t)facts->restart_count, "software", (int)facts->software,
+		"loads", "verified", (json_int_t)facts->loads[VERDICT_VERIFIED], "unsigned",
+		(json_int_t)facts->loads[VERDICT_UNSIGNED], "unknown",
+		(json_int_t)facts->loads[VERDICT_UNKNOWN], "baseline",
+		(json_int_t)facts->kinds[RECORD_BASELINE], "rejected",
+		(json_int_t)facts->kinds[RECORD_REJECT], "lost", (json_int_t)facts->lost, "agent",
+		facts->agent, "state", evidence_state_name(facts->state), "behind",
+		(json_int_t)facts->behind);
+}
+
+/* Facts are there where they are proven, and not otherwise. */
+static int print_json(const struct request *request, const struct verify_result *result)
+{
+	[[gnu::cleanup(json_freep)]] json_t *notes = json_array();
+	[[gnu::cleanup(json_freep)]] json_t *object = NULL;
+
+	for (size_t i = 0; notes && i < result->note_count; i++)
+		if (json_array_append_new(notes, json_string(result->notes[i])))
+			return complain(UNKNOWN, "not enough memory");
+	object = json_pack("{ss ss ss sb sb sO so*}", "verdict",
+		verify_verdict_name(result->verdict), "reason", verify_reason_name(result->reason),
+		"explanation", result->explanation, "freshness_checked", (int)request->has_nonce,
+		"channel_checked", 0, "notes", notes, "facts",
+		result->is_proven ? facts_json(&result->facts) : NULL);
+	if (!object || json_dumpf(object, stdout, JSON_COMPACT))
+		return complain(UNKNOWN, "not enough memory, or no output");
+	putchar('\n');
+	return GOOD;
+}
+
+int verify_main(int argc, char **argv)
+{
+	static const int codes[] = {
+		[VERIFY_TRUSTED] = GOOD,
+		[VERIFY_UNTRUSTED] = UNTRUSTED,
+		[VERIFY_UNKNOWN] = UNKNOWN,
+	};
+	struct request request;
+	struct ak ak;
+	struct verify_anchor anchor;
+	struct verify_result result;
+
+	int code = parse(argc, argv, &request);
+	if (!code)
+		code = load_ak(request.ak_file, &ak);
+	if (code)
+		return code;
+
+	struct verify_options options = { .ak = &ak, .pcr = request.pcr };
+	code = prove_earlier(&request, options, &anchor);
+	if (code)
+		return code;
+	options.after = request.after_count ? &anchor : NULL;
+	options.nonce = request.has_nonce ? request.nonce : NULL;
+	code = verify_file(request.file, &options, &result);
+	if (code)
+		return code;
+
+	if (request.json)
+		code = print_json(&request, &result);
+	else
+		print_result(&result);
+	if (!code && fflush(stdout))
+		return complain(UNKNOWN, "cannot write the verdict: %s", strerror(errno));
+	return code ? code : codes[result.verdict];
+}
