@@ -67,8 +67,7 @@ void db_free(struct db *db);
 /* db_free() for [[gnu::cleanup]]. */
 void db_freep(struct db **db);
 
-/* Why the last call on this handle failed: one line without a newline, "" if none has failed yet.
- */
+/* Why the last call that failed on this handle did: one line, no newline; "" if none has yet. */
 const char *db_errmsg(const struct db *db);
 
 /*
@@ -88,9 +87,6 @@ const char *db_errmsg(const struct db *db);
  * After an error the handle has no log open and may be used again.
  */
 [[nodiscard]] int db_open(struct db *db, const char *path);
-
-/* ---- writing ------------------------------------------------------------------------------------
- */
 
 /* One record. */
 struct db_line {
@@ -131,15 +127,11 @@ struct db_batch {
  * total over program_bytes_max is left out and counted: a full store never stops the log.
  *
  * Returns how many programs were left out, or an error. After any error this handle sees nothing of
- * the batch, stays usable, and the same batch may be tried again. After -EIO and -ENOSPC alone it
- * is UNKNOWN whether a crash before the next successful call would bring the batch back: a commit
- * whose fsync failed may still be found whole in PATH-wal. Ask db_last_seq() after opening a log,
- * always.
+ * the batch, stays usable, and the same batch may be tried again. After -EIO or -ENOSPC it is
+ * UNKNOWN whether a crash before the next call that succeeds would bring the batch back: a commit
+ * whose fsync failed may still be found whole in PATH-wal. So ask db_last_seq() after opening.
  */
 [[nodiscard]] int db_append(struct db *db, const struct db_batch *batch);
-
-/* ---- reading ------------------------------------------------------------------------------------
- */
 
 /* The number of the newest record; 0 in an empty log. */
 [[nodiscard]] int db_last_seq(struct db *db, uint64_t *ret_seq);
@@ -174,9 +166,6 @@ struct db_batch {
 /* Bytes of all the programs kept. */
 [[nodiscard]] int db_program_bytes(struct db *db, uint64_t *ret_bytes);
 
-/* ---- queries ------------------------------------------------------------------------------------
- */
-
 struct db_value {
 	enum { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXT, DB_BLOB } type;
 	int64_t integer; /* of DB_INTEGER */
@@ -193,10 +182,9 @@ struct db_row {
 	const struct db_value *values;
 };
 
-/* 0 is no limit. */
+/* How much a query may use; 0 is no limit. */
 struct db_limits {
-	uint64_t
-		steps; /* of SQLite's virtual machine, give or take DB_LIMIT_GRAIN; deterministic */
+	uint64_t steps; /* of SQLite's virtual machine, checked every DB_LIMIT_GRAIN */
 	uint64_t cpu_ms; /* of this thread's processor time, fn's own included */
 };
 
@@ -205,13 +193,15 @@ enum { DB_LIMIT_GRAIN = 1000 };
 /*
  * Run every statement of sql, over one snapshot of the log.
  *
- * sql     SELECTs (and EXPLAIN), from anyone. Whatever writes, attaches, sets, begins or loads is
- *         refused before it runs: -EPERM. A text with no statement in it is -EINVAL.
+ * sql     SELECTs (and EXPLAIN) from anyone, over the views, json_each and json_tree. Whatever
+ *         writes, attaches, sets, begins or loads is refused before it runs: -EPERM. A text with
+ *         no statement in it is -EINVAL.
  * views   trusted text: CREATE TEMP VIEW statements that sql may use, gone afterwards; or NULL.
- *         The tables under them: record(seq, ref, line), program(sha256, insns) and state(key,
- * value), line being a BLOB that JSON functions need as CAST(line AS TEXT). fn      called for each
- * row; a value other than 0 ends the query and is returned. It runs inside the snapshot: while it
- * blocks, PATH-wal only grows. It must not use the handle. limits  or NULL for none.
+ *         The tables under them: record(seq, ref, line), program(sha256, insns), state(key,
+ *         value); line is a BLOB that JSON functions need as CAST(line AS TEXT).
+ * fn      called for each row; a value other than 0 ends the query and is returned. It runs
+ *         inside the snapshot: while it blocks, PATH-wal only grows. It must not use the handle.
+ * limits  or NULL for none.
  *
  * Double-quoted words are names, never strings. Returns 0, what fn returned, or an error: -EINVAL
  * with SQLite's own message for SQL that does not compile or run, -ETIME at a limit. Rows before an

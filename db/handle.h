@@ -34,12 +34,20 @@ struct db {
 	char errmsg[512];
 };
 
+enum { DB_UNSETTLED_MS = 10 };
+
+/* Close what is open; the handle may be used again. */
+void db_shut(struct db *db);
+
 /* Keep SQLite's last error as the text, "what: message", and return it as one of ours. */
 [[nodiscard]] int db_fail(struct db *db, const char *what);
 
 /* Keep a text of our own; returns err. */
 [[nodiscard, gnu::format(printf, 3, 4)]] int db_refuse(
 	struct db *db, int err, const char *fmt, ...);
+
+/* Whether an extended SQLite result code says that no writer has PATH-shm in order right now. */
+bool db_is_unsettled(int rc);
 
 /*
  * sqlite3_step(), again while a reader finds PATH-shm half made: for a moment that is so when a

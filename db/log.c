@@ -13,8 +13,7 @@
 
 static_assert(DB_SHA256_LEN == 32, "a sha256");
 
-/* Resetting ends the statement's transaction and lets go of what was bound, which was the caller's.
- */
+/* Ends the statement's transaction and lets go of what was bound, which was the caller's. */
 static void stmt_resetp(sqlite3_stmt **stmt)
 {
 	sqlite3_reset(*stmt);
@@ -81,9 +80,6 @@ static int column_copy(
 	*ret_len = len;
 	return 0;
 }
-
-/* ---- appending ----------------------------------------------------------------------------------
- */
 
 static int line_put(struct db *db, const struct db_line *line, uint64_t expected)
 {
@@ -185,9 +181,6 @@ int db_append(struct db *db, const struct db_batch *batch)
 		db_rollback(db);
 	return r < 0 ? r : left_out;
 }
-
-/* ---- reading ------------------------------------------------------------------------------------
- */
 
 int db_last_seq(struct db *db, uint64_t *ret_seq)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Opening a log, and what its failures are called. */
+/* Making and opening a log. */
 #include "db/db.h"
 
 #include <assert.h>
@@ -7,9 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -21,7 +19,6 @@ enum {
 	FORMAT_VERSION = 1,
 	LENGTH_MAX = DB_VALUE_MAX + 4096, /* of a row: one value of the largest size and the rest */
 	SQL_MAX = 1 << 20,
-	UNSETTLED_MS = 10,
 };
 
 /*
@@ -54,181 +51,6 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 	[DB_STATE_GET] = "SELECT value FROM state WHERE key=?1",
 };
 
-/* ---- errors -------------------------------------------------------------------------------------
- */
-
-/* errno of what failed; SQLite forgets it on the way where PATH-wal could not be written. */
-static int system_errno(struct db *db, int rc)
-{
-	int last = sqlite3_system_errno(db->sql);
-	sqlite3_file *wal = NULL;
-
-	if (rc != SQLITE_IOERR_WRITE ||
-		sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) !=
-			SQLITE_OK)
-		return last;
-	if (wal && wal->pMethods)
-		wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &last);
-	return last;
-}
-
-/* An I/O error by what the system said, where that says more than "I/O error". */
-static int io_code(int rc, int sys)
-{
-	switch (sys) {
-	case ENOSPC:
-	case EDQUOT:
-	case EFBIG:
-		return -ENOSPC;
-	case EROFS:
-		return -EROFS;
-	case ENOENT:
-	case EACCES:
-	case EPERM:
-		return (rc & 0xff) == SQLITE_CANTOPEN ? -sys : -EIO;
-	}
-	return rc == SQLITE_IOERR_SHMSIZE ? -ENOSPC : -EIO;
-}
-
-/* No writer has PATH-shm in order right now: see db_step(). */
-static bool is_unsettled(int rc)
-{
-	return rc == SQLITE_READONLY_RECOVERY || rc == SQLITE_READONLY_CANTINIT;
-}
-
-static int code(int rc, int sys)
-{
-	if (rc == SQLITE_IOERR_NOMEM)
-		return -ENOMEM;
-	if (is_unsettled(rc))
-		return -EBUSY;
-	switch (rc & 0xff) {
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-	case SQLITE_PROTOCOL:
-		return -EBUSY;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_READONLY:
-		return -EROFS;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CONSTRAINT:
-	case SQLITE_MISMATCH:
-		return -EUCLEAN;
-	case SQLITE_TOOBIG:
-		return -EMSGSIZE;
-	case SQLITE_AUTH:
-		return -EPERM;
-	case SQLITE_INTERRUPT:
-		return -ETIME;
-	case SQLITE_ERROR:
-		return -EINVAL;
-	}
-	return io_code(rc, sys);
-}
-
-int db_fail(struct db *db, const char *what)
-{
-	int rc = sqlite3_extended_errcode(db->sql);
-	int err = code(rc, system_errno(db, rc));
-	int len = snprintf(db->errmsg, sizeof(db->errmsg), "%s: %s", what, sqlite3_errmsg(db->sql));
-	/* SQLite's words for these say nothing of the cause. */
-	if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)
-		if (len >= 0 && (size_t)len < sizeof(db->errmsg))
-			snprintf(db->errmsg + len, sizeof(db->errmsg) - (size_t)len, " (%d: %s)",
-				rc, strerror(-err));
-	return err;
-}
-
-int db_refuse(struct db *db, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(db->errmsg, sizeof(db->errmsg), fmt, args);
-	va_end(args);
-	return err;
-}
-
-const char *db_errmsg(const struct db *db)
-{
-	return db->errmsg;
-}
-
-int db_step(sqlite3_stmt *stmt)
-{
-	bool first = !sqlite3_stmt_busy(stmt); /* later ones are inside a transaction */
-	int rc = sqlite3_step(stmt);
-
-	for (int ms = 0; first && is_unsettled(rc) && ms < DB_BUSY_MS; ms += UNSETTLED_MS) {
-		sqlite3_reset(stmt);
-		sqlite3_sleep(UNSETTLED_MS);
-		rc = sqlite3_step(stmt);
-	}
-	return rc;
-}
-
-int db_run(struct db *db, enum db_stmt which, const char *what)
-{
-	int rc = sqlite3_step(db->stmts[which]);
-	int r = rc == SQLITE_DONE ? 0 : db_fail(db, what);
-	sqlite3_reset(db->stmts[which]);
-	return r;
-}
-
-void db_rollback(struct db *db)
-{
-	if (sqlite3_get_autocommit(db->sql))
-		return;
-	(void)sqlite3_step(db->stmts[DB_ROLLBACK]);
-	sqlite3_reset(db->stmts[DB_ROLLBACK]);
-}
-
-/* ---- the handle ---------------------------------------------------------------------------------
- */
-
-struct db *db_new(void)
-{
-	struct db *db = calloc(1, sizeof(*db));
-	if (db)
-		db->lock_fd = -1;
-	return db;
-}
-
-/* The lock goes last: until then nobody else may write. */
-static void shut(struct db *db)
-{
-	for (size_t i = 0; i < DB_STMT_COUNT; i++) {
-		sqlite3_finalize(db->stmts[i]);
-		db->stmts[i] = NULL;
-	}
-	sqlite3_close(db->sql);
-	db->sql = NULL;
-	if (db->lock_fd >= 0)
-		close(db->lock_fd);
-	db->lock_fd = -1;
-	db->writer = false;
-}
-
-void db_free(struct db *db)
-{
-	if (!db)
-		return;
-	shut(db);
-	free(db);
-}
-
-void db_freep(struct db **db)
-{
-	db_free(*db);
-}
-
-/* ---- opening ------------------------------------------------------------------------------------
- */
-
 static void stmt_finalizep(sqlite3_stmt **stmt)
 {
 	sqlite3_finalize(*stmt);
@@ -258,7 +80,7 @@ static int path_check(struct db *db, const char *path)
 	if (path[0] == '\0' || path[0] == ':' || strncmp(path, "file:", 5) == 0)
 		return db_refuse(db, -EINVAL, "\"%s\" is not the path of a log", path);
 	if (strlen(path) + sizeof("-lock") > PATH_MAX)
-		return db_refuse(db, -ENAMETOOLONG, "the path of the log is too long");
+		return db_refuse(db, -EINVAL, "the path of the log is too long");
 	return 0;
 }
 
@@ -472,7 +294,7 @@ int db_create(struct db *db, const char *path)
 	assert(!db->sql);
 	int r = writer_open(db, path);
 	if (r < 0)
-		shut(db);
+		db_shut(db);
 	else
 		db->writer = true;
 	return r;
@@ -505,15 +327,15 @@ int db_open(struct db *db, const char *path)
 {
 	assert(!db->sql);
 	int r = reader_open(db, path);
-	for (int ms = 0; r < 0 && is_unsettled(last_code(db)) && ms < DB_BUSY_MS;
-		ms += UNSETTLED_MS) {
-		shut(db);
-		sqlite3_sleep(UNSETTLED_MS);
+	for (int ms = 0; r < 0 && db_is_unsettled(last_code(db)) && ms < DB_BUSY_MS;
+		ms += DB_UNSETTLED_MS) {
+		db_shut(db);
+		sqlite3_sleep(DB_UNSETTLED_MS);
 		r = reader_open(db, path);
 	}
 	if (r < 0) {
 		r = reader_diagnose(db, path, r);
-		shut(db);
+		db_shut(db);
 	}
 	return r;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* A writer that is killed at any moment: what it said was stored is, and no batch is there by half.
- */
+/* A writer killed at any moment: what it said was stored is, and no batch is there by half. */
 #include "tests/unit/db_fixture.h"
 
 #include <fcntl.h>

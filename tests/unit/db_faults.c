@@ -8,8 +8,6 @@
 
 #include <sqlite3.h>
 
-/* ---- calls that fail ---------------------------------------------------------------------------- */
-
 /* Let `after` calls pass and fail the next `count`. */
 static struct {
 	bool armed;
@@ -174,8 +172,6 @@ static int vfs_open(sqlite3_vfs *, const char *name, sqlite3_file *file, int fla
 	return SQLITE_OK;
 }
 
-/* ---- memory that runs out ----------------------------------------------------------------------- */
-
 static sqlite3_mem_methods real_memory;
 
 static void *memory_alloc(int size)
@@ -208,8 +204,6 @@ static int install(void **)
 	vfs.xOpen = vfs_open;
 	return sqlite3_vfs_register(&vfs, 1) == SQLITE_OK ? 0 : -1;
 }
-
-/* ---- the runs ----------------------------------------------------------------------------------- */
 
 enum { BATCHES = 4, BATCH = 6 };
 

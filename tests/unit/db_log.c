@@ -49,9 +49,6 @@ static void assert_refused(struct db *db, int result, int expected, const char *
 		fail_msg("\"%s\" does not say \"%s\"", db_errmsg(db), text);
 }
 
-/* ---- appending and reading ----------------------------------------------------------------------
- */
-
 static void a_new_log_is_empty(void **state)
 {
 	struct fixture *f = *state;
@@ -261,9 +258,6 @@ static void a_state_is_replaced(void **state)
 	assert_memory_equal(value, "four", 4);
 }
 
-/* ---- programs -----------------------------------------------------------------------------------
- */
-
 static void a_program_is_kept_once(void **state)
 {
 	struct fixture *f = *state;
@@ -318,9 +312,6 @@ static void programs_beyond_the_cap_are_counted_and_the_log_goes_on(void **state
 	batch.program_bytes_max = 0; /* kept ones are not left out again */
 	assert_int_equal(db_append(f->db, &batch), 1);
 }
-
-/* ---- opening ------------------------------------------------------------------------------------
- */
 
 static void a_second_writer_is_refused(void **state)
 {
@@ -429,9 +420,6 @@ static void a_schema_with_more_or_less_in_it_is_refused(void **state)
 		tamper(f, changes[i][1]);
 	}
 }
-
-/* ---- damage and full disks ----------------------------------------------------------------------
- */
 
 static void scribble(const char *path, off_t offset, size_t len)
 {

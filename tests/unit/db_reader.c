@@ -143,8 +143,7 @@ static void a_reader_that_may_write_leaves_the_files_in_place(void **state)
 	assert_int_equal(fixture_child(read_twenty, f), 0);
 }
 
-/* Open before the writer starts, and follow it through its start, checkpoints, death and restart.
- */
+/* Open before the writer starts, and follow it through starts, checkpoints and stops. */
 static void an_open_reader_follows_writers_that_come_and_go(void **state)
 {
 	struct fixture *f = *state;
