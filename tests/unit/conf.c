@@ -53,8 +53,6 @@ static void assert_bad(const char *text, const char *expected)
 	assert_bad_bytes(text, strlen(text), expected);
 }
 
-/* ---- what is good ------------------------------------------------------------------------------- */
-
 static void the_defaults_are_those_of_the_manual(void **)
 {
 	struct conf conf;
@@ -159,8 +157,6 @@ static void a_line_may_have_190_bytes(void **)
 	strcpy(text + start + 190, "xx\n");
 	assert_bad(text, "t.conf:2: longer than 190 bytes");
 }
-
-/* ---- what is not -------------------------------------------------------------------------------- */
 
 static void errors_say_the_line_and_what_is_wrong(void **)
 {
@@ -333,8 +329,6 @@ static void a_file_that_cannot_be_read_is_not_a_bad_file(void **)
 	assert_int_equal(conf_load("/", &conf, err, sizeof(err)), -EISDIR);
 	assert_string_equal(err, "/: Is a directory");
 }
-
-/* ---- the shipped file --------------------------------------------------------------------------- */
 
 static void the_shipped_file_gives_the_defaults(void **)
 {
