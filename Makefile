@@ -27,12 +27,12 @@ MAIN_agent := agent/main.c
 MAIN_cli   := cli/main.c
 
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
-UNIT_bpf    := bank line record
+UNIT_bpf    := bank line line_values record record_check
 UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
-UNIT_oracle := attest_tpms
-UNIT_agent  := cms conf
+UNIT_oracle := attest_tpms attest_tpm
+UNIT_agent  := cms_claims cms_pinned conf
 UNIT_cli    := cli_verify
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson

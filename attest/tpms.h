@@ -49,7 +49,7 @@ struct tpms_attest {
 	size_t signer_len; /* 10.5.3 TPM2B_NAME: the Qualified Name of the key */
 	uint8_t signer[TPMS_NAME_MAX];
 	size_t extra_len; /* 10.4.3 TPM2B_DATA: the qualifying data */
-	uint8_t extra[TPMS_NAME_MAX];
+	uint8_t extra[BANK_DIGEST_MAX];
 	uint64_t clock_ms; /* 10.11.2 TPMS_CLOCK_INFO */
 	uint32_t reset_count;
 	uint32_t restart_count;
