@@ -160,6 +160,9 @@ $(eval $(call unit,cli,$(UNIT_cli),cli attest db bpf))
 $(O)/tests/samples: $(O)/tests/samples.o $(O)/bpf.a
 	$(LINK) -o $@ $^ $(call libs,bpf)
 
+$(O)/tests/bench/record: $(O)/tests/bench/record.o $(O)/bpf.a
+	$(LINK) -o $@ $^ $(call libs,bpf)
+
 .PHONY: unit-tests check-unit
 unit-tests: $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS))
 

@@ -33,7 +33,7 @@ enum line_type {
 	LINE_HEX, /* min...max bytes, two lower-case digits each */
 	LINE_TEXT, /* escaped text of at most max bytes, or one that was cut there */
 	LINE_WORD, /* one of words[] */
-	LINE_TAG, /* one of words[]; the object ends with the keys of its variant */
+	LINE_TAG, /* one of words[], never null; the object ends with the keys of its variant */
 	LINE_TIME, /* RFC 3339, UTC, nine digits: "2026-01-02T03:04:05.000000006Z" */
 	LINE_BASE64, /* RFC 4648, padded, canonical, of min...max bytes */
 };
@@ -89,8 +89,7 @@ void line_open_array(struct line *line, const char *key);
 void line_close_array(struct line *line);
 void line_null(struct line *line, const char *key);
 void line_bool(struct line *line, const char *key, bool value);
-void line_uint(struct line *line, const char *key, uint64_t value); /* at most LINE_UINT_MAX is said
-								     */
+void line_uint(struct line *line, const char *key, uint64_t value); /* or LINE_UINT_MAX */
 void line_big(struct line *line, const char *key, uint64_t value);
 void line_hex(struct line *line, const char *key, const void *bytes, size_t len);
 void line_word(struct line *line, const char *key, const char *word);

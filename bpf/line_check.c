@@ -353,7 +353,7 @@ static bool check_members(struct scan *scan, const struct line_field *fields, ui
 	*ret_rest = NULL;
 	for (const struct line_field *field = fields; field->key; field++) {
 		size_t comma = *count == 0 ? 1 : 0; /* none before the first key */
-		size_t tag;
+		size_t tag = 0;
 
 		if (!accept(scan, field->token + comma, field->token_len - comma)) {
 			if (field->flags & LINE_OPTIONAL)
@@ -363,9 +363,8 @@ static bool check_members(struct scan *scan, const struct line_field *fields, ui
 		++*count;
 		if (!check_value(scan, field, &tag))
 			return refuse_in(scan, field, scan->what);
-		if (field->type != LINE_TAG)
-			continue;
-		*ret_rest = field->variants[tag];
+		if (field->type == LINE_TAG)
+			*ret_rest = field->variants[tag];
 	}
 	return true;
 }

@@ -31,7 +31,7 @@ enum {
 	RECORD_WORD_MAX = 128, /* versions, releases, attach targets */
 	RECORD_MAPS_MAX = 64, /* MAX_USED_MAPS in the kernel */
 	RECORD_SIGNERS_MAX = 16, /* SignerInfos named in one record */
-	RECORD_CLAIM_MAX = 134, /* "issuer:" or "keyid:" and 64 bytes in hex, or what fits of it */
+	RECORD_CLAIM_MAX = 134, /* "keyid:" and 64 bytes in hex */
 	RECORD_HOOKS_MAX = 32,
 	RECORD_AK_NAME_MAX = 68, /* sizeof(TPMU_NAME) */
 	RECORD_PCR_MAX = 23,
@@ -54,8 +54,7 @@ enum record_kind {
 	RECORD_KIND_COUNT,
 };
 
-/* Kernel- or user-supplied bytes: any bytes, never escaped yet. NULL says "not known" (JSON null).
- */
+/* What the kernel or a user supplied: any bytes, not escaped yet. NULL is not known: JSON null. */
 struct record_text {
 	const char *bytes;
 	size_t len;
@@ -86,16 +85,14 @@ struct record_head {
 struct record_program {
 	struct record_number id;
 	struct record_text name;
-	struct record_text
-		type; /* "socket_filter", ...: the kernel's enum, lower case, or a number */
+	struct record_text type; /* "xdp", ...: of the kernel's enum, lower case, or a number */
 	struct record_text attach_type; /* likewise; NULL where the load named none */
 	struct record_text attach_to; /* function, struct or type name at the kernel's BTF */
 	struct record_number insn_cnt;
 	bool captured; /* whether sha256 is over every instruction handed to the kernel */
 	struct record_digest sha256; /* raw instructions as handed to the kernel */
 	struct record_digest kernel_digest;
-	struct record_number
-		load_time_ns; /* boottime; what BPF_OBJ_GET_INFO_BY_FD calls load_time */
+	struct record_number load_time_ns; /* since boot: bpf_prog_info.load_time */
 	bool kernel_origin; /* loaded by bpf_sys_bpf() */
 	bool self; /* loaded by the agent */
 };
@@ -128,7 +125,7 @@ enum record_keyring {
 /*
  * What the kernel verified. COVERS_NONE and KEYRING_NONE are written as null.
  *
- * claimed_key_ids  one per SignerInfo, as "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX"
+ * claimed_key_ids  of the first SignerInfos, as "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX"
  * (sha256 of the DER of IssuerAndSerialNumber). Claims, never identity.
  */
 struct record_signature {
@@ -139,7 +136,7 @@ struct record_signature {
 	enum record_keyring keyring;
 	struct record_number keyring_serial; /* key_serial_t as its unsigned 32 bits */
 	struct record_number signers; /* SignerInfos in the signature */
-	size_t claimed_count; /* of them named here: at most RECORD_SIGNERS_MAX */
+	size_t claimed_count; /* of them named here */
 	struct record_text claimed_key_ids[RECORD_SIGNERS_MAX];
 	struct record_digest pinned; /* SubjectPublicKeyInfo of the configured certificate */
 	struct record_number size; /* of the signature */
@@ -192,9 +189,8 @@ struct record_baseline {
 	struct record_signature signature; /* verdict and keyring only; the rest unknown */
 	struct record_number uid; /* of the loader */
 	bool has_earlier;
-	uint64_t earlier_seq; /* the load or baseline record of the same program, and its line's
-				 sha256 */
-	uint8_t earlier_sha256[SHA256_LEN];
+	uint64_t earlier_seq; /* of the same program's load or baseline record */
+	uint8_t earlier_sha256[SHA256_LEN]; /* of that record's line */
 };
 
 enum record_why {
@@ -249,8 +245,7 @@ struct record_unload {
 	uint32_t program_id;
 };
 
-/* count things of this kind were not recorded, between first and last (their numbers, inclusive).
- */
+/* So many of these were not recorded; first and last are their numbers, inclusive. */
 enum record_lost_what { LOST_LOADS, LOST_EVENTS, LOST_IDS };
 struct record_lost {
 	enum record_lost_what what;
@@ -281,7 +276,7 @@ void record_encode_unload(
 	struct line *line, struct record_head head, const struct record_unload *rec);
 void record_encode_lost(struct line *line, struct record_head head, const struct record_lost *rec);
 
-/* "load", ...; and back: RECORD_KIND_COUNT for none of ours. */
+/* "load", ... */
 const char *record_kind_name(enum record_kind kind);
 
 /* The table of keys of every kind, for line_check(). */

@@ -297,6 +297,7 @@ static void epoch_facts_are_those_of_the_line(void **)
 		assert_true(facts.clock_ms == epoch.clock_ms || facts.clock_ms == LINE_UINT_MAX);
 		assert_memory_equal(facts.log_id, epoch.log_id, sizeof(facts.log_id));
 		assert_int_equal(facts.software, epoch.software);
+		assert_true(strlen(facts.boot_id) < sizeof(facts.boot_id));
 	}
 }
 
