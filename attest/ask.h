@@ -29,9 +29,9 @@ struct ask_request {
 	char magic[8];
 	uint32_t what;
 	uint32_t zero;
-	uint8_t nonce[SHA256_LEN];   /* ASK_EVIDENCE; zeros otherwise */
+	uint8_t nonce[SHA256_LEN]; /* ASK_EVIDENCE; zeros otherwise */
 	uint8_t binding[SHA256_LEN]; /* likewise; zeros for oneself */
-	uint64_t since;		     /* likewise: the last record that the asker has, or 0 */
+	uint64_t since; /* likewise: the last record that the asker has, or 0 */
 };
 static_assert(sizeof(struct ask_request) == 88);
 

@@ -207,18 +207,29 @@ static bool is_bank_reproduced(const struct verification *v, enum bank bank)
 		       bank_size(bank)) == 0;
 }
 
-/* All findings, as one sentence. */
-static void explain_findings(const struct verification *v, char *ret_text, size_t size)
+/*
+ * The findings as one clause; those that were not proven by mending them are suspicions, of which
+ * only the first is worth a word.
+ */
+static void explain_findings(const struct verification *v, size_t max, char *ret_text, size_t size)
 {
 	const struct diagnosis *diagnosis = &v->diagnosis;
 	size_t len = 0;
 
 	ret_text[0] = '\0';
-	for (size_t i = 0; i < diagnosis->finding_count; i++) {
+	for (size_t i = 0; i < diagnosis->finding_count && i < max; i++) {
 		char text[FINDING_TEXT_MAX];
 		finding_explain(&diagnosis->findings[i], text);
 		len += (size_t)snprintf(ret_text + len, size - len, "%s%s", i ? "; " : "", text);
 	}
+}
+
+static bool is_reproduced_mended(const struct verification *v)
+{
+	const struct diagnosis *diagnosis = &v->diagnosis;
+
+	return diagnosis->finding_count && diagnosis->is_mended &&
+		memcmp(diagnosis->value, v->statement.values.digest[BANK_SHA256], SHA256_LEN) == 0;
 }
 
 /* The sha256 bank is as it was signed, another is not. */
@@ -248,7 +259,8 @@ static bool refuse_replay(struct verification *v)
 	char findings[DIAGNOSIS_FINDINGS_MAX * FINDING_TEXT_MAX];
 	char kept[80] = "";
 
-	explain_findings(v, findings, sizeof(findings));
+	explain_findings(v, is_reproduced_mended(v) ? DIAGNOSIS_FINDINGS_MAX : 1, findings,
+		sizeof(findings));
 	if (v->options->after)
 		snprintf(kept, sizeof(kept),
 			" What was proven before, up to record %" PRIu64 ", stays so.",
@@ -256,8 +268,7 @@ static bool refuse_replay(struct verification *v)
 
 	if (is_bank_reproduced(v, BANK_SHA256))
 		return refuse_bank(v);
-	if (diagnosis->finding_count && diagnosis->is_mended &&
-		memcmp(diagnosis->value, statement->values.digest[BANK_SHA256], SHA256_LEN) == 0)
+	if (is_reproduced_mended(v))
 		return verification_conclude(v, VERIFY_REPLAY,
 			"The log was altered: %s. With that put right it leads to what the TPM signed, "
 			"so every other record is proven.",
@@ -275,8 +286,8 @@ static bool refuse_replay(struct verification *v)
 			last, statement->last, kept);
 	if (diagnosis->finding_count)
 		return verification_conclude(v, VERIFY_REPLAY,
-			"The log does not lead to what the TPM signed, and contradicts itself: %s. Of "
-			"this log the quote proves nothing.%s",
+			"The log does not lead to what the TPM signed, and contradicts itself. First: "
+			"%s. Of this log the quote proves nothing.%s",
 			findings, kept);
 	return verification_conclude(v, VERIFY_REPLAY,
 		"The log does not lead to what the TPM signed, though each of its records follows from "
@@ -309,13 +320,13 @@ static bool refuse_fault(struct verification *v, enum replay_check check)
 		[REPLAY_SEQ] = VERIFY_SEQ,
 		[REPLAY_UNEXTENDED] = VERIFY_UNEXTENDED,
 	};
-	char findings[DIAGNOSIS_FINDINGS_MAX * FINDING_TEXT_MAX];
+	char finding[FINDING_TEXT_MAX];
 
-	explain_findings(v, findings, sizeof(findings));
+	explain_findings(v, 1, finding, sizeof(finding));
 	return verification_conclude(v, reason_of[check],
 		"The log leads to what the TPM signed, but %s.%s%s%s", v->replay.faults[check].what,
-		findings[0] ? " So " : "", findings,
-		findings[0] ? ": not extended itself, or of an earlier epoch." : "");
+		finding[0] ? " So " : "", finding,
+		finding[0] ? ": not extended itself, or of an earlier epoch." : "");
 }
 
 bool check_records(struct verification *v)
