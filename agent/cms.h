@@ -2,9 +2,9 @@
 /*
  * The CMS (PKCS#7) signatures of BPF programs: who they claim to be from, and whether that is so.
  *
- * The kernel says that a signature is good, and in which keyring it found the key, but not which key
- * it was. What the signature itself says about that is a claim: anyone can make a certificate with
- * anyone's key identifier. So there are two questions, and the second one is answered with
+ * The kernel says that a signature is good, and in which keyring it found the key, but not which
+ * key it was. What the signature itself says about that is a claim: anyone can make a certificate
+ * with anyone's key identifier. So there are two questions, and the second one is answered with
  * certificates that the operator configured and nothing else.
  *
  * Signatures are bytes from attackers: whatever is not one DER-encoded SignedData of at most
@@ -37,8 +37,8 @@ enum {
  * Who a signature says it is from: for struct record_signature's signers and claimed_key_ids.
  *
  * signers  SignerInfos in it; unknown where the bytes are no signature
- * key_ids  of the first count of them, "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX" (sha256 of
- *          the DER of IssuerAndSerialNumber), at most RECORD_SIGNERS_MAX
+ * key_ids  of the first count of them, "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX" (sha256
+ *          of the DER of IssuerAndSerialNumber), at most RECORD_SIGNERS_MAX
  */
 struct cms_claims {
 	struct record_number signers;
@@ -61,8 +61,8 @@ void cms_trust_free(struct cms_trust *trust);
 void cms_trust_freep(struct cms_trust **trust);
 
 /*
- * Add the PEM certificates of a file, or of every file of a directory whose name does not begin with
- * a dot. Only their public keys count: dates, usages and issuers are not looked at.
+ * Add the PEM certificates of a file, or of every file of a directory whose name does not begin
+ * with a dot. Only their public keys count: dates, usages and issuers are not looked at.
  *
  * Returns 0; -EINVAL for a file without a certificate or with a broken one; -E2BIG above
  * CMS_TRUST_MAX or CMS_CERT_FILE_MAX; -ENOMEM; the errno of the file system. After an error the set
@@ -74,9 +74,9 @@ size_t cms_trust_count(const struct cms_trust *trust);
 
 /*
  * Whether one of the configured keys made a detached signature over data: every one of its
- * SignerInfos verifies under that key, with signed attributes or without. Certificates inside the
- * signature are never used, nor are its key identifiers: a renewed certificate of the same key is as
- * good as the old one.
+ * SignerInfos, at most RECORD_SIGNERS_MAX, verifies under that key, with signed attributes or
+ * without. Certificates inside the signature are never used, nor are its key identifiers: a renewed
+ * certificate of the same key is as good as the old one.
  *
  * ret_spki_sha256 is the sha256 of the key's SubjectPublicKeyInfo (DER), written where true is
  * returned. False also where it could not be found out.
