@@ -281,8 +281,8 @@ static bool refuse_replay(struct verification *v)
 			v->matched, v->matched + 1, last);
 	if (last < statement->last && !diagnosis->finding_count)
 		return verification_conclude(v, VERIFY_REPLAY,
-			"The log was cut: it ends with record %" PRIu64 ", and %" PRIu64
-			" were measured. Of what is there the quote proves nothing.%s",
+			"The log ends with record %" PRIu64 ", by the statement with %" PRIu64
+			": it was cut. Of what is there the quote proves nothing.%s",
 			last, statement->last, kept);
 	if (diagnosis->finding_count)
 		return verification_conclude(v, VERIFY_REPLAY,

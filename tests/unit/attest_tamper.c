@@ -145,7 +145,8 @@ static void a_log_cut_short_is_seen(void **state)
 	struct forge *forge = *state;
 
 	forge->count -= 2;
-	expect_words(forge, VERIFY_REPLAY, "ends with record 6, and 8 were measured");
+	expect_words(
+		forge, VERIFY_REPLAY, "ends with record 6, by the statement with 8: it was cut");
 	expect_words(forge, VERIFY_REPLAY, NOTHING_PROVEN);
 
 	forge->statement.last = 6; /* stated so, too */
