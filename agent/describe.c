@@ -64,12 +64,33 @@ static void program_from_prog(const struct event_prog *prog, struct record_progr
 	}
 }
 
+/*
+ * The instructions as handed to the kernel: those that were about to be checked; of a load that was
+ * refused for its signature, the beginning of what the kernel tried to verify.
+ */
+static struct collected_bytes insns_of(const struct collected_load *load)
+{
+	const struct collected_bytes *insns = &load->streams[STREAM_INSNS];
+	struct collected_bytes none = { .broken = true };
+
+	if (!load->has_load || !load->load.insns_len)
+		return none;
+	if (!load->load.in_check && load->verify_count == 1) {
+		insns = &load->streams[STREAM_SIGNED];
+		return insns->len < load->load.insns_len ? none
+							 : (struct collected_bytes){
+								   .bytes = insns->bytes,
+								   .len = load->load.insns_len,
+							   };
+	}
+	return insns->len == load->load.insns_len ? *insns : none;
+}
+
 static int describe_program(const struct describe *describe, const struct collected_load *load,
 	struct described *memory)
 {
-	const struct collected_bytes *insns = &load->streams[STREAM_INSNS];
+	struct collected_bytes insns = insns_of(load);
 	struct record_program *ret = &memory->load.program;
-	int err = 0;
 
 	ret->self = load->end.self;
 	if (load->has_load) {
@@ -79,13 +100,11 @@ static int describe_program(const struct describe *describe, const struct collec
 			describe, memory, load->load.prog_type, load->load.attach_type);
 		ret->insn_cnt = number(load->load.insns_len / sizeof(struct bpf_insn));
 		ret->kernel_origin = load->load.kernel_origin;
-		ret->captured = !insns->broken && insns->len && insns->len == load->load.insns_len;
 	}
 	if (load->has_prog)
 		program_from_prog(&load->prog, ret);
-	if (ret->captured)
-		err = digest(insns->bytes, insns->len, &ret->sha256);
-	return err;
+	ret->captured = !insns.broken;
+	return ret->captured ? digest(insns.bytes, insns.len, &ret->sha256) : 0;
 }
 
 /* ---- its maps ---- */
@@ -128,31 +147,31 @@ static int describe_maps(const struct describe *describe, const struct collected
 
 /* ---- who loaded it ---- */
 
-/* Names from the leaf to the root, each with its NUL, become "/a/b"; the root's own name is empty. */
-static struct record_text cgroup_text(const struct collected_bytes *names, struct described *memory)
+/* Names from the leaf to the root, each with its NUL, become "/a/b" at the end of room; a root's own
+ * name is empty. */
+static struct record_text path_text(
+	const struct collected_bytes *names, char room[static COLLECT_TEXT_MAX])
 {
-	size_t at = sizeof(memory->cgroup), begin, end = 0;
+	size_t at = COLLECT_TEXT_MAX, begin, end;
 	const char *bytes = (const char *)names->bytes;
 
-	if (names->broken || !names->len || names->len > sizeof(memory->cgroup) ||
-		bytes[names->len - 1])
+	if (names->broken || !names->len || names->len > COLLECT_TEXT_MAX || bytes[names->len - 1])
 		return text_of(NULL, 0);
 	for (begin = 0; begin < names->len; begin = end + 1) {
 		end = begin + strlen(bytes + begin);
 		if (end == begin)
 			continue;
 		at -= end - begin;
-		memcpy(memory->cgroup + at, bytes + begin, end - begin);
-		memory->cgroup[--at] = '/';
+		memcpy(room + at, bytes + begin, end - begin);
+		room[--at] = '/';
 	}
-	if (at == sizeof(memory->cgroup))
-		memory->cgroup[--at] = '/';
-	return text_of(memory->cgroup + at, sizeof(memory->cgroup) - at);
+	if (at == COLLECT_TEXT_MAX)
+		room[--at] = '/';
+	return text_of(room + at, COLLECT_TEXT_MAX - at);
 }
 
 static void describe_loader(const struct collected_load *load, struct described *memory)
 {
-	const struct collected_bytes *exe = &load->streams[STREAM_EXE];
 	const struct event_load *event = &load->load;
 	struct record_loader *ret = &memory->load.loader;
 
@@ -169,13 +188,12 @@ static void describe_loader(const struct collected_load *load, struct described 
 		.exe_dev = { event->exe_inode != 0, event->exe_dev },
 		.exe_inode = { event->exe_inode != 0, event->exe_inode },
 		.exe_sha256.known = event->exe_sha256_known,
-		.cgroup = cgroup_text(&load->streams[STREAM_CGROUP], memory),
+		.exe = path_text(&load->streams[STREAM_EXE], memory->exe),
+		.cgroup = path_text(&load->streams[STREAM_CGROUP], memory->cgroup),
 		.user_ns = { event->user_ns != 0, event->user_ns },
 		.token = event->token,
 	};
 	memcpy(ret->exe_sha256.sha256, event->exe_sha256, SHA256_LEN);
-	if (!exe->broken && exe->len)
-		ret->exe = text_of(exe->bytes, strnlen((const char *)exe->bytes, exe->len));
 }
 
 /* ---- the whole ---- */
@@ -200,7 +218,7 @@ static void describe_parent(
 
 static enum record_stage stage_of(const struct collected_load *load)
 {
-	if (!load->has_load)
+	if (!load->has_load || !load->load.in_check)
 		return STAGE_SIGNATURE;
 	if (load->load.security)
 		return STAGE_LSM;

@@ -25,6 +25,7 @@ struct described {
 	struct record_map maps[EVENT_MAPS_MAX];
 	char enum_names[EVENT_MAPS_MAX + 2][PROBE_NAME_MAX];
 	size_t enum_count;
+	char exe[COLLECT_TEXT_MAX];
 	char cgroup[COLLECT_TEXT_MAX];
 	struct cms_claims claims;
 };

@@ -6,7 +6,7 @@
  *did not happen is absent; a load that failed stops early):
  *
  *	EVENT_BYTES signed, signature, then EVENT_VERIFY   the kernel verified a signature
- *	EVENT_LOAD, EVENT_BYTES exe, cgroup, insns         what is about to be checked, and for whom
+ *	EVENT_LOAD, EVENT_BYTES cgroup, exe, insns         what is about to be checked, and for whom
  *	EVENT_PROG, { EVENT_MAP, EVENT_BYTES map } ...     it passed; its file descriptor comes next
  *	EVENT_END                                          the final errno
  *
@@ -56,8 +56,8 @@ enum event_type {
 enum event_stream {
 	STREAM_SIGNED, /* what the kernel verified */
 	STREAM_SIGNATURE, /* the PKCS#7 message */
-	STREAM_EXE, /* path of the executable, with its NUL */
-	STREAM_CGROUP, /* names from the leaf to the root of the hierarchy, each with its NUL */
+	STREAM_EXE, /* path of the executable: names from the leaf to the root, each with its NUL */
+	STREAM_CGROUP, /* likewise, of the cgroup; the root's own name is empty */
 	STREAM_INSNS, /* the program as handed to the kernel */
 	STREAM_MAP, /* contents of the map of the EVENT_MAP before it */
 	STREAM_COUNT,
@@ -124,6 +124,8 @@ struct event_load {
 	__u8 kernel_origin;
 	__u8 self;
 	__s32 security; /* what all LSMs together said: 0, or a negative errno */
+	__u32 in_check; /* 1: the instructions follow; 0: it was refused before anybody looked at them */
+	__u32 pad;
 };
 
 /* A program that has its id. Also what the baseline iterator writes, with load 0. */

@@ -113,6 +113,9 @@ struct bpf_prog___digest { /* 6.18 */
 
 union bpf_attr {
 	__u32 prog_type;
+	__u32 insn_cnt;
+	char prog_name[16];
+	__u32 expected_attach_type;
 	__u64 signature; /* 6.18, as the next two */
 	__u32 signature_size;
 	__s32 keyring_id;
@@ -170,8 +173,28 @@ struct inode___6_1 {
 	struct timespec64 i_ctime;
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
 struct path {
-	void *dentry;
+	struct vfsmount *mnt;
+	struct dentry *dentry;
 };
 
 struct file {

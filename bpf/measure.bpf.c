@@ -17,9 +17,9 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 enum {
-	PATH_LEN = 1024, /* what bpf_path_d_path() may need; longer paths are not known */
-	CGROUP_DEPTH = 24, /* hierarchies deeper than that lose their upper names */
-	CGROUP_NAME_LEN = 256,
+	PATH_LEN = 1024, /* of names with their NULs; a longer or deeper path loses its top */
+	PATH_DEPTH = 48,
+	PATH_NAME_LEN = 256,
 	PIECES_MAX = 4096, /* of EVENT_BYTES_LARGE: 32 MiB, four times the largest program */
 	DYNPTR_SIZE_MASK = 0xffffff,
 	HASH_ALGO_SHA256 = 4, /* linux/hash_info.h */
@@ -39,9 +39,7 @@ struct load_state {
 	__u32 signature_len;
 	__s32 keyring_id;
 	__u8 kernel_origin;
-	__u8 exe_sha256_known;
-	__u16 exe_len;
-	__u8 exe_sha256[EVENT_DIGEST_LEN];
+	__u8 described; /* EVENT_LOAD was sent */
 	char path[PATH_LEN];
 };
 
@@ -101,7 +99,6 @@ struct event_state state = {};
 
 extern struct file *bpf_get_task_exe_file(struct task_struct *task) __ksym __weak;
 extern void bpf_put_file(struct file *file) __ksym __weak;
-extern int bpf_path_d_path(const struct path *path, char *buf, unsigned long buf__sz) __ksym __weak;
 
 static __always_inline struct load_state *load_state(void)
 {
@@ -228,8 +225,7 @@ int load_enter(__u64 *ctx)
 	load->hooks = 1U << HOOK_LOAD_ENTER;
 	load->events = 0;
 	load->dropped = 0;
-	load->exe_len = 0;
-	load->exe_sha256_known = 0;
+	load->described = 0;
 	load->kernel_origin = ctx[2] & 1;
 	load->signature_len = 0;
 	load->keyring_id = 0;
@@ -308,131 +304,178 @@ static __always_inline void exe_key_fill(struct exe_key *key, struct inode *inod
 	}
 }
 
-static __always_inline void exe_hash(struct load_state *load, struct file *exe)
-{
-	struct exe_key key = {};
-	struct exe_hash *known;
-
-	exe_key_fill(&key, exe->f_inode);
-	known = bpf_map_lookup_elem(&exes, &key);
-	if (known) {
-		__builtin_memcpy(load->exe_sha256, known->sha256, EVENT_DIGEST_LEN);
-		load->exe_sha256_known = 1;
-		return;
-	}
-	if ((__u64)key.size > state.exe_hash_max)
-		return;
-	if (bpf_ima_file_hash(exe, load->exe_sha256, EVENT_DIGEST_LEN) != HASH_ALGO_SHA256)
-		return;
-	load->exe_sha256_known = 1;
-	bpf_map_update_elem(&exes, &key, load->exe_sha256, BPF_ANY);
-}
-
-/* Sleepable, for the file's hash; runs inside security_bpf_prog_load(), so before load() below. */
+/* Sleepable, for the file's hash; runs inside security_bpf_prog_load(), so before load() below, which
+ * finds the hash in exes. */
 SEC("lsm.s/bpf_prog_load")
 int identity(void *ctx)
 {
 	struct load_state *load = load_current(HOOK_IDENTITY);
+	struct exe_key key = {};
+	struct exe_hash hash;
 	struct file *exe;
-	int len;
 
 	if (!load)
 		return 0;
 	exe = bpf_get_task_exe_file(bpf_get_current_task_btf());
 	if (!exe)
 		return 0;
-	len = bpf_path_d_path(&exe->f_path, load->path, sizeof(load->path));
-	if (len > 0)
-		load->exe_len = len;
-	exe_hash(load, exe);
+	exe_key_fill(&key, exe->f_inode);
+	if (!bpf_map_lookup_elem(&exes, &key) && (__u64)key.size <= state.exe_hash_max &&
+		bpf_ima_file_hash(exe, hash.sha256, sizeof(hash.sha256)) == HASH_ALGO_SHA256)
+		bpf_map_update_elem(&exes, &key, &hash, BPF_ANY);
 	bpf_put_file(exe);
 	return 0;
 }
 
-static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
-{
-	struct kernfs_node___6_1 *node_6_1 = (void *)node;
-
-	if (bpf_core_field_exists(node->__parent))
-		return BPF_CORE_READ(node, __parent);
-	return (void *)BPF_CORE_READ(node_6_1, parent);
-}
-
-struct cgroup_walk {
+/* A walk to the root of a hierarchy, putting each name on the way, with its NUL, into load->path. */
+struct path_walk {
 	struct load_state *load;
-	struct kernfs_node *node;
+	void *node;
+	struct vfsmount *mount; /* of a file */
 	__u32 len;
+	__u32 whole; /* the root was reached */
 };
 
-static long cgroup_walk_step(__u32 i, struct cgroup_walk *walk)
+static __always_inline long path_add(struct path_walk *walk, const void *name)
 {
-	struct kernfs_node *node = walk->node; /* a local: CO-RE would relocate walk's own layout */
 	__u32 at = walk->len;
 	long len;
 
-	if (!node || at > PATH_LEN - CGROUP_NAME_LEN)
+	if (at > PATH_LEN - PATH_NAME_LEN)
 		return 1;
-	len = bpf_probe_read_kernel_str(
-		&walk->load->path[at], CGROUP_NAME_LEN, BPF_CORE_READ(node, name));
+	len = bpf_probe_read_kernel_str(&walk->load->path[at], PATH_NAME_LEN, name);
 	if (len < 0)
 		return 1;
 	walk->len += len;
-	walk->node = kernfs_parent(node);
 	return 0;
 }
 
-static __always_inline void cgroup_send(struct load_state *load, struct task_struct *task)
+static __always_inline void path_send(struct path_walk *walk, enum event_stream stream)
 {
-	struct cgroup_walk walk = {
-		.load = load,
-		.node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn),
-	};
+	__u32 at = walk->len;
 
-	bpf_loop(CGROUP_DEPTH, cgroup_walk_step, &walk, 0);
-	bytes_send(load, STREAM_CGROUP, load->path, walk.len);
+	/* A top that is missing shows: there is no such name. */
+	if (!walk->whole && at <= PATH_LEN - PATH_NAME_LEN) {
+		__builtin_memcpy(&walk->load->path[at], "...", 4);
+		walk->len += 4;
+	}
+	if (walk->len <= PATH_LEN)
+		bytes_send(walk->load, stream, walk->load->path, walk->len);
+}
+
+static long cgroup_step(__u32 i, struct path_walk *walk)
+{
+	struct kernfs_node *node = walk->node;
+	struct kernfs_node___6_1 *node_6_1 = walk->node;
+
+	if (!node) {
+		walk->whole = 1;
+		return 1;
+	}
+	if (bpf_core_field_exists(node->__parent))
+		walk->node = BPF_CORE_READ(node, __parent);
+	else
+		walk->node = BPF_CORE_READ(node_6_1, parent);
+	return path_add(walk, BPF_CORE_READ(node, name));
+}
+
+static long file_step(__u32 i, struct path_walk *walk)
+{
+	struct dentry *dentry = walk->node;
+	struct vfsmount *vfsmount = walk->mount;
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	struct mount *mount;
+
+	if (dentry == BPF_CORE_READ(vfsmount, mnt_root) || dentry == parent) {
+		mount = (void *)vfsmount -
+			__builtin_preserve_field_info(
+				((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
+		if (mount == BPF_CORE_READ(mount, mnt_parent)) {
+			walk->whole = 1;
+			return 1;
+		}
+		walk->node = BPF_CORE_READ(mount, mnt_mountpoint);
+		mount = BPF_CORE_READ(mount, mnt_parent);
+		walk->mount = (void *)mount +
+			__builtin_preserve_field_info(
+				((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
+		return 0;
+	}
+	walk->node = parent;
+	return path_add(walk, BPF_CORE_READ(dentry, d_name.name));
+}
+
+static __always_inline void loader_fill(struct event_load *event, struct inode *exe)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u64 uid_gid = bpf_get_current_uid_gid();
+	struct exe_key key = {};
+	struct exe_hash *hash;
+
+	event->user_ns = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	event->pid = (__u32)pid_tgid;
+	event->tgid = pid_tgid >> 32;
+	event->uid = (__u32)uid_gid;
+	event->gid = uid_gid >> 32;
+	event->self = event->tgid == state.agent_tgid;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	exe_key_fill(&key, exe);
+	event->exe_inode = key.inode;
+	event->exe_dev = key.dev;
+	hash = bpf_map_lookup_elem(&exes, &key);
+	event->exe_sha256_known = hash != NULL;
+	if (hash)
+		__builtin_memcpy(event->exe_sha256, hash->sha256, EVENT_DIGEST_LEN);
+	else
+		__builtin_memset(event->exe_sha256, 0, EVENT_DIGEST_LEN);
 }
 
 /* ---- the load ---- */
 
+/* What was asked of the kernel, and by whom. prog: NULL where the load never got that far. */
 static __always_inline void load_send(
-	struct load_state *load, struct bpf_prog *prog, __s32 security)
+	struct load_state *load, union bpf_attr *attr, struct bpf_prog *prog, __s32 security)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct inode *exe = BPF_CORE_READ(task, mm, exe_file, f_inode);
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u64 uid_gid = bpf_get_current_uid_gid();
-	__u64 insns_len = (__u64)BPF_CORE_READ(prog, len) * 8;
+	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 	struct event_load *event;
+	struct path_walk cgroup = { .load = load };
+	struct path_walk file = { .load = load };
 
-	load->aux = (__u64)BPF_CORE_READ(prog, aux);
+	load->described = 1;
 	event = load_event_reserve(load, EVENT_LOAD, sizeof(*event));
 	if (event) {
 		event->boottime_ns = bpf_ktime_get_boot_ns();
-		event->insns_len = insns_len;
-		event->exe_inode = BPF_CORE_READ(exe, i_ino);
-		event->exe_dev = BPF_CORE_READ(exe, i_sb, s_dev);
-		event->user_ns = BPF_CORE_READ(task, cred, user_ns, ns.inum);
-		event->pid = (__u32)pid_tgid;
-		event->tgid = pid_tgid >> 32;
-		event->uid = (__u32)uid_gid;
-		event->gid = uid_gid >> 32;
-		event->prog_type = BPF_CORE_READ(prog, type);
-		event->attach_type = BPF_CORE_READ(prog, expected_attach_type);
-		BPF_CORE_READ_INTO(&event->name, prog, aux, name);
-		bpf_get_current_comm(event->comm, sizeof(event->comm));
-		__builtin_memcpy(event->exe_sha256, load->exe_sha256, EVENT_DIGEST_LEN);
-		event->exe_sha256_known = load->exe_sha256_known;
-		event->token = bpf_core_field_exists(prog->aux->token) &&
+		event->insns_len = (__u64)BPF_CORE_READ(attr, insn_cnt) * 8;
+		event->prog_type = BPF_CORE_READ(attr, prog_type);
+		event->attach_type = BPF_CORE_READ(attr, expected_attach_type);
+		BPF_CORE_READ_INTO(&event->name, attr, prog_name);
+		event->token = prog && bpf_core_field_exists(prog->aux->token) &&
 			BPF_CORE_READ(prog, aux, token);
 		event->kernel_origin = load->kernel_origin;
-		event->self = event->tgid == state.agent_tgid;
 		event->security = security;
+		event->in_check = prog != NULL;
+		loader_fill(event, BPF_CORE_READ(exe, f_inode));
 		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	}
-	if (load->exe_len && load->exe_len <= PATH_LEN)
-		bytes_send(load, STREAM_EXE, load->path, load->exe_len);
-	cgroup_send(load, task); /* the path buffer is free again */
-	bytes_send(load, STREAM_INSNS, &prog->insnsi, insns_len);
+	cgroup.node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	bpf_loop(PATH_DEPTH, cgroup_step, &cgroup, 0);
+	path_send(&cgroup, STREAM_CGROUP);
+	if (exe) { /* a kernel thread has none */
+		file.node = BPF_CORE_READ(exe, f_path.dentry);
+		file.mount = BPF_CORE_READ(exe, f_path.mnt);
+		bpf_loop(PATH_DEPTH, file_step, &file, 0);
+		path_send(&file, STREAM_EXE);
+	}
+}
+
+static __always_inline void load_checked(
+	struct load_state *load, union bpf_attr *attr, struct bpf_prog *prog, __s32 security)
+{
+	load->aux = (__u64)BPF_CORE_READ(prog, aux);
+	load_send(load, attr, prog, security);
+	bytes_send(load, STREAM_INSNS, &prog->insnsi, (__u64)BPF_CORE_READ(prog, len) * 8);
 }
 
 /* security_bpf_prog_load(prog, attr, token, ...): the combined answer of all LSMs. */
@@ -445,11 +488,11 @@ int load(__u64 *ctx)
 	if (!load)
 		return 0;
 	bpf_get_func_ret(ctx, &ret);
-	load_send(load, (struct bpf_prog *)ctx[0], (__s32)ret);
+	load_checked(load, (union bpf_attr *)ctx[1], (struct bpf_prog *)ctx[0], (__s32)ret);
 	return 0;
 }
 
-/* bpf_check(struct bpf_prog **prog, ...): the same moment on kernels before 6.9. */
+/* bpf_check(struct bpf_prog **prog, attr, ...): the same moment on kernels before 6.9. */
 SEC("fentry/bpf_check")
 int load_before_6_9(__u64 *ctx)
 {
@@ -461,7 +504,7 @@ int load_before_6_9(__u64 *ctx)
 		return 0;
 	bpf_get_func_arg(ctx, 0, &where); /* the verifier reads no pointer to a pointer from ctx */
 	bpf_probe_read_kernel(&prog, sizeof(prog), (void *)where);
-	load_send(load, prog, 0);
+	load_checked(load, (union bpf_attr *)ctx[1], prog, 0);
 	return 0;
 }
 
@@ -609,10 +652,10 @@ int load_exit(__u64 *ctx)
 	bpf_get_func_ret(ctx, &ret);
 	/* Refused for its arguments alone: no code came near the kernel. Not so where it was
 	 * signed. */
-	if (!load->load && !load->signature_len)
+	if (!load->described && !load->signature_len)
 		return 0;
-	if (!load->load)
-		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
+	if (!load->described)
+		load_send(load, (union bpf_attr *)ctx[0], NULL, 0);
 	end.event.ticket = __sync_fetch_and_add(&state.ticket, 1);
 	end.event.load = load->load;
 	end.event.type = EVENT_END;

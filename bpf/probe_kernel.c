@@ -13,7 +13,7 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_VERIFY, "verify", "fexit/bpf_verify_pkcs7_signature",
 		{ "bpf_verify_pkcs7_signature" }, .signatures_only = true },
 	{ HOOK_IDENTITY, "identity", "lsm/bpf_prog_load",
-		{ "bpf_lsm_bpf_prog_load", "bpf_get_task_exe_file", "bpf_path_d_path" } },
+		{ "bpf_lsm_bpf_prog_load", "bpf_get_task_exe_file" } },
 	{ HOOK_LOAD, "load", "fexit/security_bpf_prog_load", { "security_bpf_prog_load" },
 		.required = true },
 	{ HOOK_LOAD, "load_before_6_9", "fentry/bpf_check", { "bpf_check" }, .required = true },
