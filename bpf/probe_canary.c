@@ -12,8 +12,11 @@
 #include "bpf/probe.h"
 
 #define INSN(CODE, DST, SRC, OFF, IMM)                                                             \
-	((struct bpf_insn){                                                                        \
-		.code = (CODE), .dst_reg = (DST), .src_reg = (SRC), .off = (short)(OFF), .imm = (IMM) })
+	((struct bpf_insn){ .code = (CODE),                                                        \
+		.dst_reg = (DST),                                                                  \
+		.src_reg = (SRC),                                                                  \
+		.off = (short)(OFF),                                                               \
+		.imm = (IMM) })
 #define STORE_IMM(SIZE, OFF, IMM) INSN(BPF_ST | BPF_MEM | (SIZE), BPF_REG_10, 0, OFF, IMM)
 #define STORE_R1(OFF)             INSN(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_1, OFF, 0)
 #define FRAME_POINTER(REG, OFF)                                                                    \
