@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The daemon's configuration: what agent.conf may say, what holds where it says nothing. The keys are
- * one table, here for everything that shows or checks them; agent/agent.conf documents each.
+ * one table, here for everything that shows or checks them; agent.conf documents each.
  *
  * The grammar is inih's with everything taken out that could surprise; conf_read() refuses the rest:
  *

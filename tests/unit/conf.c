@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static const char shipped[] = "agent/agent.conf";
+static const char shipped[] = "agent.conf";
 
 static int read_bytes(
 	const void *bytes, size_t len, struct conf *ret, char err[static CONF_ERR_SIZE])
