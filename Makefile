@@ -47,7 +47,8 @@ PKGS_all    := $(sort $(PKGS_agent) $(PKGS_cli) $(PKGS_attest) $(PKGS_db) $(PKGS
 
 # ---- flags ---------------------------------------------------------------------------------------
 
-ifeq ($(filter help clean format install-packages,$(MAKECMDGOALS)),)
+# The targets that install what is missing come back here by way of a make of their own.
+ifeq ($(filter help clean format demo check check-long bench,$(MAKECMDGOALS)),)
 missing_pkgs := $(shell for p in $(PKGS_all); do pkg-config --exists $$p || echo $$p; done)
 ifneq ($(strip $(missing_pkgs)),)
 $(error pkg-config does not know: $(missing_pkgs) - run tests/install-packages as root)
@@ -138,6 +139,44 @@ $(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	@mkdir -p $(@D)
 	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map=$(CURDIR)=. \
 		-D__TARGET_ARCH_x86 -I. $(shell pkg-config --cflags libbpf) -MMD -MP -c -o $@ $<
+
+# Programs for tests and the demo: as small as they can be, with the system's headers.
+$(O)/tests/%.bpf.o: tests/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) -target bpf -O2 -g -I/usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<
+
+# ---- trying, testing, installing -----------------------------------------------------------------
+
+.PHONY: demo check check-long check-vm bench install uninstall
+demo:
+	@tests/install-packages
+	@$(MAKE) --no-print-directory all $(O)/tests/demo/hello.bpf.o
+	@tests/demo/run
+
+check:
+	@tests/install-packages
+	@tests/check
+
+check-long:
+	@tests/install-packages
+	@CHECK_LONG=1 tests/check
+
+check-vm: all
+	@for test in tests/vm/selftest tests/e2e/run-*; do $$test || exit 1; done
+
+bench:
+	@tests/install-packages
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run
+
+install: all
+	install -D -m 755 $(O)/bpfmeasure $(DESTDIR)$(PREFIX)/bin/bpfmeasure
+	install -D -m 755 $(O)/bpfmeasured $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
+	test -e $(DESTDIR)/etc/bpfmeasure/agent.conf || \
+		install -D -m 644 agent.conf $(DESTDIR)/etc/bpfmeasure/agent.conf
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
 
 # ---- unit tests ----------------------------------------------------------------------------------
 
