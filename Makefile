@@ -14,7 +14,9 @@ VERSION := 0.1.0
 SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/epoch.c \
               agent/log.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
               agent/signature.c agent/start.c agent/status.c
-SRC_cli    := cli/verify.c
+SRC_cli    := cli/ask.c cli/cli.c cli/export.c cli/field.c cli/filter.c cli/log.c cli/output.c cli/query.c \
+              cli/quote.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \
+              cli/status_stopped.c cli/table.c cli/tree.c cli/verify.c cli/when.c
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/verify.c attest/verify_log.c
 SRC_db     := db/handle.c db/open.c db/log.c db/query.c

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "cli/cli.h"
+
+#include <err.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "db/db.h"
+
+int cli_usage(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vwarnx(fmt, args);
+	va_end(args);
+	return CLI_USAGE;
+}
+
+int cli_unknown(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vwarnx(fmt, args);
+	va_end(args);
+	return CLI_UNKNOWN;
+}
+
+const char *cli_group_hint(void)
+{
+	return geteuid() == 0
+		? ""
+		: " - you are not in the group bpfmeasure: sudo adduser $USER bpfmeasure,"
+		  " then log in again";
+}
+
+static const char *from_environment(const char *name, const char *otherwise)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : otherwise;
+}
+
+const char *cli_db_path(void)
+{
+	return from_environment("BPFMEASURE_DB", "/var/lib/bpfmeasure/log.db");
+}
+
+const char *cli_socket_path(void)
+{
+	return from_environment("BPFMEASURE_SOCKET", "/run/bpfmeasure/measurer.sock");
+}
+
+int cli_db_open(const char *path, struct db **ret_db)
+{
+	[[gnu::cleanup(db_freep)]] struct db *db = db_new();
+
+	if (!db)
+		return cli_unknown("%s", strerror(ENOMEM));
+	int err = db_open(db, path);
+	if (err == -ENOENT)
+		return cli_unknown("there is no log at %s", path);
+	if (err == -EACCES)
+		return cli_unknown("the log %s may not be read%s", path, cli_group_hint());
+	if (err < 0)
+		return cli_unknown("%s: %s", path, db_errmsg(db));
+	*ret_db = db;
+	db = NULL;
+	return CLI_GOOD;
+}
+
+int cli_db_fail(const struct db *db, int err)
+{
+	warnx("%s", db_errmsg(db));
+	return err == -EUCLEAN ? CLI_UNTRUSTED : CLI_UNKNOWN;
+}
+
+bool cli_number(const char *text, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if (*text < '0' || *text > '9' || __builtin_mul_overflow(number, 10, &number) ||
+			__builtin_add_overflow(number, (uint64_t)(*text - '0'), &number))
+			return false;
+	*ret_number = number;
+	return true;
+}
+
+bool cli_unhex(const char *text, uint8_t *ret_bytes, size_t len)
+{
+	if (strlen(text) != 2 * len || strspn(text, "0123456789abcdefABCDEF") != 2 * len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		char digits[3] = { text[2 * i], text[2 * i + 1] };
+
+		ret_bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
+	}
+	return true;
+}
+
+void cli_hex(const void *bytes, size_t len, char *ret_text)
+{
+	const uint8_t *in = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		sprintf(ret_text + 2 * i, "%02x", in[i]);
+	ret_text[2 * len] = '\0';
+}

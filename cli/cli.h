@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the verbs of `bpfmeasure` share: exit codes, how an error is said, the log and the socket that
+ * are meant where none is named.
+ *
+ * A verb is called with "bpfmeasure VERB" as argv[0] and as the name under which warnx(3) and
+ * getopt(3) speak. Whatever is wrong is one line on stderr.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of every verb. */
+enum {
+	CLI_GOOD,
+	CLI_UNTRUSTED, /* not trustworthy; of status: degraded */
+	CLI_USAGE,
+	CLI_UNKNOWN, /* could not find out */
+};
+
+int status_main(int argc, char **argv);
+int log_main(int argc, char **argv);
+int show_main(int argc, char **argv);
+int query_main(int argc, char **argv);
+int quote_main(int argc, char **argv);
+
+/* Say what is wrong. Returns the exit code of that name. */
+[[gnu::format(printf, 1, 2)]] int cli_usage(const char *fmt, ...);
+[[gnu::format(printf, 1, 2)]] int cli_unknown(const char *fmt, ...);
+
+/* What to do where permission is missing, for the end of a line; "" where being in the group would
+ * not help. */
+const char *cli_group_hint(void);
+
+/* Where --db and --socket are not given: the environment's BPFMEASURE_DB and BPFMEASURE_SOCKET, else
+ * where the daemon has them unless it is told otherwise. */
+const char *cli_db_path(void);
+const char *cli_socket_path(void);
+
+/* Open the log for reading. Returns CLI_GOOD, and db_free() is due; otherwise it was said why not. */
+struct db;
+[[nodiscard]] int cli_db_open(const char *path, struct db **ret_db);
+
+/* Say why a function of db/db.h failed. Returns CLI_UNKNOWN; CLI_UNTRUSTED for a log that is damaged
+ * or lacks records. */
+[[nodiscard]] int cli_db_fail(const struct db *db, int err);
+
+/* A decimal number, nothing before or after it. */
+[[nodiscard]] bool cli_number(const char *text, uint64_t *ret_number);
+
+/* Exactly 2 * len hexadecimal digits of either case. */
+[[nodiscard]] bool cli_unhex(const char *text, uint8_t *ret_bytes, size_t len);
+
+/* 2 * len lower-case digits and a NUL byte. */
+void cli_hex(const void *bytes, size_t len, char *ret_text);
+
+#endif

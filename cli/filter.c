@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Records are matched here, over db_each(), and not by SQL: a query keeps its snapshot, and with it
+ * the whole of PATH-wal, for as long as whoever reads the output takes.
+ */
+#include "cli/filter.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/field.h"
+#include "db/db.h"
+
+struct filter filter_any(void)
+{
+	return (struct filter){ .until_ns = UINT64_MAX };
+}
+
+static bool matches(const char *glob, const char *text)
+{
+	return fnmatch(glob, text, FNM_NOESCAPE) == 0;
+}
+
+static bool text_matches(const struct filter_line *line, const char *path, const char *glob)
+{
+	char text[FIELD_MAX];
+
+	return !glob || (field_text(line->line, line->len, path, text) && matches(glob, text));
+}
+
+static bool loader_matches(const struct filter_line *line, const char *glob)
+{
+	char exe[FIELD_MAX];
+
+	if (!glob)
+		return true;
+	if (!strchr(glob, '/') && text_matches(line, "loader.comm", glob))
+		return true;
+	if (!field_text(line->line, line->len, "loader.exe", exe))
+		return false;
+	const char *slash = strrchr(exe, '/');
+	return matches(glob, strchr(glob, '/') || !slash ? exe : slash + 1);
+}
+
+static bool filter_matches(const struct filter *filter, const struct filter_line *line)
+{
+	if (line->error || (filter->unloads && line->head.kind == RECORD_UNLOAD))
+		return true;
+	return line->head.time_ns >= filter->since_ns && line->head.time_ns <= filter->until_ns &&
+		(!filter->kind || strcmp(filter->kind, record_kind_name(line->head.kind)) == 0) &&
+		text_matches(line, "program.name", filter->name) &&
+		text_matches(line, "program.type", filter->type) &&
+		text_matches(line, "signature.verdict", filter->verdict) &&
+		loader_matches(line, filter->loader);
+}
+
+struct walk {
+	const struct filter *filter;
+	int (*fn)(void *arg, const struct filter_line *line);
+	void *arg;
+};
+
+static int walk_line(void *arg, uint64_t seq, const void *bytes, size_t len)
+{
+	const struct walk *walk = arg;
+	struct filter_line line = { .line = bytes, .len = len };
+	struct line_error error;
+	char text[sizeof(error.what) + 64];
+
+	if (record_check(bytes, len, &line.head, &error) < 0) {
+		snprintf(text, sizeof(text), "%s, byte %zu", error.what, error.at);
+		line.error = text;
+	} else if (line.head.seq != seq) {
+		line.error = "it says that it is another record";
+	}
+	line.head.seq = seq;
+	return filter_matches(walk->filter, &line) ? walk->fn(walk->arg, &line) : 0;
+}
+
+int filter_each(struct db *db, const struct filter *filter, uint64_t first, uint64_t last,
+	int (*fn)(void *arg, const struct filter_line *line), void *arg)
+{
+	struct walk walk = { .filter = filter, .fn = fn, .arg = arg };
+
+	return db_each(db, first, last, walk_line, &walk);
+}
+
+enum { WINDOW = 4096 };
+
+struct window {
+	size_t count;
+	uint64_t seqs[WINDOW];
+};
+
+static int window_add(void *arg, const struct filter_line *line)
+{
+	struct window *window = arg;
+
+	window->seqs[window->count++] = line->head.seq;
+	return 0;
+}
+
+int filter_newest(struct db *db, const struct filter *filter, uint64_t count, uint64_t last,
+	uint64_t *ret_first)
+{
+	uint64_t found = last + 1;
+
+	for (uint64_t end = last; end > 0 && count > 0;) {
+		uint64_t first = end > WINDOW ? end - WINDOW + 1 : 1;
+		struct window window = {};
+
+		int r = filter_each(db, filter, first, end, window_add, &window);
+		if (r < 0)
+			return r;
+		size_t taken = window.count < count ? window.count : (size_t)count;
+		if (taken > 0)
+			found = window.seqs[window.count - taken];
+		count -= taken;
+		end = first - 1;
+	}
+	*ret_first = found;
+	return 0;
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* bpfmeasure: read the log, ask the daemon, verify evidence. Needs no privilege. */
+#include <err.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/verify.h"
+
+static const struct verb {
+	const char *name;
+	int (*main)(int argc, char **argv);
+	const char *help;
+} verbs[] = {
+	{ "status", status_main, "is this machine being measured, and how far did it get" },
+	{ "log", log_main, "list the records, as a table, a tree or the measured lines" },
+	{ "show", show_main, "everything about one record or one program" },
+	{ "query", query_main, "ask the log in SQL" },
+	{ "quote", quote_main, "get evidence: the log, signed by the TPM" },
+	{ "verify", verify_main, "is this evidence true" },
+};
+enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
+
+static void help(void)
+{
+	puts("usage: bpfmeasure VERB [OPTION]...\n"
+	     "\n"
+	     "Read the log of the BPF programs that this kernel has loaded, and prove it.\n");
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+	puts("\n"
+	     "  --help     this; after a verb: its options and an example\n"
+	     "  --version  the version\n"
+	     "\n"
+	     "The log is $BPFMEASURE_DB, else /var/lib/bpfmeasure/log.db; the daemon's socket is\n"
+	     "$BPFMEASURE_SOCKET, else /run/bpfmeasure/measurer.sock. Members of the group bpfmeasure\n"
+	     "may read both.\n"
+	     "\n"
+	     "Exit codes: 0 good, 1 not trustworthy (status: degraded), 2 usage, 3 could not find out.");
+}
+
+static char program[] = "bpfmeasure";
+
+static int verb_run(const struct verb *verb, int argc, char **argv)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "bpfmeasure %s", verb->name);
+	argv[0] = name;
+	program_invocation_short_name = name;
+	int code = verb->main(argc, argv);
+	program_invocation_short_name = program;
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	if (argc < 2)
+		return cli_usage("a verb is missing: see bpfmeasure --help");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		help();
+		return CLI_GOOD;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("bpfmeasure " VERSION);
+		return CLI_GOOD;
+	}
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verb_run(&verbs[i], argc - 1, argv + 1);
+	return cli_usage("there is no %s %s: see bpfmeasure --help",
+		argv[1][0] == '-' ? "option" : "verb", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_CTYPE, ""); /* what a table may draw its branches with */
+	program_invocation_short_name = program;
+	int code = run(argc, argv);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	return cli_unknown("stdout: %s", strerror(errno));
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One record in the columns of a table. */
+#ifndef CLI_ROW_H
+#define CLI_ROW_H
+
+#include "cli/filter.h"
+#include "cli/table.h"
+#include "cli/when.h"
+
+enum { ROW_TEXT_MAX = 1024 };
+
+struct row {
+	char seq[24];
+	char time[WHEN_MAX]; /* local: "Nov 21 08:35:01" */
+	const char *kind;
+	enum table_color kind_color;
+	char what[ROW_TEXT_MAX]; /* "xdp_pass xdp #41" */
+	char verdict[16];
+	enum table_color verdict_color;
+	char loader[ROW_TEXT_MAX]; /* "bpftool[812]:0": executable or thread, process and user */
+	char details[ROW_TEXT_MAX];
+};
+
+/* db finds what a record refers to. loader_width: of row.loader, of which the name is shortened; 0 is
+ * any. */
+void row_fill(
+	struct db *db, const struct filter_line *line, unsigned loader_width, struct row *ret_row);
+
+/* "xdp_pass xdp #41": the program of a load, baseline or reject record. */
+void row_program(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
+
+/* "bpftool[812]:0", the name shortened to make it fit into width (0: any); of a baseline record the
+ * user alone, ":0". */
+void row_loader(const char *line, size_t len, unsigned width, char ret_text[static ROW_TEXT_MAX]);
+
+enum table_color row_verdict_color(const char *verdict);
+
+#endif

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* bpfmeasure status */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/ask.h"
+#include "cli/cli.h"
+#include "cli/status.h"
+
+static const char help[] =
+	"usage: bpfmeasure status [OPTION]...\n"
+	"\n"
+	"Is this machine being measured, and how far did it get? The daemon says so; where none\n"
+	"answers, the log and the PCR tell of the last time.\n"
+	"\n"
+	"  --json         one object; its state is measuring, degraded, stopped or unknown\n"
+	"  --socket PATH  the daemon's socket, and\n"
+	"  --db PATH      the log (defaults: see bpfmeasure --help)\n"
+	"\n"
+	"Exit codes: 0 measuring, 1 degraded, 3 stopped or unknown.\n"
+	"\n"
+	"example: bpfmeasure status || echo 'not measuring'\n"
+	"         bpfmeasure status --json | jq .extended_seq\n";
+
+enum { TIMEOUT_S = 10, ANSWER_MAX = 1 << 20 };
+
+static void json_freep(json_t **json)
+{
+	json_decref(*json);
+}
+
+static void buf_freep(char **buf)
+{
+	free(*buf);
+}
+
+/* ---- for people ---- */
+
+/* What comes over a socket shall not command a terminal. */
+static void print_text(const char *text)
+{
+	for (; *text; text++)
+		if (*text >= 0x20 && *text <= 0x7e)
+			putchar(*text);
+		else
+			printf("\\x%02x", (unsigned char)*text);
+}
+
+static void print_value(const json_t *value)
+{
+	json_t *element;
+	size_t i;
+
+	if (json_is_string(value))
+		print_text(json_string_value(value));
+	else if (json_is_integer(value))
+		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else
+		json_array_foreach(value, i, element)
+		{
+			fputs(i ? " " : "", stdout);
+			print_value(element);
+		}
+}
+
+static void print_label(const char *label)
+{
+	printf("%-10s ", label);
+}
+
+/* One line of the values named, text between them as it is: "last_seq| extended |extended_seq". Not
+ * where the first is absent. */
+static void print_line(const json_t *status, const char *label, const char *const *parts)
+{
+	if (!json_object_get(status, parts[0]))
+		return;
+	print_label(label);
+	for (size_t i = 0; parts[i]; i++)
+		if (i % 2 == 0)
+			print_value(json_object_get(status, parts[i]));
+		else
+			fputs(parts[i], stdout);
+	putchar('\n');
+}
+
+#define LINE(object, label, ...)                                                                   \
+	print_line((object), (label), (const char *const[]){ __VA_ARGS__, NULL })
+
+static void print_status(json_t *status)
+{
+	const json_t *tpm = json_object_get(status, "tpm");
+	const json_t *ring = json_object_get(status, "ring");
+	const char *bank;
+	json_t *value;
+
+	LINE(status, "state", "state");
+	LINE(status, "why", "why");
+	LINE(status, "version", "version");
+	LINE(status, "hooks", "hooks");
+	if (json_array_size(json_object_get(status, "missing")) > 0)
+		LINE(status, "missing", "missing");
+	LINE(tpm, "TPM", "kind", ", ", "device", ", ", "manufacturer", " ", "vendor");
+	json_object_foreach(json_object_get(status, "values"), bank, value)
+	{
+		print_label("PCR");
+		print_value(json_object_get(status, "pcr"));
+		printf(" %s ", bank);
+		print_value(value);
+		putchar('\n');
+	}
+	if (json_object_get(status, "extended_seq"))
+		LINE(status, "records", "last_seq", ", extended ", "extended_seq", ", confirmed ",
+			"confirmed_seq");
+	else
+		LINE(status, "records", "last_seq", ", the last is ", "last_kind");
+	LINE(status, "programs", "programs");
+	LINE(status, "lost", "lost", ", events dropped ", "dropped_events", ", audit failed ",
+		"audit_failed");
+	LINE(ring, "ring", "held", " of ", "size", " bytes held");
+	LINE(status, "log", "log_id", ", epoch since record ", "epoch_seq");
+}
+
+/* ---- asking ---- */
+
+/* The daemon's answer; NULL with ret_error, a negative errno, and why. */
+static json_t *ask_daemon(const char *path, int *ret_error, char why[static ASK_ERROR_MAX])
+{
+	const struct ask_request request = { .what = ASK_STATUS };
+	[[gnu::cleanup(ask_closep)]] FILE *answer = NULL;
+	[[gnu::cleanup(buf_freep)]] char *buf = malloc(ANSWER_MAX);
+
+	*ret_error = -ENOMEM;
+	if (!buf)
+		return NULL;
+	*ret_error = ask(path, &request, TIMEOUT_S, &answer, why);
+	if (*ret_error < 0)
+		return NULL;
+	size_t len = fread(buf, 1, ANSWER_MAX, answer);
+	json_t *status = json_loadb(buf, len, JSON_REJECT_DUPLICATES, NULL);
+	if (json_is_string(json_object_get(status, "state")))
+		return status;
+	json_decref(status);
+	snprintf(why, ASK_ERROR_MAX, "%s: what answers gives no status", path);
+	*ret_error = -EPROTO;
+	return NULL;
+}
+
+static int exit_code(const json_t *status)
+{
+	const char *state = json_string_value(json_object_get(status, "state"));
+
+	if (strcmp(state, "measuring") == 0)
+		return CLI_GOOD;
+	return strcmp(state, "degraded") == 0 ? CLI_UNTRUSTED : CLI_UNKNOWN;
+}
+
+static int run(const char *socket_path, const char *db_path, bool json)
+{
+	char why[ASK_ERROR_MAX] = "";
+	int r;
+	[[gnu::cleanup(json_freep)]] json_t *status = ask_daemon(socket_path, &r, why);
+
+	if (!status)
+		status = status_without_daemon(
+			db_path, r == -ENOENT || r == -ECONNREFUSED ? "stopped" : "unknown", why);
+	if (!status)
+		return cli_unknown("%s", strerror(ENOMEM));
+	if (!json) {
+		print_status(status);
+		return exit_code(status);
+	}
+	if (json_dumpf(status, stdout, JSON_COMPACT) < 0 && !ferror(stdout))
+		return cli_unknown("%s", strerror(ENOMEM));
+	putchar('\n');
+	return exit_code(status);
+}
+
+int status_main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "db", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	const char *socket_path = cli_socket_path(), *db_path = cli_db_path();
+	bool json = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'j':
+			json = true;
+			break;
+		case 's':
+			socket_path = optarg;
+			break;
+		case 'd':
+			db_path = optarg;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return CLI_GOOD;
+		default:
+			return CLI_USAGE;
+		}
+	}
+	if (optind < argc)
+		return cli_usage("\"%s\": status takes options only", argv[optind]);
+	return run(socket_path, db_path, json);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef CLI_STATUS_H
+#define CLI_STATUS_H
+
+/*
+ * What is known of the machine while no daemon answers, under the keys of its own answer as far as
+ * they are known: pcr and values of the TPM as the kernel shows it, last_seq, epoch_seq and log_id of
+ * the log, and last_kind, the kind of its last record ("stop" after an orderly end).
+ *
+ * state  "stopped", or "unknown" where somebody answers, but not as a daemon does
+ * why    in words
+ *
+ * Returns the object, or NULL without memory.
+ */
+struct json_t *status_without_daemon(const char *db_path, const char *state, const char *why);
+
+#endif

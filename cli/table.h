@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tables on stdout. On a terminal they fit its width and may have colours (not with NO_COLOR or
+ * TERM=dumb); elsewhere nothing is cut. Bytes outside printable ASCII are shown as \xHH.
+ */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct table;
+struct table_row;
+
+enum {
+	TABLE_RIGHT = 1, /* aligned to the right */
+	TABLE_CUT = 2, /* may be cut where the terminal is narrow */
+	TABLE_TREE = 4, /* shows whose child a row is */
+};
+
+/* width  at least; 0: as wide as what is in it */
+struct table_column {
+	const char *name;
+	unsigned width;
+	unsigned flags;
+};
+
+enum table_color { TABLE_PLAIN, TABLE_GREEN, TABLE_YELLOW, TABLE_RED };
+
+/* Columns of stdout's terminal; 0 where it is none. */
+unsigned table_terminal_width(void);
+
+/* NULL without memory. Columns are copied. */
+struct table *table_new(FILE *stream, const struct table_column *columns, size_t count);
+void table_free(struct table *table);
+void table_freep(struct table **table);
+
+/* A new row below parent (NULL: none), and the text of one of its cells, copied. Where memory is
+ * missing, table_flush() says so. */
+struct table_row *table_row(struct table *table, struct table_row *parent);
+void table_cell(struct table *table, struct table_row *row, size_t column, const char *text,
+	enum table_color color);
+
+/* Print the rows and forget them; the heading stands above the first only. Returns 0 or -ENOMEM. */
+[[nodiscard]] int table_flush(struct table *table);
+
+/* Rows since the last flush. */
+size_t table_count(const struct table *table);
+
+/* text in at most width columns, its end given up for a '~'; width 0: all of it. ret_text has room for
+ * strlen(text) + 1. */
+void table_shorten(const char *text, size_t width, char *ret_text);
+
+#endif

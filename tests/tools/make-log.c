@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * make-log PATH [RECORDS [SECONDS]]: a log as a daemon would have written it, without kernel and TPM:
+ * two epochs, programs that were there before, loads signed and not, with maps and by loader programs,
+ * rejects, unloads, losses. The same arguments make the same log; SECONDS is the time of its first
+ * record, one follows every 7 s.
+ */
+#include <assert.h>
+#include <err.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/record.h"
+#include "db/db.h"
+
+enum {
+	EVERY_S = 7,
+	FIRST_S = 1780272000, /* 2026-06-01T00:00:00Z */
+	BATCH = 256,
+	INSNS_MAX = 64,
+	STORE_MAX = 64 << 20,
+};
+
+struct maker {
+	struct db *db;
+	uint64_t first_s;
+	uint64_t seq; /* of the next record */
+	uint8_t prev[SHA256_LEN];
+	uint32_t next_id;
+	struct db_line lines[BATCH];
+	struct db_program programs[BATCH];
+	size_t line_count;
+	size_t program_count;
+	char buf[RECORD_LINE_MAX];
+	struct line line;
+};
+
+static void *copy(const void *bytes, size_t len)
+{
+	void *to = malloc(len);
+
+	if (!to)
+		err(1, NULL);
+	return memcpy(to, bytes, len);
+}
+
+static struct record_text text(const char *string)
+{
+	return (struct record_text){ string, strlen(string) };
+}
+
+static struct record_digest digest(const char *of, uint64_t number)
+{
+	char bytes[64];
+	struct record_digest digest = { .known = true };
+	int len = snprintf(bytes, sizeof(bytes), "%s %" PRIu64, of, number);
+
+	if (sha256(bytes, (size_t)len, digest.sha256) < 0)
+		errx(1, "no sha256");
+	return digest;
+}
+
+static struct record_number number(uint64_t value)
+{
+	return (struct record_number){ .known = true, .value = value };
+}
+
+static void flush(struct maker *maker)
+{
+	struct db_batch batch = {
+		.lines = maker->lines,
+		.line_count = maker->line_count,
+		.programs = maker->programs,
+		.program_count = maker->program_count,
+		.program_bytes_max = STORE_MAX,
+	};
+
+	if (db_append(maker->db, &batch) < 0)
+		errx(1, "%s", db_errmsg(maker->db));
+	for (size_t i = 0; i < maker->line_count; i++)
+		free((void *)(uintptr_t)maker->lines[i].line);
+	for (size_t i = 0; i < maker->program_count; i++) {
+		free((void *)(uintptr_t)maker->programs[i].sha256);
+		free((void *)(uintptr_t)maker->programs[i].insns);
+	}
+	maker->line_count = 0;
+	maker->program_count = 0;
+}
+
+static struct record_head head(const struct maker *maker)
+{
+	struct record_head head = {
+		.seq = maker->seq,
+		.time_ns = (maker->first_s + maker->seq * EVERY_S) * 1000000000 + maker->seq % 1000,
+		.boottime_ns = maker->seq * EVERY_S * 1000000000,
+		.extend = maker->seq % 10 != 9,
+	};
+
+	memcpy(head.prev, maker->prev, sizeof(head.prev));
+	return head;
+}
+
+/* Take the line that was encoded. Returns its seq. */
+static uint64_t put(struct maker *maker, uint64_t ref)
+{
+	if (maker->line_count == BATCH || maker->program_count + 1 >= BATCH)
+		flush(maker);
+	maker->lines[maker->line_count++] = (struct db_line){
+		.seq = maker->seq,
+		.ref = ref,
+		.line = copy(maker->line.buf, maker->line.len),
+		.len = maker->line.len,
+	};
+	if (sha256(maker->line.buf, maker->line.len, maker->prev) < 0)
+		errx(1, "no sha256");
+	return maker->seq++;
+}
+
+/* ---- the records ---- */
+
+static void put_epoch(struct maker *maker, enum record_why why)
+{
+	static const char ak_name[] = "\0\x0b"
+				      "0123456789abcdef0123456789abcdef";
+	struct record_epoch epoch = {
+		.why = why,
+		.log_id = "0123456789abcde",
+		.pcr = 13,
+		.banks = 1 << BANK_SHA256 | 1 << BANK_SHA384,
+		.reset_count = 5 + (why == WHY_BOOT),
+		.clock_ms = 1000,
+		.safe = true,
+		.firmware = 0x2020031200123456,
+		.manufacturer = text("IBM"),
+		.vendor = text("SW   TPM"),
+		.software = true,
+		.ak_name = { ak_name, sizeof(ak_name) - 1 },
+		.boot_id = text("5b5e0a5e-6b33-4a46-8f2c-7d3f0a2f1c11"),
+		.kernel = text("6.12.57+deb13-amd64"),
+		.last_seq = maker->seq - 1,
+	};
+
+	record_encode_epoch(&maker->line, head(maker), &epoch);
+	put(maker, 0);
+}
+
+static void put_start(struct maker *maker, enum record_exit last)
+{
+	struct record_start start = {
+		.version = text("0.1.0"),
+		.exe_sha256 = digest("bpfmeasured", 0),
+		.conf_sha256 = digest("agent.conf", 0),
+		.hook_count = 3,
+		.hooks = { "lsm/bpf_prog_load", "fexit/bpf_verify_pkcs7_signature",
+			"lsm/bpf_prog" },
+		.missing_count = 1,
+		.missing = { "lsm/bpf_prog_load_post_integrity" },
+		.next_program_id = maker->next_id,
+		.last_exit = last,
+		.kept_measuring = last == EXIT_UNCLEAN,
+	};
+
+	record_encode_start(&maker->line, head(maker), &start);
+	put(maker, 0);
+}
+
+static void put_stop(struct maker *maker)
+{
+	record_encode_stop(
+		&maker->line, head(maker), &(struct record_stop){ .why = text("SIGTERM") });
+	put(maker, 0);
+}
+
+/* One of the programs that come by again and again. Its instructions are kept. */
+static struct record_program program(struct maker *maker, unsigned which, const char *name)
+{
+	static const char *const types[] = { "xdp", "kprobe", "tracepoint", "cgroup_skb", "lsm" };
+	uint8_t insns[INSNS_MAX * 8];
+	unsigned insn_cnt = 2 + which % (INSNS_MAX - 2);
+	struct record_program program = {
+		.id = number(maker->next_id++),
+		.name = text(name),
+		.type = text(types[which % (sizeof(types) / sizeof(types[0]))]),
+		.attach_type = which % 3 ? text("cgroup_inet_ingress") : (struct record_text){},
+		.insn_cnt = number(insn_cnt),
+		.captured = which % 7 != 6,
+		.kernel_digest = digest("kernel", which),
+		.load_time_ns = number(maker->seq * EVERY_S * 1000000000 + 5),
+	};
+
+	if (!program.captured)
+		return program;
+	for (unsigned i = 0; i < insn_cnt * 8; i++)
+		insns[i] = (uint8_t)(which * 31 + i);
+	program.sha256.known = true;
+	if (sha256(insns, insn_cnt * 8, program.sha256.sha256) < 0)
+		errx(1, "no sha256");
+	if (which % 7 != 5)
+		maker->programs[maker->program_count++] = (struct db_program){
+			.sha256 = copy(program.sha256.sha256, SHA256_LEN),
+			.insns = copy(insns, insn_cnt * 8),
+			.len = insn_cnt * 8,
+		};
+	return program;
+}
+
+static void put_baseline(struct maker *maker, unsigned which)
+{
+	struct record_baseline baseline = {
+		.program = program(maker, which, "sd_devices"),
+		.uid = number(0),
+	};
+
+	record_encode_baseline(&maker->line, head(maker), &baseline);
+	put(maker, baseline.program.id.value);
+}
+
+static struct record_loader loader(unsigned which)
+{
+	static const struct {
+		const char *comm;
+		const char *exe;
+		uint32_t uid;
+	} loaders[] = {
+		{ "bpftool", "/usr/sbin/bpftool", 0 },
+		{ "systemd", "/usr/lib/systemd/systemd", 0 },
+		{ "ThreadPool (7)", "/opt/cilium/bin/cilium-agent", 0 },
+		{ "a\"b\\c\n", "/home/user/it's a \x1b[31mtrap", 1000 },
+	};
+	unsigned n = which % (sizeof(loaders) / sizeof(loaders[0]));
+
+	return (struct record_loader){
+		.pid = 800 + n,
+		.tgid = 800 + n,
+		.uid = loaders[n].uid,
+		.gid = loaders[n].uid,
+		.comm = text(loaders[n].comm),
+		.exe = n == 1 && which % 8 == 1 ? (struct record_text){} : text(loaders[n].exe),
+		.exe_dev = number(8 << 20 | 1),
+		.exe_inode = number(4711 + n),
+		.exe_sha256 = digest("exe", n),
+		.cgroup = text("/system.slice/some.service"),
+		.user_ns = number(4026531837),
+		.token = which % 11 == 3,
+	};
+}
+
+static void sign(struct record_signature *signature, const struct record_program *program)
+{
+	static const char *const claims[] = { "keyid:6c1f0e77", "issuer:2222" };
+
+	*signature = (struct record_signature){
+		.verdict = VERDICT_VERIFIED,
+		.covers = COVERS_INSNS_MAPS,
+		.metadata = METADATA_BOUND,
+		.signed_sha256 = program->sha256,
+		.keyring = KEYRING_USER,
+		.keyring_serial = number(123456789),
+		.signers = number(2),
+		.claimed_count = 2,
+		.claimed_key_ids = { text(claims[0]), text(claims[1]) },
+		.pinned = digest("pinned", 0),
+		.size = number(711),
+		.sha256 = digest("signature", 0),
+	};
+}
+
+static uint64_t put_load(struct maker *maker, struct record_load *load)
+{
+	if (record_chain_digest(load, &load->chain_digest) < 0)
+		errx(1, "no chain digest");
+	record_encode_load(&maker->line, head(maker), load);
+	return put(maker, load->program.id.value);
+}
+
+/* A signed loader program and what it loads. */
+static void put_family(struct maker *maker, unsigned which)
+{
+	struct record_map map = {
+		.id = which + 1,
+		.name = text("__loader.map"),
+		.type = text("array"),
+		.flags = 1024,
+		.key_size = 4,
+		.value_size = 512,
+		.max_entries = 1,
+		.frozen = true,
+		.exclusive = true,
+		.sha256_at_load = digest("map", which),
+	};
+	struct record_load load = {
+		.program = program(maker, 10, "__loader.prog"),
+		.map_count = 1,
+		.maps = &map,
+		.signature = { .verdict = VERDICT_UNSIGNED },
+		.loader = loader(which),
+	};
+
+	load.program.type = text("syscall");
+	sign(&load.signature, &load.program);
+	struct record_parent parent = { .seq = put_load(maker, &load),
+		.verdict = VERDICT_VERIFIED };
+	parent.sha256 = load.program.sha256;
+	parent.chain_digest = load.chain_digest;
+
+	for (unsigned child = 0; child < 2; child++) {
+		load.program = program(maker, 20 + child, child ? "handle_exit" : "handle_exec");
+		load.program.kernel_origin = true;
+		load.signature = (struct record_signature){ .verdict = VERDICT_UNSIGNED };
+		load.has_parent = true;
+		load.parent = parent;
+		load.chain_digest = (struct record_digest){};
+		put_load(maker, &load);
+	}
+}
+
+static void put_single(struct maker *maker, unsigned which)
+{
+	static const char *const names[] = { "xdp_pass", "count_packets", "sd_fw_egress",
+		"a'b%_*\xff" };
+	struct record_load load = {
+		.program = program(maker, 30 + which % 14, names[which % 4]),
+		.signature = { .verdict = which % 5 ? VERDICT_UNSIGNED : VERDICT_UNKNOWN },
+		.loader = loader(which),
+	};
+
+	put_load(maker, &load);
+}
+
+static void put_reject(struct maker *maker, unsigned which)
+{
+	struct record_load load = {
+		.program = program(maker, 50, "bad_access"),
+		.signature = { .verdict = VERDICT_UNSIGNED },
+		.loader = loader(which),
+		.stage = which % 2 ? STAGE_VERIFIER : STAGE_SIGNATURE,
+		.error = which % 2 ? 13 : 129,
+	};
+
+	load.program.id = (struct record_number){};
+	record_encode_reject(&maker->line, head(maker), &load);
+	put(maker, 0);
+}
+
+static void put_unload(struct maker *maker, uint64_t seq, uint32_t id)
+{
+	struct record_unload unload = { .program_seq = seq, .program_id = id };
+
+	record_encode_unload(&maker->line, head(maker), &unload);
+	put(maker, 0);
+}
+
+static void put_lost(struct maker *maker)
+{
+	struct record_lost lost = { .what = LOST_LOADS, .count = 3, .first = 17, .last = 19 };
+
+	record_encode_lost(&maker->line, head(maker), &lost);
+	put(maker, 0);
+}
+
+/* At least one record. */
+static void put_some(struct maker *maker, unsigned turn)
+{
+	uint32_t id = maker->next_id;
+	uint64_t seq = maker->seq;
+
+	switch (turn % 8) {
+	case 0:
+		put_family(maker, turn / 8);
+		return;
+	case 3:
+		put_reject(maker, turn / 8);
+		return;
+	case 5:
+		put_single(maker, turn);
+		put_unload(maker, seq, id);
+		return;
+	case 6:
+		if (turn % 64 == 6)
+			put_lost(maker);
+		[[fallthrough]];
+	default:
+		put_single(maker, turn);
+	}
+}
+
+static void make(struct maker *maker, uint64_t records)
+{
+	put_epoch(maker, WHY_FIRST_USE);
+	put_start(maker, EXIT_NONE);
+	for (unsigned i = 0; i < 3; i++)
+		put_baseline(maker, i);
+	for (unsigned turn = 0; maker->seq < records; turn++) {
+		put_some(maker, turn);
+		if (turn != records / 3)
+			continue;
+		put_stop(maker);
+		put_epoch(maker, WHY_BOOT);
+		put_start(maker, EXIT_CLEAN);
+	}
+	flush(maker);
+}
+
+int main(int argc, char **argv)
+{
+	static struct maker maker = { .seq = 1, .next_id = 10, .first_s = FIRST_S };
+	uint64_t records = argc > 2 ? strtoull(argv[2], NULL, 10) : 100;
+
+	if (argc < 2 || argc > 4)
+		errx(2, "usage: make-log PATH [RECORDS [SECONDS]]");
+	if (argc > 3)
+		maker.first_s = strtoull(argv[3], NULL, 10);
+	line_init(&maker.line, maker.buf, sizeof(maker.buf));
+	maker.db = db_new();
+	if (!maker.db || db_create(maker.db, argv[1]) < 0)
+		errx(1, "%s: %s", argv[1], maker.db ? db_errmsg(maker.db) : "no memory");
+	make(&maker, records);
+	db_free(maker.db);
+	return 0;
+}
