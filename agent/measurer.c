@@ -172,6 +172,7 @@ static int commit(struct measurer *measurer)
 {
 	uint8_t state[sizeof(uint64_t) + 2 * SEEN_SAVED_MAX];
 	size_t len = sizeof(uint64_t);
+	uint64_t needed;
 	int err;
 
 	memcpy(state, &probe_state(measurer->probe)->instance, sizeof(uint64_t));
@@ -181,7 +182,12 @@ static int commit(struct measurer *measurer)
 	if (err)
 		return trouble(measurer->log_trouble, err, log_errmsg(measurer->log));
 	measurer->log_trouble[0] = 0;
-	ring_release(measurer->ring, collect_needs_from(&measurer->collect, measurer->read_end));
+	needed = collect_needs_from(&measurer->collect, measurer->read_end);
+	/* Of loads that are not over yet the pieces stay on the ring, so that even a kill -9 loses none,
+	 * unless they fill it: then they are in memory only, and a kill costs such a load its digest. */
+	if (measurer->read_end - needed > probe_ring_size(measurer->probe) / 4 * 3)
+		needed = measurer->read_end;
+	ring_release(measurer->ring, needed);
 	return 0;
 }
 
@@ -311,7 +317,7 @@ bool measurer_extend(struct measurer *measurer)
 		return confirm(measurer);
 	err = tpm_pcr_extend(measurer->tpm, measurer->conf->tpm_pcr, &extend.digests);
 	if (err == -EAGAIN)
-		return true;
+		return false; /* the next turn is at most a second away */
 	/* Whether a command that got no answer was executed is UNKNOWN: the PCR tells. */
 	if (err) {
 		tpm_trouble(measurer, err);

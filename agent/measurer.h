@@ -54,7 +54,6 @@ struct measurer {
 
 	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
 	uint32_t canary_id;
-	bool measuring; /* the start record is extended */
 
 	/* Why the state is not `measuring`; empty: it is. Each is mended by itself or by the operator,
 	 * and cleared where it was set. */

@@ -29,7 +29,7 @@ static uint64_t catch_up(struct measurer *measurer)
 							: 0;
 }
 
-/* The records that the challenger does not have: at least one, so that there is something to fold. */
+/* The records that the challenger does not have: none where there is nothing new. */
 static int cut(struct measurer *measurer, uint64_t since, struct evidence_statement *statement,
 	char error[static MEASURER_TEXT_MAX])
 {
@@ -46,10 +46,8 @@ static int cut(struct measurer *measurer, uint64_t since, struct evidence_statem
 		snprintf(error, MEASURER_TEXT_MAX, "nothing of this epoch is extended yet");
 		return -EAGAIN;
 	}
+	statement->since = since;
 	statement->first = since < epoch_seq ? epoch_seq : since + 1;
-	if (statement->first > statement->last)
-		statement->first = statement->last;
-	statement->since = since < statement->first ? since : statement->first - 1;
 	err = log_values_before(measurer->log, statement->first, &statement->start);
 	if (err)
 		snprintf(error, MEASURER_TEXT_MAX, "%s", log_errmsg(measurer->log));

@@ -85,10 +85,30 @@ static void log_group(const struct conf *conf)
 	}
 }
 
+/* The directory of a file, made if it is missing: root's, and the group's to look into. */
+static int dir_ensure(struct measurer *measurer, const char *file)
+{
+	const struct group *group = getgrnam(measurer->conf->log_group);
+	char dir[CONF_PATH_SIZE];
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(file, '/') - file), file);
+	if (!*dir || !access(dir, F_OK))
+		return 0;
+	if (mkdir(dir, 0750) ||
+		(group && (chown(dir, (uid_t)-1, group->gr_gid) || chmod(dir, 02750))))
+		return fail(measurer, -errno, "%s: %s", dir, strerror(errno));
+	return 0;
+}
+
 static int log_start(struct measurer *measurer)
 {
-	int err = db_create(measurer->db, measurer->conf->log_path);
+	int err = dir_ensure(measurer, measurer->conf->log_path);
 
+	if (!err)
+		err = dir_ensure(measurer, measurer->conf->socket_path);
+	if (err)
+		return err;
+	err = db_create(measurer->db, measurer->conf->log_path);
 	if (err)
 		return fail(measurer, err, "log %s: %s", measurer->conf->log_path,
 			db_errmsg(measurer->db));

@@ -25,7 +25,7 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_RUN, "run_exit", "fexit/bpf_prog_test_run_syscall",
 		{ "bpf_prog_test_run_syscall" } },
 	{ HOOK_FREE, "prog_free", "fentry/bpf_prog_free", { "bpf_prog_free" } },
-	{ HOOK_BASELINE, "baseline", "iter/bpf_prog", { "bpf_iter_bpf_prog" } },
+	{ HOOK_BASELINE, "baseline", "iter/bpf_prog", { "bpf_iter_bpf_prog" }, .required = true },
 	{},
 };
 
