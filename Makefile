@@ -35,7 +35,7 @@ UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf
-UNIT_cli    := cli_verify
+UNIT_cli    := cli_text cli_verify cli_when
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
 PKGS_cli    := smartcols jansson libcrypto sqlite3
@@ -78,6 +78,12 @@ COMPILE := $(CC) -std=gnu2x -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -I$(O) \
            $(WARNINGS) $(HARDENING) $(SAN_FLAGS) -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) $(CPPFLAGS) -MMD -MP
 LINK     = $(CC) $(SAN_FLAGS) $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
 
+# One short line per command; V=1 shows the commands themselves.
+ifndef V
+Q   := @
+say = @printf '  %-4s %s\n' $(1) $(2)
+endif
+
 FOLDERS  := agent cli attest db tpm probe bpf
 $(foreach f,$(FOLDERS),$(eval CFLAGS_$(f) := $(shell pkg-config --cflags $(PKGS_$(f)))))
 libs      = $(shell pkg-config --libs $(sort $(foreach f,$(1),$(PKGS_$(f)))))
@@ -107,8 +113,9 @@ clean:
 # archive of one folder: $(1) archive name, $(2) its sources
 define archive
 $(O)/$(1).a: $(2:%.c=$(O)/%.o)
+	$$(call say,AR,$$@)
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(Q)$$(AR) rcs $$@ $$^
 $(2:%.c=$(O)/%.o): private CFLAGS_folder := $(CFLAGS_$(1))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f),$(SRC_$(f)))))
@@ -116,17 +123,20 @@ $(MAIN_agent:%.c=$(O)/%.o): private CFLAGS_folder := $(CFLAGS_agent)
 $(MAIN_cli:%.c=$(O)/%.o): private CFLAGS_folder := $(CFLAGS_cli)
 
 $(O)/%.o: %.c Makefile
+	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(COMPILE) $(CFLAGS_folder) -c -o $@ $<
+	$(Q)$(COMPILE) $(CFLAGS_folder) -c -o $@ $<
 
 ARCHIVES_agent := $(patsubst %,$(O)/%.a,agent attest db tpm probe bpf)
 ARCHIVES_cli   := $(patsubst %,$(O)/%.a,cli attest db bpf)
 
 $(O)/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(ARCHIVES_agent)
-	$(LINK) -o $@ $^ $(call libs,agent attest db tpm probe bpf)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(call libs,agent attest db tpm probe bpf)
 
 $(O)/bpfmeasure: $(MAIN_cli:%.c=$(O)/%.o) $(ARCHIVES_cli)
-	$(LINK) -o $@ $^ $(call libs,cli attest db bpf)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(call libs,cli attest db bpf)
 
 # ---- the BPF programs ----------------------------------------------------------------------------
 
@@ -135,11 +145,13 @@ bpf-object: $(O)/bpf/measure.bpf.o
 $(O)/probe.a: $(O)/bpf/probe_object.o
 
 $(O)/bpf/probe_object.o: bpf/probe_object.S $(O)/bpf/measure.bpf.o
-	$(CC) -DPROBE_OBJECT='"$(O)/bpf/measure.bpf.o"' -c -o $@ $<
+	$(call say,AS,$<)
+	$(Q)$(CC) -DPROBE_OBJECT='"$(O)/bpf/measure.bpf.o"' -c -o $@ $<
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	$(call say,BPF,$<)
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map=$(CURDIR)=. \
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map=$(CURDIR)=. \
 		-D__TARGET_ARCH_x86 -I. $(shell pkg-config --cflags libbpf) -MMD -MP -c -o $@ $<
 
 # Programs for tests and the demo: as small as they can be, with the system's headers.
@@ -186,7 +198,8 @@ uninstall:
 define unit
 $(patsubst %,$(O)/tests/unit/%.o,$(2)): private CFLAGS_folder := $(foreach f,$(3),$(CFLAGS_$(f))) $(shell pkg-config --cflags cmocka)
 $(patsubst %,$(O)/tests/unit/%,$(2)): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(patsubst %,$(O)/%.a,$(3))
-	$$(LINK) -o $$@ $$^ $$(call libs,$(3)) $(shell pkg-config --libs cmocka)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(LINK) -o $$@ $$^ $$(call libs,$(3)) $(shell pkg-config --libs cmocka)
 UNIT_TESTS += $(2)
 endef
 $(eval $(call unit,bpf,$(UNIT_bpf),bpf))
@@ -199,12 +212,51 @@ $(eval $(call unit,cli,$(UNIT_cli),cli attest db bpf))
 
 # Records for tests in other languages.
 $(O)/tests/samples: $(O)/tests/samples.o $(O)/bpf.a
-	$(LINK) -o $@ $^ $(call libs,bpf)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
 
 $(O)/tests/bench/record: $(O)/tests/bench/record.o $(O)/bpf.a
-	$(LINK) -o $@ $^ $(call libs,bpf)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
 
 .PHONY: unit-tests check-unit
 unit-tests: $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS))
+
+# Each test plainly, then with ASan and UBSan.
+check-unit: unit-tests
+	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san unit-tests
+	@tests/run-units $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS)) \
+		$(patsubst %,$(O)/san/tests/unit/%,$(UNIT_TESTS))
+
+# ---- fuzzing -------------------------------------------------------------------------------------
+# libFuzzer is clang's: everything once more below $(O)/fuzz, instrumented.
+
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+T    ?= 60
+
+.PHONY: fuzz fuzz-programs
+fuzz:
+	@$(MAKE) --no-print-directory CC=$(CLANG) SAN=1 O=$(O)/fuzz \
+		SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
+	@tests/fuzz/run $(O)/fuzz $(T) $(FUZZ)
+
+fuzz-programs: $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ))
+
+$(patsubst %,$(O)/tests/fuzz/%.o,$(FUZZ)): private CFLAGS_folder := $(sort $(foreach f,$(FOLDERS),$(CFLAGS_$(f)))) \
+                                                                   $(shell pkg-config --cflags cmocka)
+$(patsubst %,$(O)/tests/fuzz/%,$(FUZZ)): %: %.o $(ARCHIVES_agent)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,agent attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+
+# ---- how it looks --------------------------------------------------------------------------------
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: lint format
+lint:
+	@tests/lint
+
+format:
+	clang-format -i $(C_FILES)
 
 -include $(shell test -d $(O) && find $(O) -name '*.d')

@@ -3,7 +3,7 @@
  * make-log PATH [RECORDS [SECONDS]]: a log as a daemon would have written it, without kernel and TPM:
  * two epochs, programs that were there before, loads signed and not, with maps and by loader programs,
  * rejects, unloads, losses. The same arguments make the same log; SECONDS is the time of its first
- * record, one follows every 7 s.
+ * record, one follows every 7 s. Where there is a log already, as many loads are added to it.
  */
 #include <assert.h>
 #include <err.h>
@@ -403,10 +403,26 @@ static void make(struct maker *maker, uint64_t records)
 	flush(maker);
 }
 
+/* Go on where the log ends. */
+static void extend(struct maker *maker, uint64_t last, uint64_t records)
+{
+	char *line = NULL;
+	size_t len;
+
+	if (db_line_get(maker->db, last, &line, &len) < 0 || sha256(line, len, maker->prev) < 0)
+		errx(1, "record %" PRIu64 " cannot be read", last);
+	free(line);
+	maker->seq = last + 1;
+	maker->next_id = (uint32_t)last + 10;
+	for (uint64_t i = 0; i < records; i++)
+		put_single(maker, (unsigned)(last + i));
+	flush(maker);
+}
+
 int main(int argc, char **argv)
 {
 	static struct maker maker = { .seq = 1, .next_id = 10, .first_s = FIRST_S };
-	uint64_t records = argc > 2 ? strtoull(argv[2], NULL, 10) : 100;
+	uint64_t records = argc > 2 ? strtoull(argv[2], NULL, 10) : 100, last = 0;
 
 	if (argc < 2 || argc > 4)
 		errx(2, "usage: make-log PATH [RECORDS [SECONDS]]");
@@ -414,9 +430,12 @@ int main(int argc, char **argv)
 		maker.first_s = strtoull(argv[3], NULL, 10);
 	line_init(&maker.line, maker.buf, sizeof(maker.buf));
 	maker.db = db_new();
-	if (!maker.db || db_create(maker.db, argv[1]) < 0)
+	if (!maker.db || db_create(maker.db, argv[1]) < 0 || db_last_seq(maker.db, &last) < 0)
 		errx(1, "%s: %s", argv[1], maker.db ? db_errmsg(maker.db) : "no memory");
-	make(&maker, records);
+	if (last > 0)
+		extend(&maker, last, records);
+	else
+		make(&maker, records);
 	db_free(maker.db);
 	return 0;
 }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * fake-measurer SOCKET MODE: answers like a measurer, or like something else, until it is killed.
+ *
+ *	measuring, degraded     a status
+ *	evidence                honest evidence for whatever is asked; since must be 0 or the last record
+ *	cut, half, extra        evidence without its last line, in the middle of it, with one more
+ *	replayed                evidence for another nonce
+ *	refuse                  an error with a text
+ *	garbage, bad-status     bytes of no meaning instead of an answer, inside one
+ *	close                   nothing
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "attest/ask.h"
+#include "tests/unit/attest_forge.h"
+
+static const char status[] =
+	"{\"state\":\"%s\",%s\"version\":\"0.1.0\",\"hooks\":[\"lsm/bpf_prog_load\","
+	"\"lsm/bpf_prog\"],\"missing\":[\"lsm/bpf_prog_load_post_integrity\"],"
+	"\"tpm\":{\"kind\":\"software\",\"device\":\"/dev/tpmrm0\",\"manufacturer\":\"IBM\","
+	"\"vendor\":\"SW TPM\"},\"pcr\":13,\"banks\":[\"sha256\"],\"values\":{\"sha256\":"
+	"\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"},"
+	"\"last_seq\":812,\"extended_seq\":810,\"confirmed_seq\":809,\"lost\":3,\"programs\":44,"
+	"\"dropped_events\":2,\"audit_failed\":1,\"ring\":{\"size\":16777216,\"held\":128},"
+	"\"log_id\":\"30313233343536373839616263646500\",\"epoch_seq\":700}\n";
+
+static void put_answer(FILE *to, uint32_t error)
+{
+	const struct ask_answer answer = { .magic = ASK_MAGIC, .error = error };
+
+	fwrite(&answer, sizeof(answer), 1, to);
+}
+
+static void put_evidence(FILE *to, const struct ask_request *request, const char *mode)
+{
+	static struct forge forge;
+	struct evidence_statement *statement = &forge.statement;
+	size_t len;
+
+	forge_init(&forge);
+	memcpy(statement->nonce, request->nonce, SHA256_LEN);
+	if (strcmp(mode, "replayed") == 0)
+		statement->nonce[0] ^= 1;
+	memcpy(statement->binding, request->binding, SHA256_LEN);
+	forge_challenge(&forge);
+	forge_tpm(&forge);
+	if (request->since == FORGE_RECORDS) {
+		statement->since = statement->last;
+		statement->first = statement->last + 1;
+		statement->start = statement->values;
+		forge.count = 0;
+	}
+	if (strcmp(mode, "cut") == 0)
+		forge.count--;
+	char *text = forge_text(&forge, &len);
+	put_answer(to, 0);
+	fwrite(text, 1, strcmp(mode, "half") == 0 ? len - 10 : len, to);
+	if (strcmp(mode, "extra") == 0)
+		fputs("{\"v\":1}\n", to);
+	free(text);
+}
+
+static void answer(FILE *to, const struct ask_request *request, const char *mode)
+{
+	if (strcmp(mode, "close") == 0)
+		return;
+	if (strcmp(mode, "garbage") == 0) {
+		fputs("HTTP/1.1 400 Bad Request\r\n\r\n", to);
+		return;
+	}
+	if (strcmp(mode, "refuse") == 0) {
+		put_answer(to, EAGAIN);
+		fputs("the TPM is \x1b[31mbusy\n", to);
+		return;
+	}
+	if (request->what == ASK_EVIDENCE) {
+		put_evidence(to, request, mode);
+		return;
+	}
+	put_answer(to, 0);
+	if (strcmp(mode, "bad-status") == 0)
+		fputs("{\"state\":", to);
+	else
+		fprintf(to, status, mode,
+			strcmp(mode, "degraded") == 0 ? "\"why\":\"no \\u001b[31mTPM\"," : "");
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct ask_request request;
+
+	if (argc != 3 || strlen(argv[1]) >= sizeof(address.sun_path))
+		errx(2, "usage: fake-measurer SOCKET MODE");
+	strcpy(address.sun_path, argv[1]);
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (listener < 0 ||
+		bind(listener, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+		listen(listener, 8) < 0)
+		err(1, "%s", argv[1]);
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+		FILE *stream = fd < 0 ? NULL : fdopen(fd, "r+");
+		if (!stream)
+			err(1, "accept");
+		if (read(fd, &request, sizeof(request)) == (ssize_t)sizeof(request) &&
+			memcmp(request.magic, ASK_MAGIC, sizeof(request.magic)) == 0)
+			answer(stream, &request, argv[2]);
+		fclose(stream);
+	}
+}
