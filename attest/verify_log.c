@@ -270,7 +270,7 @@ static bool refuse_replay(struct verification *v)
 		return refuse_bank(v);
 	if (is_reproduced_mended(v))
 		return verification_conclude(v, VERIFY_REPLAY,
-			"The log was altered: %s. With that put right it leads to what the TPM signed, "
+			"The log was altered: %s; with that put right it leads to what the TPM signed, "
 			"so every other record is proven.",
 			findings);
 	if (v->matched)
@@ -287,7 +287,7 @@ static bool refuse_replay(struct verification *v)
 	if (diagnosis->finding_count)
 		return verification_conclude(v, VERIFY_REPLAY,
 			"The log does not lead to what the TPM signed, and contradicts itself. First: "
-			"%s. Of this log the quote proves nothing.%s",
+			"%s; of this log the quote proves nothing.%s",
 			findings, kept);
 	return verification_conclude(v, VERIFY_REPLAY,
 		"The log does not lead to what the TPM signed, though each of its records follows from "
