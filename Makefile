@@ -12,7 +12,7 @@ VERSION := 0.1.0
 # A folder becomes an archive; a folder's archive may use those of the folders after it.
 
 SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/epoch.c \
-              agent/log.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
+              agent/log.c agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
               agent/signature.c agent/start.c agent/status.c
 SRC_cli    := cli/ask.c cli/cli.c cli/export.c cli/field.c cli/filter.c cli/log.c cli/output.c cli/query.c \
               cli/quote.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \

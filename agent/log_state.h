@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What log.c (records into the database) and log_pcr.c (records into the PCR) share. */
+#ifndef AGENT_LOG_STATE_H
+#define AGENT_LOG_STATE_H
+
+#include "agent/log.h"
+
+enum {
+	WAITING_MAX =
+		16, /* records that wait for the TPM before lines are left to the next extend */
+	QUEUE_MAX = 256, /* extends whose digests are at hand; the rest is read back */
+};
+
+/* Keys of the database's states. */
+#define LOG_HINT_KEY  "extended"
+#define LOG_EPOCH_KEY "epoch"
+
+struct entry {
+	uint64_t seq;
+	uint64_t ref;
+	size_t at; /* in bytes */
+	size_t len;
+	bool extend;
+};
+
+struct program {
+	uint8_t sha256[SHA256_LEN];
+	void *insns;
+	size_t len;
+};
+
+/* Where the PCR stood at some commit: where to start folding after a restart. */
+struct hint {
+	uint64_t epoch_seq;
+	uint64_t seq;
+	struct bank_values values;
+};
+
+struct log {
+	struct db *db;
+	uint64_t program_store_max;
+
+	/* the batch */
+	char *bytes;
+	size_t bytes_len, bytes_room;
+	struct entry *entries;
+	size_t entry_count, entry_room;
+	struct program *programs;
+	size_t program_count, program_room;
+
+	/* the database */
+	uint64_t last_seq;
+	uint8_t last_sha256[SHA256_LEN]; /* of line last_seq; zeros in an empty log */
+	enum record_exit last_exit;
+
+	/* the PCR */
+	uint64_t epoch_seq;
+	struct record_epoch_facts epoch;
+	uint64_t extended_seq;
+	struct bank_values values;
+	struct log_extend queue[QUEUE_MAX]; /* the next extends, a ring */
+	size_t queue_begin, queue_count;
+	uint64_t queue_seq; /* the last line that the queue was filled from, or extended_seq */
+
+	char error[256];
+};
+
+/* Keep a text; returns err. */
+[[gnu::format(printf, 3, 4)]] int log_fail(struct log *log, int err, const char *format, ...);
+
+/* Keep the database's text where err is an error; returns it. */
+int log_fail_db(struct log *log, int err);
+
+/* The strict check of a line of our own log, and that it is where it belongs. */
+[[nodiscard]] int log_check(
+	struct log *log, uint64_t seq, const void *line, size_t len, struct record_head *ret_head);
+
+/* The batch that was just committed: its extends at hand for the TPM, as far as there is room and no
+ * gap before it. */
+void log_queue_batch(struct log *log);
+
+#endif
