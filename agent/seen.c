@@ -43,7 +43,7 @@ void seen_add(struct seen *seen, uint64_t number)
 {
 	uint64_t first, last;
 
-	if (number < seen->low)
+	if (number < seen->low || number == UINT64_MAX) /* which has no end behind it */
 		return;
 	if (number - seen->low >= SEEN_WINDOW)
 		seen->lost += seen_give_up(seen, number - SEEN_WINDOW + 1, &first, &last);
