@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +34,12 @@ int cli_unknown(const char *fmt, ...)
 
 const char *cli_group_hint(void)
 {
-	return geteuid() == 0
-		? ""
-		: " - you are not in the group bpfmeasure: sudo adduser $USER bpfmeasure,"
-		  " then log in again";
+	const struct group *group = getgrnam("bpfmeasure");
+
+	if (geteuid() == 0 || (group && group_member(group->gr_gid)))
+		return "";
+	return " - you are not in the group bpfmeasure: sudo adduser $USER bpfmeasure, then log in"
+	       " again";
 }
 
 static const char *from_environment(const char *name, const char *otherwise)

@@ -5,7 +5,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,7 +16,7 @@
 #include "cli/when.h"
 #include "db/db.h"
 
-static const char help[] =
+const char log_help[] =
 	"usage: bpfmeasure log [OPTION]...\n"
 	"\n"
 	"List the records of the log, oldest first. All filters given must hold.\n"
@@ -88,9 +87,9 @@ static int table_begin(struct listing *listing)
 {
 	enum { SEQ_WIDTH = 6, TIME_WIDTH = 15, WORD_WIDTH = 8, DETAILS_MIN = 20 };
 	unsigned terminal = table_terminal_width();
-	bool wide = terminal >= 120;
+	bool wide = terminal >= 120, narrow = terminal < 80;
 
-	listing->what_width = !terminal ? 0 : wide ? 34 : 21;
+	listing->what_width = !terminal ? 0 : wide ? 34 : narrow ? 11 : 21;
 	listing->loader_width = !terminal ? 0 : wide ? 24 : 16;
 	unsigned used = SEQ_WIDTH + TIME_WIDTH + 2 * WORD_WIDTH + listing->what_width +
 		listing->loader_width + COLUMN_COUNT - 1;
@@ -317,7 +316,6 @@ static const struct option long_options[] = {
 	{ "tree", no_argument, NULL, TREE },
 	{ "follow", no_argument, NULL, FOLLOW },
 	{ "db", required_argument, NULL, DB },
-	{ "help", no_argument, NULL, 'h' },
 	{},
 };
 
@@ -367,11 +365,7 @@ int log_main(int argc, char **argv)
 	struct options options = { .db_path = cli_db_path(), .filter = filter_any() };
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return CLI_GOOD;
-		}
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		code = parse_option(option, &options);
 		if (code != CLI_GOOD)
 			return code;

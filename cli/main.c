@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* bpfmeasure: read the log, ask the daemon, verify evidence. Needs no privilege. */
-#include <err.h>
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -9,17 +8,36 @@
 #include "cli/cli.h"
 #include "cli/verify.h"
 
+static const char verify_help[] =
+	"usage: bpfmeasure verify [OPTION]... --ak FILE EVIDENCE\n"
+	"\n"
+	"Is this log what that machine's TPM holds, all of it, now? Needs the evidence and the key, no\n"
+	"TPM and no daemon. EVIDENCE is what `bpfmeasure quote` writes; - is stdin.\n"
+	"\n"
+	"  --ak FILE     the machine's attestation key as it was enrolled: TPM2B_PUBLIC or PEM\n"
+	"  --nonce HEX   the challenge; without it, old evidence passes for new, and a note says so\n"
+	"  --after FILE  evidence that was verified before and that this one goes on from (quote\n"
+	"                --since); again for evidence after that\n"
+	"  --pcr N       the PCR that is asked for (default 13)\n"
+	"  --json        the verdict as one object\n"
+	"\n"
+	"Exit codes: 0 trusted, 1 untrusted and why, 3 could not find out.\n"
+	"\n"
+	"example: bpfmeasure verify evidence --ak ak.pem --nonce $nonce\n";
+
 static const struct verb {
 	const char *name;
 	int (*main)(int argc, char **argv);
+	const char *summary;
 	const char *help;
 } verbs[] = {
-	{ "status", status_main, "is this machine being measured, and how far did it get" },
-	{ "log", log_main, "list the records, as a table, a tree or the measured lines" },
-	{ "show", show_main, "everything about one record or one program" },
-	{ "query", query_main, "ask the log in SQL" },
-	{ "quote", quote_main, "get evidence: the log, signed by the TPM" },
-	{ "verify", verify_main, "is this evidence true" },
+	{ "status", status_main, "is this machine being measured, and how far did it get",
+		status_help },
+	{ "log", log_main, "list the records, as a table, a tree or the measured lines", log_help },
+	{ "show", show_main, "everything about one record or one program", show_help },
+	{ "query", query_main, "ask the log in SQL", query_help },
+	{ "quote", quote_main, "get evidence: the log, signed by the TPM", quote_help },
+	{ "verify", verify_main, "is this evidence true", verify_help },
 };
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 
@@ -29,7 +47,7 @@ static void help(void)
 	     "\n"
 	     "Read the log of the BPF programs that this kernel has loaded, and prove it.\n");
 	for (size_t i = 0; i < VERB_COUNT; i++)
-		printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+		printf("  %-8s %s\n", verbs[i].name, verbs[i].summary);
 	puts("\n"
 	     "  --help     this; after a verb: its options and an example\n"
 	     "  --version  the version\n"
@@ -43,11 +61,23 @@ static void help(void)
 
 static char program[] = "bpfmeasure";
 
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
 static int verb_run(const struct verb *verb, int argc, char **argv)
 {
 	char name[32];
 
-	snprintf(name, sizeof(name), "bpfmeasure %s", verb->name);
+	if (asks_for_help(argc, argv)) {
+		fputs(verb->help, stdout);
+		return CLI_GOOD;
+	}
+	snprintf(name, sizeof(name), "%s %s", program, verb->name);
 	argv[0] = name;
 	program_invocation_short_name = name;
 	int code = verb->main(argc, argv);

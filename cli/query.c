@@ -14,7 +14,7 @@
 #include "cli/table.h"
 #include "db/db.h"
 
-static const char help[] =
+const char query_help[] =
 	"usage: bpfmeasure query [OPTION]... 'SQL'\n"
 	"\n"
 	"Ask the log in SQL, for reading only. The views are head, epoch, start, stop, baseline, load,\n"
@@ -253,7 +253,6 @@ int query_main(int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "limit", required_argument, NULL, 'l' },
 		{ "db", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	const char *db_path = cli_db_path();
@@ -261,7 +260,7 @@ int query_main(int argc, char **argv)
 	bool json = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'j':
 			json = true;
@@ -274,9 +273,6 @@ int query_main(int argc, char **argv)
 		case 'd':
 			db_path = optarg;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return CLI_GOOD;
 		default:
 			return CLI_USAGE;
 		}

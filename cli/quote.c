@@ -13,16 +13,18 @@
 #include "cli/export.h"
 #include "cli/output.h"
 
-static const char help[] =
+const char quote_help[] =
 	"usage: bpfmeasure quote [OPTION]... -o FILE\n"
 	"\n"
 	"Get evidence from the daemon: the log, and the TPM's signature over what it adds up to.\n"
 	"FILE is there when it is complete; - is stdout.\n"
 	"\n"
-	"  --nonce HEX    the challenge, 64 digits; a random one where it is not given\n"
-	"  --since SEQ    only the records after SEQ, which the verifier has proven already\n"
-	"  --export DIR   also write the quote as files for tpm2_checkquote, and its command in README\n"
-	"  --socket PATH  the daemon's socket (default: see bpfmeasure --help)\n"
+	"  -o, --output FILE  where to\n"
+	"  --nonce HEX        the challenge, 64 digits; a random one where it is not given\n"
+	"  --since SEQ        only the records after SEQ, which the verifier has proven already\n"
+	"  --export DIR       also write the quote as files for tpm2_checkquote(1), and its command in\n"
+	"                     README\n"
+	"  --socket PATH      the daemon's socket (default: see bpfmeasure --help)\n"
 	"\n"
 	"Prints the nonce and which records there are. A verifier believes in evidence for a nonce that\n"
 	"it has chosen itself. Nothing is verified here.\n"
@@ -192,7 +194,6 @@ int quote_main(int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "export", required_argument, NULL, 'e' },
 		{ "socket", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	struct options options = {
@@ -201,11 +202,7 @@ int quote_main(int argc, char **argv)
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return CLI_GOOD;
-		}
+	while ((option = getopt_long(argc, argv, "o:", long_options, NULL)) != -1) {
 		int code = parse_option(option, &options);
 		if (code != CLI_GOOD)
 			return code;

@@ -15,7 +15,7 @@
 #include "cli/show.h"
 #include "db/db.h"
 
-static const char help[] =
+const char show_help[] =
 	"usage: bpfmeasure show [OPTION]... SEQ | SHA256\n"
 	"\n"
 	"Everything about one record, or about one program and all its loads: what the record says,\n"
@@ -211,13 +211,12 @@ int show_main(int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "insns", required_argument, NULL, 'i' },
 		{ "db", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	struct options options = { .db_path = cli_db_path() };
 	int option;
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'j':
 			options.json = true;
@@ -228,9 +227,6 @@ int show_main(int argc, char **argv)
 		case 'd':
 			options.db_path = optarg;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return CLI_GOOD;
 		default:
 			return CLI_USAGE;
 		}

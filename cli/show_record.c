@@ -3,11 +3,8 @@
  * A record is shown key by key as it stands in its line: nothing that a record says can be left out,
  * and every word is one of docs/format.md.
  */
-#include <err.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -19,11 +16,6 @@
 
 enum { KEY_WIDTH = 17 };
 
-static void section(const char *name, size_t len)
-{
-	printf("\n%.*s\n", (int)len, name);
-}
-
 static void print_text(const char *key, const char *text)
 {
 	printf("  %-*s %s\n", KEY_WIDTH, key, text);
@@ -32,6 +24,11 @@ static void print_text(const char *key, const char *text)
 static bool is_object(struct line_value value)
 {
 	return value.at[0] == '{';
+}
+
+static bool has_objects(struct line_value array)
+{
+	return array.len > 2 && array.at[0] == '[' && array.at[1] == '{';
 }
 
 /* Of a string what is between its quotes, escapes of JSON undone; anything else as it is. */
@@ -84,22 +81,19 @@ static void print_members(struct line_value object, const char *prefix)
 	}
 }
 
-/* An array of objects: a section for each. */
-static bool print_objects(struct line_value key, struct line_value array)
+/* A section for each element. */
+static void print_objects(struct line_value key, struct line_value array)
 {
 	struct line_value element;
 	size_t i = 0;
 
-	if (array.at[0] != '[' || array.len < 2 || array.at[1] != '{')
-		return false;
 	for (struct line_each each = line_each(array); line_next(&each, NULL, &element); i++) {
 		printf("\n%.*s[%zu]\n", (int)key.len, key.at, i);
 		print_members(element, "");
 	}
-	return true;
 }
 
-/* First what is no object, then a section for each that is. */
+/* First what has no section of its own, then the sections. */
 static void print_line(const struct filter_line *line)
 {
 	const struct line_value whole = { .at = line->line, .len = line->len };
@@ -110,20 +104,18 @@ static void print_line(const struct filter_line *line)
 	printf("record %" PRIu64 ", %s, %s\n", line->head.seq, record_kind_name(line->head.kind),
 		local);
 	for (struct line_each each = line_each(whole); line_next(&each, &key, &value);) {
-		bool has_section = is_object(value) ||
-			(value.at[0] == '[' && value.len > 2 && value.at[1] == '{');
-		if (has_section)
+		if (is_object(value) || has_objects(value))
 			continue;
 		printf("  %-*.*s ", KEY_WIDTH, (int)key.len, key.at);
 		print_value(value);
 		putchar('\n');
 	}
 	for (struct line_each each = line_each(whole); line_next(&each, &key, &value);) {
-		if (!is_object(value)) {
+		if (has_objects(value))
 			print_objects(key, value);
+		if (!is_object(value))
 			continue;
-		}
-		section(key.at, key.len);
+		printf("\n%.*s\n", (int)key.len, key.at);
 		print_members(value, "");
 	}
 }
@@ -180,11 +172,9 @@ static int print_measured(struct db *db, const struct filter_line *line)
 /* ---- what refers to it ---- */
 
 struct referrers {
-	struct db *db;
 	char parent[64]; /* as it stands in a line: cheaper to look for than to parse every line */
 	char program[64];
 	bool has_children;
-	bool has_unload;
 };
 
 static int print_referrer(void *arg, uint64_t seq, const void *bytes, size_t len)
@@ -216,7 +206,7 @@ static int print_referrer(void *arg, uint64_t seq, const void *bytes, size_t len
  * line can hold it, its quotes being escaped. */
 static int print_referrers(struct db *db, const struct filter_line *line)
 {
-	struct referrers referrers = { .db = db };
+	struct referrers referrers = {};
 
 	snprintf(referrers.parent, sizeof(referrers.parent), "\"parent\":{\"seq\":%" PRIu64 ",",
 		line->head.seq);

@@ -2,7 +2,6 @@
 /* bpfmeasure status */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #include "cli/cli.h"
 #include "cli/status.h"
 
-static const char help[] =
+const char status_help[] =
 	"usage: bpfmeasure status [OPTION]...\n"
 	"\n"
 	"Is this machine being measured, and how far did it get? The daemon says so; where none\n"
@@ -187,14 +186,13 @@ int status_main(int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "db", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	const char *socket_path = cli_socket_path(), *db_path = cli_db_path();
 	bool json = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'j':
 			json = true;
@@ -205,9 +203,6 @@ int status_main(int argc, char **argv)
 		case 'd':
 			db_path = optarg;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return CLI_GOOD;
 		default:
 			return CLI_USAGE;
 		}

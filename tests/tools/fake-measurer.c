@@ -12,6 +12,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3 || strlen(argv[1]) >= sizeof(address.sun_path))
 		errx(2, "usage: fake-measurer SOCKET MODE");
+	signal(SIGPIPE, SIG_IGN); /* some ask and do not listen */
 	strcpy(address.sun_path, argv[1]);
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (listener < 0 ||

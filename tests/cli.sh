@@ -1,0 +1,592 @@
+#!/bin/bash
+# Every verb of bpfmeasure, good input and bad, on logs without kernel or TPM, against sqlite3 and jq over
+# the same database. Prints a line for each test; ends with "N passed, N failed, N skipped".
+#
+# BPFMEASURE  the program (default build/bpfmeasure): another build of it, with ASan for example
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bpfmeasure=$(realpath "${BPFMEASURE:-${O:-build}/bpfmeasure}") || exit 1
+unset BPFMEASURE BPFMEASURE_DB BPFMEASURE_SOCKET NO_COLOR
+export TZ=UTC0 LC_ALL=C.UTF-8 TERM=xterm
+
+dir=$(mktemp -d) || exit 1
+chmod 755 "$dir"
+passed=0 failed=0 server=
+
+finish()
+{
+	[ -n "$server" ] && kill "$server"
+	rm -rf "$dir"
+}
+trap finish EXIT
+
+ok()
+{
+	echo "ok $1"
+	passed=$((passed + 1))
+}
+
+fail()
+{
+	echo "FAIL $1: $(tr '\n' ' ' <<<"$2" | cut -c1-300)"
+	failed=$((failed + 1))
+}
+
+# same NAME EXPECTED FOUND
+same()
+{
+	if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "\"$3\" instead of \"$2\""; fi
+}
+
+# contains NAME TEXT PART
+contains()
+{
+	case $2 in *"$3"*) ok "$1" ;; *) fail "$1" "no \"$3\" in \"$2\"" ;; esac
+}
+
+# run COMMAND...: stdout, stderr and code of bpfmeasure
+run()
+{
+	"$bpfmeasure" "$@" >"$dir/out" 2>"$dir/err" </dev/null
+	code=$?
+	out=$(tr -d '\0' <"$dir/out")
+	err=$(tr -d '\0' <"$dir/err")
+}
+
+# refuses NAME CODE PART COMMAND...: nothing on stdout, one line on stderr with PART in it
+refuses()
+{
+	local name=$1 expected=$2 part=$3
+	shift 3
+	run "$@"
+	if [ "$code" != "$expected" ]; then
+		fail "$name" "exit $code instead of $expected: $err"
+	elif [ -s "$dir/out" ] || [ "$(wc -l <"$dir/err")" != 1 ]; then
+		fail "$name" "not one line on stderr alone: $out | $err"
+	else
+		contains "$name" "$err" "$part"
+	fi
+}
+
+# accepts NAME COMMAND...: exit 0, nothing on stderr
+accepts()
+{
+	local name=$1
+	shift
+	run "$@"
+	if [ "$code" = 0 ] && [ -z "$err" ]; then ok "$name"; else fail "$name" "exit $code: $err"; fi
+}
+
+# ---- the pieces ----
+
+if ! cc=$(command -v "${CC:-cc}") ||
+	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-log" tests/tools/make-log.c bpf/bank.c \
+		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3 ||
+	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/fake-measurer" tests/tools/fake-measurer.c \
+		attest/{merkle,evidence,tpms,ak,replay,diagnose,verify,verify_log}.c bpf/bank.c \
+		bpf/line_*.c bpf/record*.c -lcrypto; then
+	echo "FAIL tools: do not build"
+	echo "0 passed, 1 failed, 0 skipped"
+	exit 1
+fi
+
+log=$dir/log.db
+"$dir/make-log" "$log" 1500
+lines=$dir/lines # the oracle's
+sqlite3 "$log" 'SELECT CAST(line AS TEXT) FROM record ORDER BY seq' >"$lines"
+last=$(wc -l <"$lines")
+export BPFMEASURE_DB=$log
+
+seqs()
+{
+	jq -r "select($1) | .seq" "$lines"
+}
+
+# ---- the program ----
+
+accepts 'help' --help
+for verb in status log show query quote verify; do
+	contains "help names $verb" "$("$bpfmeasure" --help)" "  $verb "
+	accepts "$verb --help" $verb --help
+	contains "$verb --help has an example" "$out" 'example: bpfmeasure'
+	if [ "$(wc -l <"$dir/out")" -le 40 ] && [ "$(wc -L <"$dir/out")" -le 100 ]; then
+		ok "$verb --help fits a screen"
+	else
+		fail "$verb --help fits a screen" "$(wc -l <"$dir/out") lines"
+	fi
+	refuses "$verb --frobnicate" 2 frobnicate $verb --frobnicate
+done
+accepts '--version' --version
+contains '--version' "$out" 'bpfmeasure 0.'
+refuses 'no verb' 2 'verb is missing'
+refuses 'unknown verb' 2 frobnicate frobnicate
+refuses 'unknown option' 2 '--frobnicate' --frobnicate
+refuses 'empty verb' 2 'no verb' ''
+for verb in log status quote; do
+	refuses "$verb takes no argument" 2 surplus $verb surplus
+done
+"$bpfmeasure" log >/dev/full 2>"$dir/err"
+same 'a full disk under stdout is exit 3' 3 $?
+contains 'a full disk under stdout is said' "$(cat "$dir/err")" 'No space left'
+
+# ---- opening ----
+
+for verb in 'log' 'show 1' 'query SELECT+1'; do
+	set -- ${verb}
+	set -- "${@//+/ }"
+	refuses "$1: no log" 3 'there is no log at' "$@" --db "$dir/none.db"
+	refuses "$1: a directory" 3 '' "$@" --db "$dir"
+	refuses "$1: not a database" 3 '' "$@" --db "$lines"
+	refuses "$1: no path" 3 '' "$@" --db ''
+done
+sqlite3 "$dir/other.db" 'CREATE TABLE x(y)'
+refuses 'another database' 3 'not a log' log --db "$dir/other.db"
+BPFMEASURE_DB=$dir/none.db refuses 'the environment names the log' 3 "$dir/none.db" log
+BPFMEASURE_DB=$dir/none.db accepts '--db wins over the environment' log --db "$log" --last 1
+cp "$bpfmeasure" "$dir/bpfmeasure"
+setpriv --reuid 65534 --regid 65534 --clear-groups "$dir/bpfmeasure" log --db "$log" \
+	>"$dir/out" 2>"$dir/err"
+same 'no permission is exit 3' 3 $?
+contains 'no permission: what to do' "$(cat "$dir/err")" 'sudo adduser $USER bpfmeasure'
+
+# ---- log ----
+
+"$bpfmeasure" log --json >"$dir/out"
+if cmp -s "$dir/out" "$lines"; then ok 'log --json is the lines'; else fail 'log --json is the lines' differs; fi
+
+# selects NAME JQ-CONDITION OPTION...
+selects()
+{
+	local name=$1 condition=$2
+	shift 2
+	"$bpfmeasure" log --json "$@" | jq .seq >"$dir/found"
+	seqs "$condition" >"$dir/expected"
+	if ! cmp -s "$dir/expected" "$dir/found"; then
+		fail "$name" "$(wc -l <"$dir/found") records instead of $(wc -l <"$dir/expected")"
+	elif [ ! -s "$dir/expected" ]; then
+		fail "$name" 'tests nothing'
+	else
+		ok "$name"
+	fi
+}
+
+for kind in epoch start stop baseline load reject unload lost; do
+	selects "log --kind $kind" ".kind == \"$kind\"" --kind $kind
+done
+for verdict in verified unsigned unknown; do
+	selects "log --verdict $verdict" ".signature.verdict? == \"$verdict\"" --verdict $verdict
+done
+selects 'log --name' '.program.name? == "xdp_pass"' --name xdp_pass
+selects 'log --name GLOB' '.program.name? // "" | startswith("sd_")' --name 'sd_*'
+selects 'log --name GLOB of everything' '.program.name? // null != null' --name '*'
+selects 'log --name [set]' '.program.name? // "" | test("^[hx].*_.")' --name '[hx]*_?*'
+selects 'log --name with what SQL, globs and JSON escape' '.program.name? == "a'\''b%_*\\xff"' \
+	--name "a'b%_[*]\\xff"
+selects 'log --type' '.program.type? == "kprobe"' --type kprobe
+selects 'log --type GLOB' '.program.type? // "" | startswith("cgroup")' --type 'cgroup_*'
+selects 'log --loader COMM' '.loader.comm? == "ThreadPool (7)"' --loader 'ThreadPool (7)'
+selects 'log --loader EXE' '.loader.exe? // "" | endswith("/bpftool")' --loader bpftool
+selects 'log --loader thread or executable' \
+	'(.loader.exe? // "" | endswith("/systemd")) or .loader.comm? == "systemd"' --loader systemd
+selects 'log --loader PATH' '.loader.exe? // "" | startswith("/usr/")' --loader '/usr/*'
+selects 'log --loader quote' '.loader.exe? // "" | contains("it'\''s a")' --loader "it's a*"
+selects 'log --since' '.time >= "2026-06-01T01:00:03"' --since 2026-06-01T01:00:03Z
+selects 'log --until' '.time <= "2026-06-01T01:00:04"' --until '2026-06-01T01:00:04.0Z'
+selects 'log --since is inclusive' '.seq >= 500' --since 2026-06-01T00:58:20.0000005Z
+selects 'log --until is inclusive' '.seq <= 500' --until 2026-06-01T00:58:20.0000005Z
+TZ=XXX-2 selects 'log --since local' '.time >= "2026-06-01T01:00:03"' --since '2026-06-01 03:00:03'
+TZ=XXX+4 selects 'log --since minutes' '.time >= "2026-06-01T01:02:00"' --since '2026-05-31 21:02'
+selects 'log --since day' '.seq > 0' --since 2026-06-01
+selects 'log filters are and' \
+	'.kind == "load" and .signature.verdict == "unsigned" and .program.name == "handle_exit" and
+	 (.loader.exe? // "" | endswith("bpftool")) and .time > "2026-06-01T01"' \
+	--kind load --verdict unsigned --name handle_exit --loader bpftool --since 2026-06-01T01:00:00Z
+selects 'log --last' ".seq > $last - 7" --last 7
+selects 'log --last 0 is all' 'true' --last 0
+selects 'log --last more than there are' 'true' --last 18446744073709551615
+same 'log --last N of a filter' "$(seqs '.kind == "lost"' | tail -3)" \
+	"$("$bpfmeasure" log --json --kind lost --last 3 | jq .seq)"
+run log --json --name nosuch
+same 'log finds nothing' '0::' "$code:$out:$err"
+
+# One record every 7 s, number 501 the first of the last hour.
+"$dir/make-log" "$dir/now.db" 900 $(($(date +%s) - 3600 - 500 * 7 - 3))
+same 'log --since -1h' 501 "$("$bpfmeasure" log --json --db "$dir/now.db" --since -1h | jq .seq | head -1)"
+same 'log --until -60m' 500 "$("$bpfmeasure" log --json --db "$dir/now.db" --until -60m | jq .seq | tail -1)"
+
+refuses 'log --since junk' 2 'is no time' log --since yesterday
+refuses 'log --until junk' 2 'is no time' log --until 2026-02-30
+refuses 'log --since without value' 2 since log --since
+refuses 'log --kind junk' 2 'no kind' log --kind loads
+refuses 'log --verdict junk' 2 'none of' log --verdict good
+refuses 'log --last junk' 2 'no number' log --last -1
+refuses 'log --last too large' 2 'no number' log --last 18446744073709551616
+refuses 'log --tree --json' 2 'without --json' log --tree --json
+refuses 'log --tree --follow' 2 'without --json and --follow' log --tree --follow
+refuses 'log --json=yes' 2 json log --json=yes
+
+# tables
+run log
+same 'log: the newest 1000' 1001 "$(wc -l <"$dir/out")"
+contains 'log says what it leaves out' "$err" '--last 0'
+run log --last 0
+same 'log --last 0: a line for each record' $((last + 1)) "$(wc -l <"$dir/out")"
+same 'log: the records in order' "$(seqs true)" "$(tail -n +2 "$dir/out" | awk '{ print $1 }')"
+same 'log: the kinds' "$(jq -r .kind "$lines")" "$(tail -n +2 "$dir/out" | awk '{ print $5 }')"
+same 'log: the verdicts' "$(seqs '.signature.verdict? == "verified"')" \
+	"$(grep ' verified ' "$dir/out" | awk '{ print $1 }')"
+same 'log: a heading once' 1 "$(grep -c 'VERDICT' "$dir/out")"
+run log --last 1 --name xdp_pass
+seq=$(seqs '.program.name? == "xdp_pass"' | tail -1)
+id=$(jq "select(.seq == $seq) | .program.id" "$lines")
+contains 'log: program and id' "$out" "xdp_pass"
+contains 'log: program and id' "$out" "#$id"
+contains 'log: pid and user' "$out" "bpftool[800]:0"
+contains 'log: local time' "$(TZ=XXX-2 "$bpfmeasure" log --last 1 --kind epoch)" \
+	"$(TZ=XXX-2 date -d "$(jq -r 'select(.kind == "epoch") | .time' "$lines" | tail -1)" +'%b %d %T')"
+grep -q $'\x1b' "$dir/out"
+same 'log: no colours in a pipe' 1 $?
+
+# terminal COLUMNS COMMAND: its output on a terminal
+terminal()
+{
+	script -qec "stty cols $1; $2" /dev/null </dev/null | tr -d '\r'
+}
+out=$(terminal 80 "$bpfmeasure log --last 200")
+contains 'log: colours on a terminal' "$out" $'\x1b['
+out=$(terminal 80 "NO_COLOR=1 $bpfmeasure log --last 200")
+same 'log: NO_COLOR' 0 "$(grep -c $'\x1b' <<<"$out")"
+for columns in 70 80 99 100 119 120 200; do
+	out=$(terminal $columns "NO_COLOR=1 $bpfmeasure log --last 200")
+	same "log: a line a record in $columns columns" 201 "$(wc -l <<<"$out")"
+	if [ "$(wc -L <<<"$out")" -le $columns ]; then
+		ok "log fits $columns columns"
+	else
+		fail "log fits $columns columns" "$(awk "length > $columns" <<<"$out" | head -1)"
+	fi
+	out=$(terminal $columns "NO_COLOR=1 $bpfmeasure log --tree --last 200")
+	if [ "$(wc -L <<<"$out")" -le $columns ]; then
+		ok "log --tree fits $columns columns"
+	else
+		fail "log --tree fits $columns columns" "$(awk "length > $columns" <<<"$out" | head -1)"
+	fi
+done
+
+# trees
+run log --tree
+same 'log --tree: every program' "$(seqs '.kind == "load" or .kind == "baseline"' | sort -n)" \
+	"$(tail -n +2 "$dir/out" | grep -oE '#[0-9]+ +[0-9]+ ' | awk '{ print $2 }' | sort -n)"
+same 'log --tree: children' "$(seqs '.parent? // null != null')" \
+	"$(grep -E '^(├|└|\|-|`-)' "$dir/out" | grep -oE '#[0-9]+ +[0-9]+ ' | awk '{ print $2 }')"
+same 'log --tree: unloaded' "$(jq -r 'select(.kind == "unload") | .program.seq' "$lines")" \
+	"$(grep -E '[0-9]{2}:[0-9]{2}:[0-9]{2}' "$dir/out" | grep -oE '#[0-9]+ +[0-9]+ ' | awk '{ print $2 }')"
+run log --tree --verdict unsigned
+same 'log --tree with a filter: unloaded' \
+	"$(jq -s '(map(select(.kind == "load" and .signature.verdict == "unsigned").seq)) as $shown |
+		map(select(.kind == "unload" and (.program.seq | IN($shown[])))) | length' "$lines")" \
+	"$(grep -cE '[0-9]{2}:[0-9]{2}:[0-9]{2}' "$dir/out")"
+
+# following
+"$dir/make-log" "$dir/follow.db" 50
+"$bpfmeasure" log --db "$dir/follow.db" --json --follow --last 2 >"$dir/followed" &
+follower=$!
+sleep 0.6
+"$dir/make-log" "$dir/follow.db" 5
+for ((i = 0; i < 50; i++)); do
+	[ "$(wc -l <"$dir/followed")" -ge 7 ] && break
+	sleep 0.1
+done
+kill $follower
+wait $follower 2>/dev/null
+same 'log --follow prints the new ones' "$(sqlite3 "$dir/follow.db" \
+	'SELECT seq FROM (SELECT seq FROM record ORDER BY seq DESC LIMIT 7) ORDER BY seq')" \
+	"$(jq .seq "$dir/followed")"
+out=$(timeout 1 "$bpfmeasure" log --db "$dir/follow.db" --follow --last 3)
+same 'log --follow prints a table' 4 "$(wc -l <<<"$out")"
+
+# damage
+damaged=$dir/damaged.db
+"$dir/make-log" "$damaged" 60
+sqlite3 "$damaged" "UPDATE record SET line = CAST('{\"v\":1,' || char(27) || '[31m' AS BLOB) WHERE seq = 20"
+run log --db "$damaged" --kind epoch --json
+same 'log: a line that is no record is exit 1' 1 $code
+contains 'log: a line that is no record is said' "$err" 'line 20 of the log is no record'
+run log --db "$damaged" --kind epoch
+contains 'log: a line that is no record does not hide' "$out" INVALID
+same 'log: nothing commands the terminal' 0 "$(grep -c $'\x1b' "$dir/out" "$dir/err" | grep -vc ':0$')"
+run log --db "$damaged" --tree
+same 'log --tree: a line that is no record is exit 1' 1 $code
+refuses 'show: a line that is no record' 1 'is no record' show 20 --db "$damaged"
+run show 6 --db "$damaged"
+same 'show: its damage elsewhere' 0 $code
+sqlite3 "$damaged" "UPDATE record SET line = (SELECT line FROM record WHERE seq = 21) WHERE seq = 20"
+run log --db "$damaged" --json
+same 'log: a record in the place of another is exit 1' 1 $code
+contains 'log: a record in the place of another is said' "$err" 'another record'
+sqlite3 "$damaged" "DELETE FROM record WHERE seq = 30"
+run log --db "$damaged" --json
+same 'log: a missing record is exit 1' 1 $code
+contains 'log: a missing record is said' "$err" 'record 30 is missing'
+
+"$dir/make-log" "$dir/empty.db" 0
+sqlite3 "$dir/empty.db" 'DELETE FROM record'
+accepts 'log: empty' log --db "$dir/empty.db"
+accepts 'log --tree: empty' log --tree --db "$dir/empty.db"
+refuses 'show: empty' 3 'no record 1' show 1 --db "$dir/empty.db"
+
+# ---- show ----
+
+for kind in epoch start stop baseline load reject unload lost; do
+	seq=$(seqs ".kind == \"$kind\"" | tail -1)
+	sed -n "${seq}p" "$lines" >"$dir/line"
+	"$bpfmeasure" show "$seq" --json >"$dir/out"
+	if cmp -s "$dir/out" "$dir/line"; then
+		ok "show --json: $kind"
+	else
+		fail "show --json: $kind" "$(cat "$dir/out")"
+	fi
+	run show "$seq"
+	# Every value of the record under the last part of its key.
+	missing=$(jq -r 'paths(scalars) as $p | "\($p | map(strings) | last)\t\(getpath($p))"' "$dir/line" |
+		while IFS=$'\t' read -r key value; do
+			grep -E "(^  |\.)$key +" "$dir/out" | grep -qF -- "$value" || echo "$key=$value"
+		done)
+	same "show: everything of $kind" '' "$missing"
+	contains "show: sha256 of $kind" "$out" "sha256            $(tr -d '\n' <"$dir/line" | sha256sum | cut -c1-64)"
+	contains "show: sha384 of $kind" "$out" "sha384            $(tr -d '\n' <"$dir/line" | sha384sum | cut -c1-96)"
+done
+
+seq=$(seqs '.program.name? == "__loader.prog"' | sed -n 3p)
+run show "$seq"
+same 'show: children' "$(seqs ".parent.seq? == $seq")" \
+	"$(sed -n '/^children/,/^$/p' "$dir/out" | awk 'NF > 1 { print $1 }')"
+seq=$(jq 'select(.kind == "unload") | .program.seq' "$lines" | sed -n 3p)
+run show "$seq"
+same 'show: unload' "$(seqs ".kind == \"unload\" and .program.seq == $seq")" \
+	"$(sed -n '/^unload/,/^$/p' "$dir/out" | awk 'NF > 1 { print $1 }')"
+
+sha256=$(jq -r 'select(.program.name? == "__loader.prog") | .program.sha256' "$lines" | head -1)
+for target in "$sha256" "${sha256:0:8}" "sha256:${sha256:0:10}" "$(tr a-f A-F <<<"$sha256")"; do
+	same "show ${target:0:20} --json" "$(seqs ".program.sha256? == \"$sha256\"")" \
+		"$("$bpfmeasure" show "$target" --json | jq .seq)"
+done
+run show "${sha256:0:8}"
+same 'show SHA256: a row for each' "$(seqs ".program.sha256? == \"$sha256\"")" \
+	"$(sed -n '/^ *SEQ/,$p' "$dir/out" | tail -n +2 | awk '{ print $1 }')"
+contains 'show SHA256: kept' "$out" 'kept, 96 bytes'
+
+kept=$(sqlite3 "$log" 'SELECT lower(hex(sha256)) FROM program LIMIT 1')
+accepts 'show SHA256 --insns' show "$kept" --insns "$dir/insns"
+same 'show --insns: the bytes' "$kept" "$(sha256sum "$dir/insns" | cut -c1-64)"
+same 'show --insns -' "$kept" "$("$bpfmeasure" show "$kept" --insns - | sha256sum | cut -c1-64)"
+seq=$(seqs ".program.sha256? == \"$kept\"" | head -1)
+same 'show SEQ --insns' "$kept" "$("$bpfmeasure" show "$seq" --insns - | sha256sum | cut -c1-64)"
+accepts 'show --insns /dev/null' show "$kept" --insns /dev/null
+[ -c /dev/null ]
+same 'show --insns leaves /dev/null alone' 0 $?
+gone=$(jq -r 'select(.program.sha256? // null != null) | .program.sha256' "$lines" | sort -u |
+	grep -vxFf <(sqlite3 "$log" 'SELECT lower(hex(sha256)) FROM program') | head -1)
+refuses 'show --insns: not kept' 3 'are not kept' show "$gone" --insns "$dir/gone"
+run show "$gone"
+contains 'show SHA256: not kept' "$out" 'not kept'
+seq=$(seqs '.program.captured? == false' | head -1)
+refuses 'show --insns: not captured' 3 'no sha256' show "$seq" --insns "$dir/gone"
+refuses 'show --insns: no program' 3 'no sha256' show 1 --insns "$dir/gone"
+refuses 'show --insns: no directory' 3 'No such file' show "$kept" --insns "$dir/none/file"
+same 'show --insns leaves nothing behind' '' "$(ls "$dir" | grep -E 'gone|insns\.')"
+
+cp "$log" "$dir/forged.db"
+sqlite3 "$dir/forged.db" "UPDATE program SET insns = zeroblob(96) WHERE hex(sha256) = upper('$sha256')"
+refuses 'show --insns: other bytes' 1 'nothing is written' show "$sha256" --insns "$dir/gone" \
+	--db "$dir/forged.db"
+sqlite3 "$dir/forged.db" "UPDATE record SET line = CAST(replace(CAST(line AS TEXT), '$sha256',
+	'${sha256:0:8}$(printf '0%.0s' {1..56})') AS BLOB) WHERE seq = 6"
+refuses 'show: ambiguous' 2 'more than one' show "${sha256:0:8}" --db "$dir/forged.db"
+
+refuses 'show: nothing' 2 'give the number' show
+refuses 'show: two' 2 'give the number' show 1 2
+refuses 'show 0' 2 'counted from 1' show 0
+refuses 'show -1' 2 '' show -1
+refuses 'show: beyond the end' 3 "the last is $last" show $((last + 1))
+refuses 'show: junk' 2 'neither' show xyz
+refuses 'show: empty' 2 'neither' show ''
+refuses 'show: too short' 2 'at least 8' show abcdef0
+refuses 'show: too long' 2 'neither' show "${sha256}0"
+refuses 'show: no such program' 3 'no program' show "$(printf 'e%.0s' {1..64})"
+refuses 'show: a number as sha256' 3 'begins with 12345678' show sha256:12345678
+refuses 'show --json --insns' 2 'one at a time' show 1 --json --insns "$dir/gone"
+
+# ---- query ----
+
+# queries NAME SQL: the same as sqlite3's
+queries()
+{
+	same "$1" "$(sqlite3 -json "$log" "$2" | jq -c '.[]')" "$("$bpfmeasure" query --json "$2" | jq -c .)"
+}
+
+queries 'query --json: table' 'SELECT seq, ref FROM record ORDER BY seq LIMIT 100'
+queries 'query --json: types' "SELECT 1 AS i, -2.5 AS r, 'a \"b\" \\ é' AS t, NULL AS n, '' AS e, 9223372036854775807 AS m"
+queries 'query --json: functions' "SELECT CAST(line AS TEXT) ->> '\$.kind' AS kind, count(*) AS n FROM record GROUP BY 1"
+same 'query --json: BLOB' '{"b":"00ff"}' "$("$bpfmeasure" query --json "SELECT x'00ff' AS b")"
+same 'query --json: two statements' '{"a":1} {"b":2}' \
+	"$("$bpfmeasure" query --json 'SELECT 1 AS a; SELECT 2 AS b' | tr '\n' ' ' | sed 's/ $//')"
+same 'query: the view load' "$(jq -c 'select(.kind == "load") | [.seq, .program.name, .signature.verdict]' "$lines")" \
+	"$("$bpfmeasure" query --json 'SELECT seq, program_name, signature_verdict FROM load' |
+		jq -c '[.seq, .program_name, .signature_verdict]')"
+for view in head epoch start stop baseline load reject unload lost program map loader signature_claim; do
+	accepts "query: the view $view" query "SELECT * FROM $view LIMIT 1"
+done
+run query 'SELECT seq, ref AS "a ref" FROM record ORDER BY seq LIMIT 3'
+same 'query: a table' 'seq a ref
+  1     0
+  2     0
+  3    10' "$out"
+run query 'SELECT 1 AS a; SELECT 2 AS b'
+same 'query: two tables' 'a
+1
+
+b
+2' "$out"
+run query "SELECT char(27, 0) || 'x' AS a"
+same 'query: nothing commands the terminal' 'a
+\x1b' "$out"
+accepts 'query: no rows' query 'SELECT 1 WHERE 0'
+same 'query: no rows, no output' '' "$out"
+sum=$(sha256sum <"$log")
+for sql in "INSERT INTO record VALUES(9999, 0, x'00')" 'DELETE FROM record' 'UPDATE record SET ref = 1' \
+	'DROP TABLE record' 'CREATE TABLE x(y)' "ATTACH '$dir/other.db' AS o" 'PRAGMA user_version = 7' \
+	'PRAGMA data_version' BEGIN VACUUM "SELECT load_extension('x')" 'CREATE TEMP VIEW v AS SELECT 1' \
+	'SELECT 1; DELETE FROM record'; do
+	refuses "query: $sql" 2 'may only read' query "$sql"
+done
+same 'query changes nothing' "$sum" "$(sha256sum <"$log")"
+refuses 'query: no SQL' 2 syntax query 'SELEKT 1'
+refuses 'query: no column' 2 'no such column' query 'SELECT nosuch FROM load'
+refuses 'query: a string in double quotes' 2 'no such column' query 'SELECT "text"'
+refuses 'query: an error after rows' 2 '' query "SELECT 1; SELECT json('{')"
+refuses 'query: empty' 2 'no statement' query ''
+refuses 'query: nothing' 2 'one argument' query
+refuses 'query: two' 2 'one argument' query 'SELECT 1' 'SELECT 2'
+refuses 'query --json: a name twice' 2 'AS' query --json 'SELECT 1 AS a, 2 AS a'
+accepts 'query: a name twice' query 'SELECT 1 AS a, 2 AS a'
+refuses 'query --limit' 3 'took too long' query --limit 1 \
+	'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n'
+refuses 'query --limit junk' 2 'no number' query --limit 1s 'SELECT 1'
+refuses 'query --limit negative' 2 'no number' query --limit -1 'SELECT 1'
+
+# ---- status and quote: a measurer of our own ----
+
+export BPFMEASURE_SOCKET=$dir/socket
+
+serve()
+{
+	[ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null
+	rm -f "$dir/socket"
+	"$dir/fake-measurer" "$dir/socket" "$1" &
+	server=$!
+	for ((i = 0; i < 100; i++)); do
+		[ -S "$dir/socket" ] && break
+		sleep 0.05
+	done
+}
+
+run status
+same 'status: stopped is exit 3' 3 $code
+contains 'status: stopped' "$out" 'state      stopped'
+contains 'status: the last record' "$out" "records    $last"
+run status --json
+same 'status --json: stopped' "stopped $last $(seqs '.kind == "epoch"' | tail -1)" \
+	"$(jq -r '[.state, .last_seq, .epoch_seq] | map(tostring) | join(" ")' "$dir/out")"
+run status --json --db "$dir/none.db"
+same 'status: stopped, no log' 'stopped 3' "$(jq -r .state "$dir/out") $code"
+run status --json --db "$dir/empty.db"
+same 'status: stopped, empty log' '0 3' "$(jq -r .last_seq "$dir/out") $code"
+run status --json --socket "$(printf 'x%.0s' {1..200})"
+same 'status: no path of a socket' 'unknown 3' "$(jq -r .state "$dir/out") $code"
+run status --json --socket "$log"
+same 'status: no socket' 3 $code
+
+serve measuring
+accepts 'status: measuring' status
+for part in measuring 0.1.0 lsm/bpf_prog_load_post_integrity software /dev/tpmrm0 '13 sha256 00112233' \
+	'812, extended 810, confirmed 809' '44' '3, events dropped 2, audit failed 1' '128 of 16777216' \
+	303132333435363738396162636465; do
+	contains "status: $part" "$out" "$part"
+done
+accepts 'status --json' status --json
+same 'status --json is what the daemon says' 'measuring 812 128' \
+	"$(jq -r '[.state, .last_seq, .ring.held] | map(tostring) | join(" ")' "$dir/out")"
+BPFMEASURE_SOCKET=$dir/none accepts 'status: --socket wins' status --socket "$dir/socket"
+
+serve degraded
+run status
+same 'status: degraded is exit 1' 1 $code
+contains 'status: why' "$out" 'no \x1b[31mTPM'
+for mode in garbage bad-status close refuse; do
+	serve $mode
+	run status
+	same "status: $mode is exit 3" 3 $code
+	contains "status: $mode is unknown" "$out" 'state      unknown'
+	[ $mode = bad-status ] || refuses "quote: $mode" 3 '' quote -o "$dir/evidence"
+done
+contains 'quote: what the daemon says' "$err" 'the TPM is ?[31mbusy'
+chmod 600 "$dir/socket"
+setpriv --reuid 65534 --regid 65534 --clear-groups "$dir/bpfmeasure" quote -o /dev/null \
+	>"$dir/out" 2>"$dir/err"
+same 'quote: no permission is exit 3' 3 $?
+contains 'quote: no permission: what to do' "$(cat "$dir/err")" 'sudo adduser $USER bpfmeasure'
+
+serve evidence
+nonce=$(printf '0123456789abcdef%.0s' {1..4})
+accepts 'quote' quote --nonce "$nonce" -o "$dir/evidence" --export "$dir/export"
+contains 'quote: the nonce' "$out" "nonce      $nonce"
+contains 'quote: the records' "$out" 'records    1 to 8'
+same 'quote: the statement' "$nonce 8" "$(head -1 "$dir/evidence" | jq -r '[.nonce, .last] | map(tostring) | join(" ")')"
+same 'quote: the lines' 9 "$(wc -l <"$dir/evidence")"
+same 'quote: the mode of the file' 644 "$(umask 022; "$bpfmeasure" quote -o "$dir/mode" >"$dir/out"; stat -c %a "$dir/mode")"
+run verify "$dir/evidence" --ak "$dir/export/ak.tpm2b" --nonce "$nonce"
+same 'quote: verify finds it true' 0 $code
+run verify "$dir/evidence" --ak "$dir/export/ak.pem" --nonce "$nonce"
+same 'quote: verify takes the PEM' 0 $code
+(cd "$dir/export" && grep -q '^tpm2_checkquote ' README && sh ./README) >"$dir/out" 2>&1
+same 'quote --export: tpm2_checkquote finds it true' 0 $?
+contains 'quote --export: the qualifying data' "$(cat "$dir/export/README")" "$(cat "$dir/export/qualifying.hex")"
+same 'quote --export: the key is a key' "$(openssl pkey -pubin -in "$dir/export/ak.pem" -pubout)" \
+	"$(cat "$dir/export/ak.pem")"
+(cd "$dir/export" && printf x | dd of=pcrs.bin conv=notrunc 2>/dev/null && sh ./README) >"$dir/out" 2>&1
+[ $? -ne 0 ]
+same 'quote --export: tpm2_checkquote finds it false when changed' 0 $?
+accepts 'quote --export: once more' quote -o "$dir/evidence" --export "$dir/export"
+run quote -o - --nonce "$nonce"
+same 'quote -o -: the evidence' 9 "$(wc -l <"$dir/out")"
+contains 'quote -o -: the nonce on stderr' "$err" "$nonce"
+"$bpfmeasure" quote -o "$dir/evidence" >"$dir/one" && "$bpfmeasure" quote -o "$dir/evidence" >"$dir/two"
+cmp -s "$dir/one" "$dir/two"
+same 'quote: another nonce each time' 1 $?
+accepts 'quote --since the end' quote --since 8 -o "$dir/evidence"
+contains 'quote --since the end' "$out" 'none after 8'
+refuses 'quote: other since' 3 'another challenge' quote --since 7 -o "$dir/gone"
+refuses 'quote: no file' 2 '-o FILE' quote
+refuses 'quote --nonce short' 2 '64 hexadecimal' quote --nonce abc -o "$dir/gone"
+refuses 'quote --nonce junk' 2 '64 hexadecimal' quote --nonce "${nonce:0:63}g" -o "$dir/gone"
+refuses 'quote --since junk' 2 'no number' quote --since -1 -o "$dir/gone"
+refuses 'quote --since too large' 2 'no number' quote --since 9223372036854775808 -o "$dir/gone"
+refuses 'quote: no directory' 3 'No such file' quote -o "$dir/none/file"
+refuses 'quote --export: no directory' 3 'No such file' quote -o "$dir/evidence" --export "$dir/none/dir"
+refuses 'quote --export: a file' 3 'Not a directory' quote -o "$dir/evidence" --export "$log"
+"$bpfmeasure" quote -o - >/dev/full 2>"$dir/err"
+same 'quote: a full disk is exit 3' 3 $?
+echo before >"$dir/kept"
+for mode in cut half extra replayed; do
+	serve $mode
+	refuses "quote: $mode" 3 '' quote -o "$dir/kept"
+	same "quote: $mode leaves the file as it was" before "$(cat "$dir/kept")"
+done
+same 'quote leaves nothing behind' '' "$(ls "$dir" | grep -E 'gone|kept\.|evidence\.')"
+kill "$server" && wait "$server" 2>/dev/null
+server=
+refuses 'quote: no daemon' 3 'no daemon answers' quote -o "$dir/gone"
+
+echo
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]
