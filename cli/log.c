@@ -46,6 +46,7 @@ enum {
 	TABLE_LAST = 1000, /* records, where the caller does not say */
 	CHUNK = 1000, /* rows that are in memory at a time */
 	POLL_MS = 250,
+	WRITE_FAILED = 1, /* to stdout; main() says so */
 };
 
 struct options {
@@ -122,7 +123,7 @@ static int print_json(void *arg, const struct filter_line *line)
 	}
 	fwrite(line->line, 1, line->len, stdout);
 	putchar('\n');
-	return ferror(stdout) ? -EPIPE : 0;
+	return ferror(stdout) ? WRITE_FAILED : 0;
 }
 
 static int print_row(void *arg, const struct filter_line *line)
@@ -180,8 +181,9 @@ static int print_range(
 		r = tree_print(listing->tree);
 	if (r == 0)
 		return CLI_GOOD;
-	return r == -EPIPE || r == -ENOMEM ? cli_unknown("%s", strerror(-r))
-					   : cli_db_fail(listing->db, r);
+	if (r == WRITE_FAILED)
+		return CLI_UNKNOWN;
+	return r == -ENOMEM ? cli_unknown("%s", strerror(ENOMEM)) : cli_db_fail(listing->db, r);
 }
 
 /* Where to begin for `last` records. A table says what it leaves out. */

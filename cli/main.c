@@ -109,7 +109,9 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, ""); /* what a table may draw its branches with */
 	program_invocation_short_name = program;
 	int code = run(argc, argv);
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return code;
-	return cli_unknown("stdout: %s", strerror(errno));
+	if (fflush(stdout) != 0)
+		return cli_unknown("stdout: %s", strerror(errno));
+	if (ferror(stdout))
+		return cli_unknown("stdout: an earlier write failed");
+	return code;
 }
