@@ -34,7 +34,7 @@ UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
 UNIT_oracle := attest_tpms attest_tpm
-UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring
+UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring agent_collect
 UNIT_cli    := cli_text cli_verify cli_when
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
@@ -180,7 +180,7 @@ check-vm: all
 
 bench:
 	@tests/install-packages
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all bench-tools
 	@tests/bench/run
 
 install: all
@@ -215,10 +215,6 @@ $(O)/tests/samples: $(O)/tests/samples.o $(O)/bpf.a
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
 
-$(O)/tests/bench/record: $(O)/tests/bench/record.o $(O)/bpf.a
-	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
-
 .PHONY: unit-tests check-unit
 unit-tests: $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS))
 
@@ -227,6 +223,21 @@ check-unit: unit-tests
 	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san unit-tests
 	@tests/run-units $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS)) \
 		$(patsubst %,$(O)/san/tests/unit/%,$(UNIT_TESTS))
+
+# ---- figures -------------------------------------------------------------------------------------
+
+BENCH_TOOLS := load record evidence make-log
+
+.PHONY: bench-tools
+bench-tools: $(BENCH_TOOLS:%=$(O)/tests/bench/%)
+
+$(O)/tests/bench/load: $(O)/tests/bench/load.o
+$(O)/tests/bench/record: $(O)/tests/bench/record.o $(O)/bpf.a
+$(O)/tests/bench/evidence: $(O)/tests/bench/evidence.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
+$(O)/tests/bench/make-log: $(O)/tests/tools/make-log.o $(O)/db.a $(O)/bpf.a
+$(BENCH_TOOLS:%=$(O)/tests/bench/%):
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(call libs,attest db bpf)
 
 # ---- fuzzing -------------------------------------------------------------------------------------
 # libFuzzer is clang's: everything once more below $(O)/fuzz, instrumented.

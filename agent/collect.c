@@ -27,6 +27,7 @@ static void load_free(struct collect *collect, struct collected_load *load)
 		bytes_drop(collect, &load->streams[i]);
 	for (size_t i = 0; i < load->map_count; i++)
 		bytes_drop(collect, &load->maps[i].content);
+	collect->held -= sizeof(*load) + load->map_count * sizeof(*load->maps);
 	free(load->maps);
 	free(load);
 }
@@ -50,19 +51,16 @@ static struct collected_load **load_find(struct collect *collect, uint64_t numbe
 	return at;
 }
 
-static struct collected_load *load_get(
-	struct collect *collect, uint64_t number, uint64_t ring_begin)
+static int load_new(
+	struct collect *collect, struct collected_load **at, uint64_t number, uint64_t ring_begin)
 {
-	struct collected_load **at = load_find(collect, number);
-
-	if (*at)
-		return *at;
 	*at = calloc(1, sizeof(**at));
-	if (*at) {
-		(*at)->number = number;
-		(*at)->ring_begin = ring_begin;
-	}
-	return *at;
+	if (!*at)
+		return -ENOMEM;
+	(*at)->number = number;
+	(*at)->ring_begin = ring_begin;
+	collect->held += sizeof(**at);
+	return 0;
 }
 
 static size_t stream_max(uint32_t stream)
@@ -84,7 +82,7 @@ static size_t stream_max(uint32_t stream)
 static int bytes_add(struct collect *collect, struct collected_bytes *bytes,
 	const struct event_bytes *event, size_t max)
 {
-	if (bytes->broken)
+	if (bytes->broken || (!event->len && event->offset == bytes->len))
 		return 0;
 	if (event->offset != bytes->len || event->len > max - bytes->len ||
 		collect->held + event->len > COLLECT_HELD_MAX) {
@@ -116,22 +114,27 @@ static int take_bytes(struct collect *collect, struct collected_load *load,
 		collect->malformed++;
 		return 0;
 	}
+	/* As with EVENT_VERIFY: after the load event it is not the kernel's own verification. */
+	if (load->has_load && event->stream <= STREAM_SIGNATURE)
+		return 0;
 	bytes = event->stream == STREAM_MAP ? &load->maps[load->map_count - 1].content
 					    : &load->streams[event->stream];
 	return bytes_add(collect, bytes, event, stream_max(event->stream));
 }
 
-static int take_map(struct collected_load *load, const struct event_map *event)
+static int take_map(
+	struct collect *collect, struct collected_load *load, const struct event_map *event)
 {
 	struct collected_map *grown;
 
-	if (load->map_count == EVENT_MAPS_MAX)
+	if (load->map_count == EVENT_MAPS_MAX || collect->held + sizeof(*grown) > COLLECT_HELD_MAX)
 		return 0;
 	grown = reallocarray(load->maps, load->map_count + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	load->maps = grown;
 	load->maps[load->map_count++] = (struct collected_map){ .map = *event };
+	collect->held += sizeof(*grown);
 	return 0;
 }
 
@@ -139,26 +142,27 @@ static int take_map(struct collected_load *load, const struct event_map *event)
 static int finish(struct collect *collect, struct collected_load **at)
 {
 	struct collected_load *load = *at;
-	int err = collect->sink.load(collect->sink.arg, load);
+	int err = load->handed ? 0 : collect->sink.load(collect->sink.arg, load);
 
 	if (err)
 		return err;
+	load->handed = true;
 	if (load->freed) {
 		struct event_free event = { .boottime_ns = load->freed_boottime_ns,
 			.id = load->prog.id };
 
 		err = collect->sink.free(collect->sink.arg, &event);
+		if (err)
+			return err;
 	}
 	seen_add(&collect->loads, load->number);
 	*at = load->next;
 	load_free(collect, load);
-	return err;
+	return 0;
 }
 
 static int take_free(struct collect *collect, const struct event_free *event)
 {
-	if (seen_has(&collect->tickets, event->event.ticket))
-		return 0;
 	for (struct collected_load *load = collect->unfinished; load; load = load->next) {
 		if (!load->has_prog || load->prog.id != event->id)
 			continue;
@@ -166,6 +170,8 @@ static int take_free(struct collect *collect, const struct event_free *event)
 		load->freed_boottime_ns = event->boottime_ns;
 		return 0;
 	}
+	if (seen_has(&collect->tickets, event->event.ticket))
+		return 0;
 	return collect->sink.free(collect->sink.arg, event);
 }
 
@@ -211,30 +217,51 @@ static int take(
 		load->has_prog = true;
 		return 0;
 	case EVENT_MAP:
-		return take_map(load, data);
+		return take_map(collect, load, data);
 	default:
 		memcpy(&load->end, data, sizeof(load->end));
 		return finish(collect, at);
 	}
 }
 
+/* An event of a load that is under way or begins with it. */
+static int take_of_load(
+	struct collect *collect, const struct event *event, size_t len, uint64_t ring_begin)
+{
+	struct collected_load **at = load_find(collect, event->load);
+	int err;
+
+	if (!*at) {
+		/* Handed over before, and told again. A number alone does not show that: one far ahead
+		 * makes all before it count as seen. */
+		if (seen_has(&collect->loads, event->load) &&
+			seen_has(&collect->tickets, event->ticket))
+			return 0;
+		if (event->type != EVENT_END && collect->held + sizeof(**at) > COLLECT_HELD_MAX) {
+			collect->malformed++;
+			return 0;
+		}
+		err = load_new(collect, at, event->load, ring_begin);
+		if (err)
+			return err;
+	}
+	return take(collect, at, event, len);
+}
+
 int collect_event(struct collect *collect, const void *data, size_t len, uint64_t ring_begin)
 {
 	const struct event *event = data;
-	int err = 0;
+	int err;
 
 	if (len < sizeof(*event) || !event_size(event->type) || len < event_size(event->type) ||
 		(event->load == 0) != (event->type == EVENT_FREE)) {
 		collect->malformed++;
 		return 0;
 	}
-	if (event->type == EVENT_FREE) {
+	if (event->type == EVENT_FREE)
 		err = take_free(collect, data);
-	} else if (!seen_has(&collect->loads, event->load)) {
-		if (!load_get(collect, event->load, ring_begin))
-			return -ENOMEM;
-		err = take(collect, load_find(collect, event->load), event, len);
-	}
+	else
+		err = take_of_load(collect, event, len, ring_begin);
 	if (!err)
 		seen_add(&collect->tickets, event->ticket);
 	return err;

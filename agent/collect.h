@@ -21,7 +21,7 @@ enum {
 	COLLECT_SIGNED_MAX = 32 << 20,
 	COLLECT_SIGNATURE_MAX = 64 << 10,
 	COLLECT_TEXT_MAX = 4096,
-	COLLECT_HELD_MAX = 96 << 20, /* bytes of all unfinished loads; what exceeds it is dropped */
+	COLLECT_HELD_MAX = 96 << 20, /* of all unfinished loads; what exceeds it is dropped */
 };
 
 /* Bytes that arrived in pieces. */
@@ -42,8 +42,7 @@ struct collected_load {
 	uint64_t number;
 	bool has_load;
 	bool has_prog;
-	unsigned
-		verify_count; /* of verifications before the load event; verify is the last of them */
+	unsigned verify_count; /* before the load event; verify is the last of them */
 	struct event_load load;
 	struct event_verify verify;
 	struct event_prog prog;
@@ -54,6 +53,7 @@ struct collected_load {
 	bool freed; /* the program's end came before the load's */
 	uint64_t freed_boottime_ns;
 
+	bool handed; /* and only its program's end was refused */
 	uint64_t ring_begin; /* where its first event began */
 	unsigned events;
 	struct collected_load *next;

@@ -200,8 +200,7 @@ static inline void story_init(struct story *story, uint64_t number)
 		story->insns[i] = number << 32 | (i + 1) << 8 | 0xb7;
 	story->streams[STREAM_EXE] = (struct story_bytes){ exe, sizeof(exe) };
 	story->streams[STREAM_CGROUP] = (struct story_bytes){ cgroup, sizeof(cgroup) };
-	story->streams[STREAM_INSNS] =
-		(struct story_bytes){ story->insns, sizeof(story->insns) };
+	story->streams[STREAM_INSNS] = (struct story_bytes){ story->insns, sizeof(story->insns) };
 }
 
 /* As the kernel's secondary keyring has it; the signature covers the instructions. */

@@ -44,8 +44,9 @@ static void ids_are_compared_as_unsigned(void **)
 	const uint32_t ids[] = { 0, 1, 0x7fffffff, 0x80000000, 0xffffffff };
 
 	for (size_t i = 0; i < 5; i++)
-		assert_int_equal(programs_add(&programs, &(struct program_known){ .id = ids[i],
-						      .seq = i }), 0);
+		assert_int_equal(
+			programs_add(&programs, &(struct program_known){ .id = ids[i], .seq = i }),
+			0);
 	for (size_t i = 0; i < 5; i++)
 		assert_int_equal(programs_find(&programs, ids[i])->seq, i);
 	assert_int_equal(programs.count, 5);

@@ -44,8 +44,8 @@ static int fake_new(void **state)
 	fake->size = page;
 	fake->fd = memfd_create("ring", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(fake->fd, (off_t)(2 * page + 2 * fake->size)), 0);
-	fake->map = mmap(NULL, 2 * page + 2 * fake->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		fake->fd, 0);
+	fake->map = mmap(
+		NULL, 2 * page + 2 * fake->size, PROT_READ | PROT_WRITE, MAP_SHARED, fake->fd, 0);
 	assert_ptr_not_equal(fake->map, MAP_FAILED);
 	fake->consumer = (uint64_t *)fake->map;
 	fake->producer = (uint64_t *)(fake->map + page);
