@@ -59,19 +59,29 @@ const char *cli_socket_path(void)
 	return from_environment("BPFMEASURE_SOCKET", "/run/bpfmeasure/measurer.sock");
 }
 
+void cli_db_why(const struct db *db, const char *path, int err, char ret_why[static CLI_WHY_MAX])
+{
+	if (err == -ENOENT)
+		snprintf(ret_why, CLI_WHY_MAX, "there is no log at %s", path);
+	else if (err == -EACCES)
+		snprintf(ret_why, CLI_WHY_MAX, "the log %s may not be read%s", path,
+			cli_group_hint());
+	else
+		snprintf(ret_why, CLI_WHY_MAX, "the log %s: %s", path, db_errmsg(db));
+}
+
 int cli_db_open(const char *path, struct db **ret_db)
 {
 	[[gnu::cleanup(db_freep)]] struct db *db = db_new();
+	char why[CLI_WHY_MAX];
 
 	if (!db)
 		return cli_unknown("%s", strerror(ENOMEM));
 	int err = db_open(db, path);
-	if (err == -ENOENT)
-		return cli_unknown("there is no log at %s", path);
-	if (err == -EACCES)
-		return cli_unknown("the log %s may not be read%s", path, cli_group_hint());
-	if (err < 0)
-		return cli_unknown("%s: %s", path, db_errmsg(db));
+	if (err < 0) {
+		cli_db_why(db, path, err, why);
+		return cli_unknown("%s", why);
+	}
 	*ret_db = db;
 	db = NULL;
 	return CLI_GOOD;

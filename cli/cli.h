@@ -46,7 +46,11 @@ const char *cli_socket_path(void);
 struct db;
 [[nodiscard]] int cli_db_open(const char *path, struct db **ret_db);
 
-/* Say why a function of db/db.h failed. Returns CLI_UNKNOWN; CLI_UNTRUSTED for a log that is damaged
+/* Why db_open() failed, as one clause. */
+enum { CLI_WHY_MAX = 1024 };
+void cli_db_why(const struct db *db, const char *path, int err, char ret_why[static CLI_WHY_MAX]);
+
+/* Say why any other function of db/db.h failed. Returns CLI_UNKNOWN; CLI_UNTRUSTED for a log that is damaged
  * or lacks records. */
 [[nodiscard]] int cli_db_fail(const struct db *db, int err);
 

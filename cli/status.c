@@ -53,24 +53,44 @@ static void print_text(const char *text)
 
 static void print_value(const json_t *value)
 {
-	json_t *element;
-	size_t i;
-
 	if (json_is_string(value))
 		print_text(json_string_value(value));
 	else if (json_is_integer(value))
 		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else
-		json_array_foreach(value, i, element)
-		{
-			fputs(i ? " " : "", stdout);
-			print_value(element);
-		}
+		putchar('-');
 }
+
+enum { LABEL_WIDTH = 10, WIDTH_MAX = 80 };
 
 static void print_label(const char *label)
 {
-	printf("%-10s ", label);
+	printf("%-*s ", LABEL_WIDTH, label);
+}
+
+/* An array of names, on as many lines as it takes. Not where it is absent or empty. */
+static void print_names(const char *label, const json_t *names)
+{
+	size_t i, column = WIDTH_MAX;
+	json_t *name;
+
+	json_array_foreach(names, i, name)
+	{
+		size_t len = json_string_length(name);
+
+		if (column + 1 + len > WIDTH_MAX) {
+			fputs(i ? "\n" : "", stdout);
+			print_label(i ? "" : label);
+			column = LABEL_WIDTH + 1;
+		} else {
+			putchar(' ');
+			column++;
+		}
+		print_value(name);
+		column += len;
+	}
+	if (json_array_size(names) > 0)
+		putchar('\n');
 }
 
 /* One line of the values named, text between them as it is: "last_seq| extended |extended_seq". Not
@@ -101,9 +121,8 @@ static void print_status(json_t *status)
 	LINE(status, "state", "state");
 	LINE(status, "why", "why");
 	LINE(status, "version", "version");
-	LINE(status, "hooks", "hooks");
-	if (json_array_size(json_object_get(status, "missing")) > 0)
-		LINE(status, "missing", "missing");
+	print_names("hooks", json_object_get(status, "hooks"));
+	print_names("missing", json_object_get(status, "missing"));
 	LINE(tpm, "TPM", "kind", ", ", "device", ", ", "manufacturer", " ", "vendor");
 	json_object_foreach(json_object_get(status, "values"), bank, value)
 	{

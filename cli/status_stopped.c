@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,13 +98,22 @@ json_t *status_without_daemon(const char *db_path, const char *state, const char
 {
 	[[gnu::cleanup(db_freep)]] struct db *db = db_new();
 	struct seen seen = { .pcr = PCR_USUAL };
+	char log_why[CLI_WHY_MAX] = "";
+	const char *hint = cli_group_hint();
+	bool is_hinted = *hint && strstr(why, hint);
 
 	seen.status = json_pack("{s:s, s:s}", "state", state, "why", why);
 	if (!seen.status || !db)
 		return seen.status;
-	if (db_open(db, db_path) < 0 || see_log(db, &seen) < 0)
-		json_object_set_new(seen.status, "why",
-			json_sprintf("%s; %s: %s", why, db_path, db_errmsg(db)));
+	int err = db_open(db, db_path);
+	if (err == -EACCES && is_hinted)
+		log_why[0] = '\0'; /* the same again */
+	else if (err < 0)
+		cli_db_why(db, db_path, err, log_why);
+	else if (see_log(db, &seen) < 0)
+		snprintf(log_why, sizeof(log_why), "%s", db_errmsg(db));
+	if (*log_why)
+		json_object_set_new(seen.status, "why", json_sprintf("%s; %s", why, log_why));
 	see_tpm(&seen);
 	return seen.status;
 }

@@ -519,6 +519,7 @@ for part in measuring 0.1.0 lsm/bpf_prog_load_post_integrity software /dev/tpmrm
 	303132333435363738396162636465; do
 	contains "status: $part" "$out" "$part"
 done
+same 'status: hooks on lines of 80 columns' '' "$(grep -v '^PCR' "$dir/out" | awk 'length > 80')"
 accepts 'status --json' status --json
 same 'status --json is what the daemon says' 'measuring 812 128' \
 	"$(jq -r '[.state, .last_seq, .ring.held] | map(tostring) | join(" ")' "$dir/out")"
@@ -540,6 +541,9 @@ chmod 600 "$dir/socket"
 setpriv --reuid 65534 --regid 65534 --clear-groups "$dir/bpfmeasure" quote -o /dev/null \
 	>"$dir/out" 2>"$dir/err"
 same 'quote: no permission is exit 3' 3 $?
+setpriv --reuid 65534 --regid 65534 --clear-groups "$dir/bpfmeasure" status >"$dir/status"
+same 'status: no permission is exit 3' 3 $?
+same 'status: no permission: what to do, once' 1 "$(grep -o 'sudo adduser' "$dir/status" | wc -l)"
 # shellcheck disable=SC2016
 contains 'quote: no permission: what to do' "$(cat "$dir/err")" 'sudo adduser $USER bpfmeasure'
 
