@@ -345,12 +345,7 @@ refuses 'show: empty' 3 'no record 1' show 1 --db "$dir/empty.db"
 for kind in epoch start stop baseline load reject unload lost; do
 	seq=$(seqs ".kind == \"$kind\"" | tail -1)
 	sed -n "${seq}p" "$lines" >"$dir/line"
-	"$bpfmeasure" show "$seq" --json >"$dir/out"
-	if cmp -s "$dir/out" "$dir/line"; then
-		ok "show --json: $kind"
-	else
-		fail "show --json: $kind" "$(cat "$dir/out")"
-	fi
+	same "show --json: $kind" "$(cat "$dir/line")" "$("$bpfmeasure" show "$seq" --json)"
 	run show "$seq"
 	# Every value of the record under the last part of its key.
 	missing=$(jq -r 'paths(scalars) as $p | "\($p | map(strings) | last)\t\(getpath($p))"' "$dir/line" |
