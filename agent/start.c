@@ -246,11 +246,10 @@ static void missing_join(struct measurer *measurer, unsigned missing)
 	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++)
 		if (missing & 1U << hook && len < MEASURER_TEXT_MAX)
 			len += (size_t)snprintf(measurer->hook_trouble + len,
-				MEASURER_TEXT_MAX - len, " %s",
-				probe_hook_name(measurer->probe, hook));
-	if (missing & 1U << HOOK_IDENTITY && len < MEASURER_TEXT_MAX)
-		snprintf(measurer->hook_trouble + len, MEASURER_TEXT_MAX - len,
-			" (boot with bpf in lsm= for this one)");
+				MEASURER_TEXT_MAX - len, " %s%s",
+				probe_hook_name(measurer->probe, hook),
+				hook == HOOK_IDENTITY ? " (boot with bpf in lsm= for this one)"
+						      : "");
 }
 
 /* Every hook in use has to show its own event. */
