@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the end-to-end tests share on the host: how a result is said, commands, machines."""
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BUILD = Path(os.environ.get("O", ROOT / "build")).resolve()
+KERNELS = ("7.3", "7.2", "6.18")
+
+
+class Results:
+    """Counts what passed, and says it: one line each."""
+
+    def __init__(self, prefix=""):
+        self.prefix = prefix
+        self.passed = self.failed = self.skipped = 0
+
+    def ok(self, name):
+        print(f"ok {self.prefix}{name}", flush=True)
+        self.passed += 1
+
+    def fail(self, name, why):
+        why = str(why)
+        print(f"FAIL {self.prefix}{name}: {why[:600]}{'...' * (len(why) > 600)}", flush=True)
+        self.failed += 1
+
+    def skip(self, name, why):
+        print(f"skip {self.prefix}{name}: {why}", flush=True)
+        self.skipped += 1
+
+    def true(self, name, condition, why="it is not so"):
+        if condition:
+            self.ok(name)
+        else:
+            self.fail(name, why)
+
+    def same(self, name, expected, actual):
+        self.true(name, expected == actual, f"expected {expected!r}, got {actual!r}")
+
+    def each(self, name, problems):
+        """One result for many: the problems found, none of which there should be."""
+        problems = list(problems)
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        self.true(name, not problems, "; ".join(map(str, problems[:3])) + more)
+
+    def end(self):
+        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
+        return 1 if self.failed or not self.passed else 0
+
+
+def run(*command, **options):
+    """Run a command; its output is text and its exit code the caller's to look at."""
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **options)
+
+
+def must(*command, data=None):
+    """Run what cannot fail; returns the bytes of its stdout."""
+    done = subprocess.run([str(word) for word in command], input=data, capture_output=True, check=False)
+    if done.returncode:
+        sys.exit(f"{command[0]}: {done.stderr.decode(errors='replace').strip() or done.returncode}")
+    return done.stdout
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def openssl_sha256(path):
+    """The digest as openssl computes it, for what our own code and Python's must not be trusted with."""
+    return must("openssl", "dgst", "-sha256", "-r", path).decode().split()[0]
+
+
+def machine(kernel, files, get, command, append="", timeout=240):
+    """Run a command in a virtual machine; returns its exit code."""
+    words = [ROOT / "tests/vm/run", "--kernel", kernel, "--timeout", timeout]
+    for host, guest in files:
+        words += ["--file", f"{host}:{guest}"]
+    for guest, host in get:
+        words += ["--get", f"{guest}:{host}"]
+    if append:
+        words += ["--append", append]
+    return subprocess.run([str(word) for word in [*words, "--", *command]], check=False).returncode
+
+
+def make_signer(directory, name):
+    """A key and a certificate that the kernel takes for a signer's."""
+    key, certificate = directory / f"{name}-key.pem", directory / f"{name}.pem"
+    must("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
+         "-subj", f"/CN={name}", "-addext", "keyUsage=digitalSignature",
+         "-addext", "basicConstraints=critical,CA:FALSE")
+    must("openssl", "x509", "-in", certificate, "-outform", "DER", "-out", directory / f"{name}.der")
+
+
+def sign(directory, name, data):
+    """A detached CMS signature as the kernel wants it."""
+    return must("openssl", "cms", "-sign", "-binary", "-noattr", "-nocerts", "-keyid", "-md", "sha256",
+                "-outform", "DER", "-inkey", directory / f"{name}-key.pem", "-signer", directory / f"{name}.pem",
+                data=data)
+
+
+def build_bpf(source, target):
+    must("clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86",
+         "-I/usr/include/x86_64-linux-gnu", "-Wall", "-Werror", "-c", HERE / source, "-o", target)
+
+
+def build_preload(name, target):
+    must("cc", "-std=gnu2x", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC",
+         ROOT / "tests/tools" / name, "-o", target)
