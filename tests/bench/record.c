@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What a line costs: writing it, checking it, hashing it. The record is a load by bpftool with one
- * frozen map, of about 1.3 KB.
- */
-#include "bpf/record.h"
+/* What a line costs: writing it, checking it, hashing it. */
+#include "tests/bench/record.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 enum { ROUNDS = 300000 };
@@ -14,59 +10,15 @@ enum { ROUNDS = 300000 };
 static char buf[RECORD_LINE_MAX];
 static struct line line = { .buf = buf, .size = sizeof(buf) };
 
-static struct record_text text_of(const char *string)
-{
-	return (struct record_text){ .bytes = string, .len = strlen(string) };
-}
-
 static bool encode(void)
 {
-	static const struct record_map map = {
-		.id = 12,
-		.name = { "counts.data", 11 },
-		.type = { "array", 5 },
-		.key_size = 4,
-		.value_size = 64,
-		.max_entries = 1,
-		.frozen = true,
-		.sha256_at_load = { .known = true },
-	};
-	static const struct record_digest digest = { .known = true };
-	const struct record_load load = {
-		.program = {
-			.id = { true, 1234 },
-			.name = text_of("count_packets"),
-			.type = text_of("xdp"),
-			.insn_cnt = { true, 123 },
-			.captured = true,
-			.sha256 = digest,
-			.kernel_digest = digest,
-			.load_time_ns = { true, 1234567890123 },
-		},
-		.map_count = 1,
-		.maps = &map,
-		.signature = { .verdict = VERDICT_UNSIGNED },
-		.chain_digest = digest,
-		.loader = {
-			.pid = 4321,
-			.tgid = 4321,
-			.comm = text_of("bpftool"),
-			.exe = text_of("/usr/sbin/bpftool"),
-			.exe_dev = { true, 8388609 },
-			.exe_inode = { true, 123456 },
-			.exe_sha256 = digest,
-			.cgroup = text_of("/system.slice/ssh.service"),
-			.user_ns = { true, 4026531837 },
-		},
-	};
-	const struct record_head head = {
-		.seq = 123456,
-		.time_ns = 1790000000123456789,
-		.boottime_ns = 123456789012345,
-		.extend = true,
-	};
-
-	record_encode_load(&line, head, &load);
+	bench_load_encode(&line,
+		(struct record_head){
+			.seq = 123456,
+			.time_ns = 1790000000123456789,
+			.boottime_ns = 123456789012345,
+			.extend = true,
+		});
 	return true;
 }
 
