@@ -21,13 +21,14 @@ enum {
 	CLI_UNKNOWN, /* could not find out */
 };
 
-/* The verbs, and what they say of themselves; verify is in cli/verify.h. */
+/* The verbs, and what they say of themselves. */
 int status_main(int argc, char **argv);
 int log_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int query_main(int argc, char **argv);
 int quote_main(int argc, char **argv);
-extern const char status_help[], log_help[], show_help[], query_help[], quote_help[];
+int verify_main(int argc, char **argv);
+extern const char status_help[], log_help[], show_help[], query_help[], quote_help[], verify_help[];
 
 /* Say what is wrong. Returns the exit code of that name. */
 [[gnu::format(printf, 1, 2)]] int cli_usage(const char *fmt, ...);

@@ -6,24 +6,6 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/verify.h"
-
-static const char verify_help[] =
-	"usage: bpfmeasure verify [OPTION]... --ak FILE EVIDENCE\n"
-	"\n"
-	"Is this log what that machine's TPM holds, all of it, now? Needs the evidence and the key, no\n"
-	"TPM and no daemon. EVIDENCE is what `bpfmeasure quote` writes; - is stdin.\n"
-	"\n"
-	"  --ak FILE     the machine's attestation key as it was enrolled: TPM2B_PUBLIC or PEM\n"
-	"  --nonce HEX   the challenge; without it, old evidence passes for new, and a note says so\n"
-	"  --after FILE  evidence that was verified before and that this one goes on from (quote\n"
-	"                --since); again for evidence after that\n"
-	"  --pcr N       the PCR that is asked for (default 13)\n"
-	"  --json        the verdict as one object\n"
-	"\n"
-	"Exit codes: 0 trusted, 1 untrusted and why, 3 could not find out.\n"
-	"\n"
-	"example: bpfmeasure verify evidence --ak ak.pem --nonce $nonce\n";
 
 static const struct verb {
 	const char *name;

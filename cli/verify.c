@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cli/verify.h"
-
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "attest/verify.h"
+#include "cli/cli.h"
 
-enum { GOOD = 0, UNTRUSTED = 1, USAGE = 2, UNKNOWN = 3 };
 enum { AFTER_MAX = 64 };
 
 struct request {
@@ -26,31 +24,7 @@ struct request {
 	bool json;
 };
 
-[[gnu::format(printf, 2, 3)]] static int complain(int code, const char *format, ...)
-{
-	va_list args;
-
-	fputs("bpfmeasure verify: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return code;
-}
-
 /* ---- the command line ---- */
-
-static bool parse_nonce(const char *text, uint8_t ret[static SHA256_LEN])
-{
-	if (strlen(text) != 2 * SHA256_LEN ||
-		strspn(text, "0123456789abcdefABCDEF") != 2 * SHA256_LEN)
-		return false;
-	for (size_t i = 0; i < SHA256_LEN; i++) {
-		char digits[3] = { text[2 * i], text[2 * i + 1] };
-		ret[i] = (uint8_t)strtoul(digits, NULL, 16);
-	}
-	return true;
-}
 
 static bool parse_pcr(const char *text, unsigned *ret)
 {
@@ -67,25 +41,25 @@ static int parse_option(struct request *request, int option, const char *value)
 	switch (option) {
 	case 'k':
 		request->ak_file = value;
-		return GOOD;
+		return CLI_GOOD;
 	case 'n':
-		request->has_nonce = parse_nonce(value, request->nonce);
-		return request->has_nonce ? GOOD
-					  : complain(USAGE, "--nonce takes 64 hexadecimal digits");
+		request->has_nonce = cli_unhex(value, request->nonce, SHA256_LEN);
+		return request->has_nonce ? CLI_GOOD
+					  : cli_usage("--nonce takes 64 hexadecimal digits");
 	case 'p':
 		return parse_pcr(value, &request->pcr)
-			? GOOD
-			: complain(USAGE, "--pcr takes a number from 0 to %d", EVIDENCE_PCR_MAX);
+			? CLI_GOOD
+			: cli_usage("--pcr takes a number from 0 to %d", EVIDENCE_PCR_MAX);
 	case 'a':
 		if (request->after_count == AFTER_MAX)
-			return complain(USAGE, "--after may be given %d times", AFTER_MAX);
+			return cli_usage("--after may be given %d times", AFTER_MAX);
 		request->after[request->after_count++] = value;
-		return GOOD;
+		return CLI_GOOD;
 	case 'j':
 		request->json = true;
-		return GOOD;
+		return CLI_GOOD;
 	default:
-		return USAGE; /* getopt_long() has said why */
+		return CLI_USAGE; /* getopt_long() has said why */
 	}
 }
 
@@ -109,12 +83,11 @@ static int parse(int argc, char **argv, struct request *ret)
 			return code;
 	}
 	if (optind + 1 != argc)
-		return complain(USAGE, "needs one FILE (- is the standard input)");
+		return cli_usage("needs one FILE (- is the standard input)");
 	if (!ret->ak_file)
-		return complain(
-			USAGE, "needs --ak FILE, the key that the machine was enrolled with");
+		return cli_usage("needs --ak FILE, the key that the machine was enrolled with");
 	ret->file = argv[optind];
-	return GOOD;
+	return CLI_GOOD;
 }
 
 /* ---- files ---- */
@@ -130,7 +103,7 @@ static FILE *open_file(const char *path)
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
 
 	if (!file)
-		complain(UNKNOWN, "%s: %s", path, strerror(errno));
+		cli_unknown("%s: %s", path, strerror(errno));
 	return file;
 }
 
@@ -141,13 +114,13 @@ static int load_ak(const char *path, struct ak *ret)
 	char error[AK_ERROR_MAX];
 
 	if (!file)
-		return UNKNOWN;
+		return CLI_UNKNOWN;
 	size_t len = fread(bytes, 1, sizeof(bytes), file);
 	if (ferror(file))
-		return complain(UNKNOWN, "%s: cannot be read", path);
+		return cli_unknown("%s: cannot be read", path);
 	if (ak_decode(bytes, len, ret, error))
-		return complain(UNKNOWN, "%s: %s", path, error);
-	return GOOD;
+		return cli_unknown("%s: %s", path, error);
+	return CLI_GOOD;
 }
 
 static int verify_file(
@@ -156,9 +129,9 @@ static int verify_file(
 	[[gnu::cleanup(fclosep)]] FILE *file = open_file(path);
 
 	if (!file)
-		return UNKNOWN;
+		return CLI_UNKNOWN;
 	verify_evidence(file, options, ret);
-	return GOOD;
+	return CLI_GOOD;
 }
 
 /* Where the earlier evidence ends. */
@@ -173,27 +146,21 @@ static int prove_earlier(
 		if (code)
 			return code;
 		if (!result.is_proven)
-			return complain(UNKNOWN, "%s is no anchor: %s: %s", request->after[i],
+			return cli_unknown("%s is no anchor: %s: %s", request->after[i],
 				verify_reason_name(result.reason), result.explanation);
 		*ret = result.end;
 		options.after = ret;
 	}
-	return GOOD;
+	return CLI_GOOD;
 }
 
 /* ---- what is said ---- */
-
-static void hex(const uint8_t *bytes, size_t len, char *ret_text)
-{
-	for (size_t i = 0; i < len; i++)
-		snprintf(ret_text + 2 * i, 3, "%02x", bytes[i]);
-}
 
 static void print_facts(const struct verify_facts *facts)
 {
 	char log_id[2 * sizeof(facts->log_id) + 1];
 
-	hex(facts->log_id, sizeof(facts->log_id), log_id);
+	cli_hex(facts->log_id, sizeof(facts->log_id), log_id);
 	printf("log %s", log_id);
 	if (facts->has_epoch)
 		printf(", epoch from record %" PRIu64 " (%s)", facts->epoch_seq, facts->epoch_why);
@@ -228,7 +195,7 @@ static json_t *facts_json(const struct verify_facts *facts)
 {
 	char log_id[2 * sizeof(facts->log_id) + 1];
 
-	hex(facts->log_id, sizeof(facts->log_id), log_id);
+	cli_hex(facts->log_id, sizeof(facts->log_id), log_id);
 	return json_pack("{sI sI sI ss ss* sI sb sI sI sb s{sI sI sI} sI sI sI ss ss sI}", "first",
 		(json_int_t)facts->first, "last", (json_int_t)facts->last, "records",
 		(json_int_t)facts->records, "log_id", log_id, "epoch_why",
@@ -252,24 +219,41 @@ static int print_json(const struct request *request, const struct verify_result 
 
 	for (size_t i = 0; notes && i < result->note_count; i++)
 		if (json_array_append_new(notes, json_string(result->notes[i])))
-			return complain(UNKNOWN, "not enough memory");
+			return cli_unknown("not enough memory");
 	object = json_pack("{ss ss ss sb sb sO so*}", "verdict",
 		verify_verdict_name(result->verdict), "reason", verify_reason_name(result->reason),
 		"explanation", result->explanation, "freshness_checked", (int)request->has_nonce,
 		"channel_checked", 0, "notes", notes, "facts",
 		result->is_proven ? facts_json(&result->facts) : NULL);
 	if (!object || json_dumpf(object, stdout, JSON_COMPACT))
-		return complain(UNKNOWN, "not enough memory, or no output");
+		return cli_unknown("not enough memory, or no output");
 	putchar('\n');
-	return GOOD;
+	return CLI_GOOD;
 }
+
+const char verify_help[] =
+	"usage: bpfmeasure verify [OPTION]... --ak FILE EVIDENCE\n"
+	"\n"
+	"Is this log what that machine's TPM holds, all of it, now? Needs the evidence and the key, no\n"
+	"TPM and no daemon. EVIDENCE is what `bpfmeasure quote` writes; - is stdin.\n"
+	"\n"
+	"  --ak FILE     the machine's attestation key as it was enrolled: TPM2B_PUBLIC or PEM\n"
+	"  --nonce HEX   the challenge; without it, old evidence passes for new, and a note says so\n"
+	"  --after FILE  evidence that was verified before and that this one goes on from (quote\n"
+	"                --since); again for evidence after that\n"
+	"  --pcr N       the PCR that is asked for (default 13)\n"
+	"  --json        the verdict as one object\n"
+	"\n"
+	"Exit codes: 0 trusted, 1 untrusted and why, 3 could not find out.\n"
+	"\n"
+	"example: bpfmeasure verify evidence --ak ak.pem --nonce $nonce\n";
 
 int verify_main(int argc, char **argv)
 {
 	static const int codes[] = {
-		[VERIFY_TRUSTED] = GOOD,
-		[VERIFY_UNTRUSTED] = UNTRUSTED,
-		[VERIFY_UNKNOWN] = UNKNOWN,
+		[VERIFY_TRUSTED] = CLI_GOOD,
+		[VERIFY_UNTRUSTED] = CLI_UNTRUSTED,
+		[VERIFY_UNKNOWN] = CLI_UNKNOWN,
 	};
 	struct request request;
 	struct ak ak;
@@ -297,6 +281,6 @@ int verify_main(int argc, char **argv)
 	else
 		print_result(&result);
 	if (!code && fflush(stdout))
-		return complain(UNKNOWN, "cannot write the verdict: %s", strerror(errno));
+		return cli_unknown("cannot write the verdict: %s", strerror(errno));
 	return code ? code : codes[result.verdict];
 }

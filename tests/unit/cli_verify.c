@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/verify.h"
+#include "cli/cli.h"
 
 struct files {
 	char dir[32];
