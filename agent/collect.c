@@ -13,6 +13,11 @@ void collect_init(struct collect *collect, const struct collect_sink *sink)
 	seen_init(&collect->loads, 1);
 }
 
+bool collected_is_complete(const struct collected_load *load)
+{
+	return load->events == load->end.events && !load->end.dropped;
+}
+
 static void bytes_drop(struct collect *collect, struct collected_bytes *bytes)
 {
 	collect->held -= bytes->len;

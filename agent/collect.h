@@ -59,6 +59,9 @@ struct collected_load {
 	struct collected_load *next;
 };
 
+/* Whether every event that was sent for a load that has ended arrived, each once. */
+bool collected_is_complete(const struct collected_load *load);
+
 /* Both return 0, or a negative errno that ends collect_event() and is returned by it. */
 struct collect_sink {
 	void *arg;

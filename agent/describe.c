@@ -128,12 +128,15 @@ static void describe_map(const struct describe *describe, const struct event_map
 static int describe_maps(const struct describe *describe, const struct collected_load *load,
 	struct described *memory)
 {
+	bool complete = collected_is_complete(load);
+
 	for (size_t i = 0; i < load->map_count; i++) {
 		const struct collected_map *map = &load->maps[i];
 		int err = 0;
 
 		describe_map(describe, &map->map, memory, &memory->maps[i]);
-		if (map->map.content_len && !map->content.broken &&
+		/* Where a map's event is missing, its contents came as those of the map before it. */
+		if (complete && map->map.content_len && !map->content.broken &&
 			map->content.len == map->map.content_len)
 			err = digest(map->content.bytes, map->content.len,
 				&memory->maps[i].sha256_at_load);
@@ -248,8 +251,9 @@ int describe_load(
 		ret->load.stage = stage_of(load);
 		return 0;
 	}
-	/* A parent that ran and is not known breaks the chain: better no link than a wrong one. */
-	if (load->end.parent_id && !ret->load.has_parent)
+	/* A parent that ran and is not known, or a map that is missing, breaks the chain: better no link
+	 * than a wrong one. */
+	if ((load->end.parent_id && !ret->load.has_parent) || !collected_is_complete(load))
 		return 0;
 	return record_chain_digest(&ret->load, &ret->load.chain_digest);
 }

@@ -49,9 +49,11 @@ static enum record_verdict verdict_of(
 		return VERDICT_UNKNOWN;
 	if (record->signature.covers == COVERS_NONE || record->signature.covers == COVERS_OTHER)
 		return VERDICT_UNKNOWN;
-	if (load->prog.sig_known && load->prog.sig_verdict != 1)
+	if (load->prog.sig_known &&
+		(load->prog.sig_verdict != 1 ||
+			load->prog.sig_keyring_kind != load->verify.keyring_kind))
 		return VERDICT_UNKNOWN;
-	return VERDICT_VERIFIED;
+	return collected_is_complete(load) ? VERDICT_VERIFIED : VERDICT_UNKNOWN;
 }
 
 /*
@@ -144,7 +146,7 @@ int signature_describe(
 		if (ret->keyring == KEYRING_USER)
 			ret->keyring_serial = (struct record_number){ true,
 				(uint32_t)load->verify.keyring_serial };
-		if (!load->verify.error && record->program.captured &&
+		if (!load->verify.error && record->program.captured && load->load.in_check &&
 			is_whole(&load->streams[STREAM_SIGNED], load->verify.data_len))
 			ret->covers = covers_of(load);
 		err = describe_bytes(load, trust, memory);

@@ -10,7 +10,8 @@
  *    also a kfunc, and another BPF program may call it in the loader's name;
  *  - the bytes that were verified are the instructions that we captured ourselves, alone or followed
  *    by the contents of the maps;
- *  - the kernel's own note, where it keeps one (aux->sig), says the same.
+ *  - the kernel's own note, where it keeps one (aux->sig), says the same, of the same kind of keyring;
+ *  - every event of the load arrived: one that is missing may be another verification.
  *
  * A load without attr.signature is `unsigned`. Everything else is `unknown`.
  */

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From events to lines without a kernel, a database or a TPM: a collector whose sink describes each load
+ * as the measurer does. Whatever the events are, the line has to pass record_check().
+ */
+#ifndef TESTS_TELLER_H
+#define TESTS_TELLER_H
+
+#include "agent/describe.h"
+#include "tests/story.h"
+
+struct teller {
+	struct collect collect;
+	struct programs programs;
+	struct describe describe;
+	struct described described; /* the last load; its texts into the load are gone */
+	char line[RECORD_LINE_MAX + 1]; /* of it, with a NUL */
+	size_t loads, frees;
+	int error; /* of describe_load() */
+};
+
+/* Encode, and hold it against the strict check. */
+static inline void teller_encode(struct teller *teller, bool rejected)
+{
+	struct record_head head = { .seq = 1, .extend = true }, checked;
+	struct line_error error;
+	struct line line;
+
+	line_init(&line, teller->line, RECORD_LINE_MAX);
+	if (rejected)
+		record_encode_reject(&line, head, &teller->described.load);
+	else
+		record_encode_load(&line, head, &teller->described.load);
+	teller->line[line.len] = 0;
+	if (record_check(line.buf, line.len, &checked, &error))
+		abort();
+}
+
+static inline int teller_load(void *arg, const struct collected_load *load)
+{
+	struct teller *teller = arg;
+
+	teller->loads++;
+	teller->error = describe_load(&teller->describe, load, &teller->described);
+	if (!teller->error)
+		teller_encode(teller, load->end.error != 0);
+	described_done(&teller->described);
+	return 0;
+}
+
+static inline int teller_freed(void *arg, const struct event_free *event)
+{
+	struct teller *teller = arg;
+
+	(void)event;
+	teller->frees++;
+	return 0;
+}
+
+static inline struct teller *teller_new(void)
+{
+	struct teller *teller = calloc(1, sizeof(*teller));
+
+	assert(teller);
+	collect_init(&teller->collect, &(struct collect_sink){ teller, teller_load, teller_freed });
+	teller->describe.probe = probe_new();
+	assert(teller->describe.probe);
+	teller->describe.programs = &teller->programs;
+	return teller;
+}
+
+static inline void teller_free(struct teller *teller)
+{
+	collect_done(&teller->collect);
+	programs_done(&teller->programs);
+	probe_free((struct probe *)teller->describe.probe);
+	free(teller);
+}
+
+/* One load from its beginning to its end. */
+static inline void tell(struct teller *teller, const struct story *story)
+{
+	static struct tape tape;
+	size_t loads = teller->loads;
+
+	tape.end = tape.count = 0;
+	tape_story(&tape, story);
+	if (tape_play(&tape, &teller->collect, 0, tape.count) || teller->loads != loads + 1 ||
+		teller->error)
+		abort();
+	tape_done(&tape);
+}
+
+#endif
