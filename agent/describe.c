@@ -247,7 +247,7 @@ int describe_load(
 	if (err)
 		return err;
 	if (load->end.error) {
-		ret->load.error = (unsigned)-load->end.error;
+		ret->load.error = -(unsigned)load->end.error;
 		ret->load.stage = stage_of(load);
 		return 0;
 	}
