@@ -177,7 +177,11 @@ check-long:
 	@CHECK_LONG=1 tests/check
 
 check-vm: all
-	@for test in tests/vm/selftest tests/e2e/run-*; do $$test || exit 1; done
+	@tests/vm/selftest
+	@tests/e2e/loads --keep $(O)/e2e
+	@tests/e2e/forge $(O)/e2e
+	@tests/e2e/restart
+	@tests/e2e/audit
 
 bench:
 	@tests/install-packages
