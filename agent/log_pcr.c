@@ -113,7 +113,7 @@ int log_find(struct log *log, const struct bank_values *values)
 	if (found <= 0)
 		return found;
 	log->extended_seq = log->queue_seq = walk.seq;
-	log->values = walk.values;
+	log->values = *values; /* a hint's other banks are not compared */
 	log->queue_count = 0;
 	return 1;
 }
