@@ -170,8 +170,11 @@ int main(int argc, char **argv)
 	char error[CONF_ERR_SIZE];
 	struct conf conf;
 	bool check = false, detaching = false;
+	static char name[] = "bpfmeasured";
 	int option;
 
+	if (argc > 0)
+		argv[0] = name; /* what getopt_long() calls us */
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
