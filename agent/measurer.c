@@ -99,7 +99,8 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	if (err)
 		return err;
 	put_trail(measurer, seq, record);
-	if (record->program.captured)
+	/* Of a load that was refused for its signature they are somewhere else, and of no use. */
+	if (record->program.captured && load->load.in_check)
 		log_put_program(measurer->log, record->program.sha256.sha256,
 			load->streams[STREAM_INSNS].bytes, load->streams[STREAM_INSNS].len);
 	if (put.kind == RECORD_REJECT || !record->program.id.known)
@@ -260,8 +261,10 @@ int measurer_drain(struct measurer *measurer)
 		if (got <= 0)
 			break;
 		err = collect_event(&measurer->collect, data, len, measurer->read_end);
-		if (err)
+		if (err) {
+			ring_rewind(measurer->ring, measurer->read_end);
 			break;
+		}
 		measurer->read_end = end;
 		if (log_batch_count(measurer->log) < BATCH_RECORDS_MAX &&
 			log_batch_bytes(measurer->log) < BATCH_BYTES_MAX)
@@ -274,7 +277,8 @@ int measurer_drain(struct measurer *measurer)
 		snprintf(measurer->hook_trouble, MEASURER_TEXT_MAX,
 			"the ring's positions make no sense: somebody else wrote to it; "
 			"remove the hooks with bpfmeasured --detach and start again");
-	if (!got)
+	/* Behind an event that is still being written there may be others, of loads that have ended. */
+	if (!got && ring_is_read(measurer->ring))
 		err = take_ends(measurer);
 	if (err)
 		return trouble(measurer->log_trouble, err, "events could not be recorded");
@@ -341,13 +345,13 @@ bool measurer_step(struct measurer *measurer)
 
 static void give_up_holes(struct measurer *measurer)
 {
-	uint64_t first, last, count;
+	struct seen *tickets = &measurer->collect.tickets;
+	uint64_t first = 0, last = 0;
 
-	count = seen_give_up(&measurer->collect.tickets, measurer->idle_ticket_end, &first, &last);
-	count += measurer->collect.tickets.lost;
-	if (count && !put_lost(measurer, LOST_EVENTS, count, first, last))
-		measurer->collect.tickets.lost = 0;
-	measurer->idle_ticket_end = measurer->collect.tickets.end;
+	tickets->lost += seen_give_up(tickets, measurer->idle_ticket_end, &first, &last);
+	if (tickets->lost && !put_lost(measurer, LOST_EVENTS, tickets->lost, first, last))
+		tickets->lost = 0;
+	measurer->idle_ticket_end = tickets->end;
 }
 
 void measurer_idle(struct measurer *measurer)

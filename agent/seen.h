@@ -17,7 +17,7 @@ enum { SEEN_WINDOW = 1 << 15, SEEN_SAVED_MAX = 24 + SEEN_WINDOW / 8 };
 struct seen {
 	uint64_t low;
 	uint64_t end; /* one more than the largest number in the set, or low */
-	uint64_t lost; /* numbers that were given up as holes, ever */
+	uint64_t lost; /* holes that were pushed out and not reported yet; the caller's to reset */
 	uint64_t bits[SEEN_WINDOW / 64];
 };
 

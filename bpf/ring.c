@@ -58,14 +58,18 @@ void ring_closep(struct ring **ring)
 	ring_close(*ring);
 }
 
+static uint64_t produced(const struct ring *ring)
+{
+	return atomic_load_explicit(
+		(const _Atomic unsigned long *)ring->producer, memory_order_acquire);
+}
+
 /* A record is a header of 8 bytes, whose first word is the length with two flags, and its data,
  * padded to 8 bytes. */
 int ring_next(struct ring *ring, const void **ret_data, size_t *ret_len, uint64_t *ret_end)
 {
 	for (;;) {
-		uint64_t produced = atomic_load_explicit(
-			(const _Atomic unsigned long *)ring->producer, memory_order_acquire);
-		uint64_t ahead = produced - ring->next;
+		uint64_t ahead = produced(ring) - ring->next;
 		const char *record = ring->data + (ring->next & (ring->size - 1));
 		uint32_t word, len;
 		uint64_t step;
@@ -95,6 +99,17 @@ void ring_release(struct ring *ring, uint64_t end)
 {
 	assert(end <= ring->next);
 	atomic_store_explicit(ring->consumer, end, memory_order_release);
+}
+
+void ring_rewind(struct ring *ring, uint64_t position)
+{
+	assert(position <= ring->next);
+	ring->next = position;
+}
+
+bool ring_is_read(const struct ring *ring)
+{
+	return ring->next == produced(ring);
 }
 
 uint64_t ring_position(const struct ring *ring)

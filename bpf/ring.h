@@ -11,6 +11,7 @@
 #ifndef BPF_RING_H
 #define BPF_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,12 @@ void ring_closep(struct ring **ring);
 
 /* Give the space up to a position that ring_next() reported back to the kernel. */
 void ring_release(struct ring *ring, uint64_t end);
+
+/* Read again from an earlier position, one that ring_next() reported and that was not released. */
+void ring_rewind(struct ring *ring, uint64_t position);
+
+/* Whether everything that was begun has been read: what is still being written has not. */
+bool ring_is_read(const struct ring *ring);
 
 /* Where reading is: what was last released, after ring_open(). */
 uint64_t ring_position(const struct ring *ring);

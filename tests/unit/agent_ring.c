@@ -144,6 +144,22 @@ static void another_process_goes_on_where_the_last_one_released(void **state)
 	assert_next(fake, "two");
 }
 
+static void what_could_not_be_taken_is_read_again(void **state)
+{
+	struct fake *fake = *state;
+
+	produce(fake, "one", 3, 0);
+	produce(fake, "two", 3, BPF_RINGBUF_DISCARD_BIT);
+	produce(fake, "three", 5, 0);
+	assert_next(fake, "one");
+	assert_false(ring_is_read(fake->ring));
+	assert_next(fake, "three");
+	assert_true(ring_is_read(fake->ring));
+	ring_rewind(fake->ring, 16);
+	assert_int_equal(ring_held(fake->ring), 16);
+	assert_next(fake, "three");
+}
+
 static void a_record_whose_writer_has_not_finished_stops_reading(void **state)
 {
 	struct fake *fake = *state;
@@ -151,6 +167,7 @@ static void a_record_whose_writer_has_not_finished_stops_reading(void **state)
 
 	produce(fake, "two", 3, 0);
 	assert_int_equal(next(fake), 0);
+	assert_false(ring_is_read(fake->ring));
 	set_head(fake, busy, 3);
 	assert_next(fake, "one");
 	assert_next(fake, "two");
@@ -312,6 +329,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(records_come_in_order_and_stay_until_released),
 		TEST(another_process_goes_on_where_the_last_one_released),
+		TEST(what_could_not_be_taken_is_read_again),
 		TEST(a_record_whose_writer_has_not_finished_stops_reading),
 		TEST(discarded_records_are_passed_by),
 		TEST(a_discarded_record_may_be_busy_before),
