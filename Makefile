@@ -253,6 +253,7 @@ T    ?= 60
 .PHONY: fuzz fuzz-programs
 fuzz:
 	@$(MAKE) --no-print-directory CC=$(CLANG) SAN=1 O=$(O)/fuzz \
+		WARNINGS= \
 		SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
 	@tests/fuzz/run $(O)/fuzz $(T) $(FUZZ)
 
