@@ -34,8 +34,8 @@ UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_replay attest_verify attest_log attest_tamper
 UNIT_oracle := attest_tpms attest_tpm
-UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring agent_collect \
-               agent_signature agent_describe agent_log
+UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
+               agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find
 UNIT_cli    := cli_text cli_verify cli_when
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson

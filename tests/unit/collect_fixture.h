@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A collector with a sink that writes down what it gets, for the tests of agent/collect.h. */
+#ifndef TESTS_UNIT_COLLECT_FIXTURE_H
+#define TESTS_UNIT_COLLECT_FIXTURE_H
+
+#include "agent/collect.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/story.h"
+
+enum { HANDED_MAX = 512 };
+
+struct fixture {
+	struct collect collect;
+	struct tape tape;
+	char *loads[HANDED_MAX]; /* as text, so that two can be compared at once */
+	uint64_t numbers[HANDED_MAX];
+	size_t load_count;
+	struct event_free frees[HANDED_MAX];
+	size_t free_count;
+	int load_error, free_error; /* to answer with, once */
+};
+
+/* FNV-1a: two different contents in a test's text, not an adversary's. */
+static inline void text_bytes(
+	FILE *out, const char *name, const uint8_t *bytes, size_t len, bool broken)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3;
+	fprintf(out, " %s %zu%s %016llx", name, len, broken ? " broken" : "",
+		(unsigned long long)hash);
+}
+
+static inline char *load_text(const struct collected_load *load)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	fprintf(out, "%llu events %u/%u verify %u load %llu prog %u end %d",
+		(unsigned long long)load->number, load->events, load->end.events,
+		load->verify_count, load->has_load ? (unsigned long long)load->load.boottime_ns : 0,
+		load->has_prog ? load->prog.id : 0, load->end.error);
+	for (size_t i = 0; i < STREAM_MAP; i++)
+		text_bytes(out, "stream", load->streams[i].bytes, load->streams[i].len,
+			load->streams[i].broken);
+	for (size_t i = 0; i < load->map_count; i++)
+		text_bytes(out, "map", load->maps[i].content.bytes, load->maps[i].content.len,
+			load->maps[i].content.broken);
+	fclose(out);
+	return text;
+}
+
+static inline int on_load(void *arg, const struct collected_load *load)
+{
+	struct fixture *f = arg;
+	int err = f->load_error;
+
+	f->load_error = 0;
+	if (err)
+		return err;
+	assert_true(f->load_count < HANDED_MAX);
+	f->numbers[f->load_count] = load->number;
+	f->loads[f->load_count++] = load_text(load);
+	return 0;
+}
+
+static inline int on_free(void *arg, const struct event_free *event)
+{
+	struct fixture *f = arg;
+	int err = f->free_error;
+
+	f->free_error = 0;
+	if (err)
+		return err;
+	assert_true(f->free_count < HANDED_MAX);
+	f->frees[f->free_count++] = *event;
+	return 0;
+}
+
+static inline void handed_forget(struct fixture *f, size_t loads, size_t frees)
+{
+	while (f->load_count > loads)
+		free(f->loads[--f->load_count]);
+	f->free_count = frees;
+}
+
+static inline void collect_begin(struct fixture *f)
+{
+	collect_init(
+		&f->collect, &(struct collect_sink){ .arg = f, .load = on_load, .free = on_free });
+}
+
+static inline int fixture_new(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	collect_begin(f);
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_free(void **state)
+{
+	struct fixture *f = *state;
+
+	collect_done(&f->collect);
+	tape_done(&f->tape);
+	handed_forget(f, 0, 0);
+	free(f);
+	return 0;
+}
+
+static inline void play(struct fixture *f, size_t from, size_t end)
+{
+	assert_int_equal(tape_play(&f->tape, &f->collect, from, end), 0);
+}
+
+static inline void play_all(struct fixture *f)
+{
+	play(f, 0, f->tape.count);
+}
+
+#endif
