@@ -60,7 +60,7 @@ static void check_again(const struct conf *conf)
 
 	assert(out);
 	for (size_t i = 0; i < count; i++) {
-		fprintf(out, "[%s]\n%s = ", keys[i].section, keys[i].name);
+		fprintf(out, "[%s]\n%s=", keys[i].section, keys[i].name);
 		write_value(out, conf, &keys[i]);
 		fprintf(out, "\n");
 	}
