@@ -229,9 +229,9 @@ int load_enter(__u64 *ctx)
 	load->kernel_origin = ctx[2] & 1;
 	load->signature_len = 0;
 	load->keyring_id = 0;
-	if (bpf_core_field_exists(attr->signature) && BPF_CORE_READ(attr, signature)) {
-		load->signature_len = BPF_CORE_READ(attr, signature_size);
-		load->keyring_id = BPF_CORE_READ(attr, keyring_id);
+	if (bpf_core_field_exists(attr->signature) && attr->signature) {
+		load->signature_len = attr->signature_size;
+		load->keyring_id = attr->keyring_id;
 	}
 	return 0;
 }
@@ -288,19 +288,19 @@ static __always_inline void exe_key_fill(struct exe_key *key, struct inode *inod
 	struct inode___6_6 *inode_6_6 = (void *)inode;
 	struct inode___6_1 *inode_6_1 = (void *)inode;
 
-	key->inode = BPF_CORE_READ(inode, i_ino);
-	key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
-	key->size = BPF_CORE_READ(inode, i_size);
-	key->generation = BPF_CORE_READ(inode, i_generation);
+	key->inode = inode->i_ino;
+	key->dev = inode->i_sb->s_dev;
+	key->size = inode->i_size;
+	key->generation = inode->i_generation;
 	if (bpf_core_field_exists(inode->i_ctime_sec)) {
-		key->ctime_sec = BPF_CORE_READ(inode, i_ctime_sec);
-		key->ctime_nsec = BPF_CORE_READ(inode, i_ctime_nsec);
+		key->ctime_sec = inode->i_ctime_sec;
+		key->ctime_nsec = inode->i_ctime_nsec;
 	} else if (bpf_core_field_exists(inode_6_6->__i_ctime)) {
-		key->ctime_sec = BPF_CORE_READ(inode_6_6, __i_ctime.tv_sec);
-		key->ctime_nsec = BPF_CORE_READ(inode_6_6, __i_ctime.tv_nsec);
+		key->ctime_sec = inode_6_6->__i_ctime.tv_sec;
+		key->ctime_nsec = inode_6_6->__i_ctime.tv_nsec;
 	} else {
-		key->ctime_sec = BPF_CORE_READ(inode_6_1, i_ctime.tv_sec);
-		key->ctime_nsec = BPF_CORE_READ(inode_6_1, i_ctime.tv_nsec);
+		key->ctime_sec = inode_6_1->i_ctime.tv_sec;
+		key->ctime_nsec = inode_6_1->i_ctime.tv_nsec;
 	}
 }
 
@@ -413,7 +413,7 @@ static __always_inline void loader_fill(struct event_load *event, struct inode *
 	struct exe_key key = {};
 	struct exe_hash *hash;
 
-	event->user_ns = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	event->user_ns = task->cred->user_ns->ns.inum;
 	event->pid = (__u32)pid_tgid;
 	event->tgid = pid_tgid >> 32;
 	event->uid = (__u32)uid_gid;
@@ -438,7 +438,7 @@ static __always_inline void load_send(
 	struct load_state *load, union bpf_attr *attr, struct bpf_prog *prog, __s32 security)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+	struct file *exe = task->mm->exe_file;
 	struct event_load *event;
 	struct path_walk cgroup = { .load = load };
 	struct path_walk file = { .load = load };
@@ -447,24 +447,24 @@ static __always_inline void load_send(
 	event = load_event_reserve(load, EVENT_LOAD, sizeof(*event));
 	if (event) {
 		event->boottime_ns = bpf_ktime_get_boot_ns();
-		event->insns_len = (__u64)BPF_CORE_READ(attr, insn_cnt) * 8;
-		event->prog_type = BPF_CORE_READ(attr, prog_type);
-		event->attach_type = BPF_CORE_READ(attr, expected_attach_type);
+		event->insns_len = (__u64)attr->insn_cnt * 8;
+		event->prog_type = attr->prog_type;
+		event->attach_type = attr->expected_attach_type;
 		BPF_CORE_READ_INTO(&event->name, attr, prog_name);
 		event->token = prog && bpf_core_field_exists(prog->aux->token) &&
 			BPF_CORE_READ(prog, aux, token);
 		event->kernel_origin = load->kernel_origin;
 		event->security = security;
 		event->in_check = prog != NULL;
-		loader_fill(event, BPF_CORE_READ(exe, f_inode));
+		loader_fill(event, exe->f_inode);
 		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	}
-	cgroup.node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	cgroup.node = task->cgroups->dfl_cgrp->kn;
 	bpf_loop(PATH_DEPTH, cgroup_step, &cgroup, 0);
 	path_send(&cgroup, STREAM_CGROUP);
 	if (exe) { /* a kernel thread has none */
-		file.node = BPF_CORE_READ(exe, f_path.dentry);
-		file.mount = BPF_CORE_READ(exe, f_path.mnt);
+		file.node = exe->f_path.dentry;
+		file.mount = exe->f_path.mnt;
 		bpf_loop(PATH_DEPTH, file_step, &file, 0);
 		path_send(&file, STREAM_EXE);
 	}
@@ -513,15 +513,15 @@ int load_before_6_9(__u64 *ctx)
 static __always_inline void prog_fill(struct event_prog *event, struct bpf_prog *prog)
 {
 	struct bpf_prog___digest *prog_digest = (void *)prog;
-	struct bpf_prog_aux___sig *aux_sig = (void *)BPF_CORE_READ(prog, aux);
+	struct bpf_prog_aux___sig *aux_sig = (void *)prog->aux;
 
-	event->load_time_ns = BPF_CORE_READ(prog, aux, load_time);
-	event->id = BPF_CORE_READ(prog, aux, id);
-	event->prog_type = BPF_CORE_READ(prog, type);
-	event->attach_type = BPF_CORE_READ(prog, expected_attach_type);
-	event->insn_cnt = BPF_CORE_READ(prog, len);
-	event->uid = BPF_CORE_READ(prog, aux, user, uid.val);
-	event->map_count = BPF_CORE_READ(prog, aux, used_map_cnt);
+	event->load_time_ns = prog->aux->load_time;
+	event->id = prog->aux->id;
+	event->prog_type = prog->type;
+	event->attach_type = prog->expected_attach_type;
+	event->insn_cnt = prog->len;
+	event->uid = prog->aux->user->uid.val;
+	event->map_count = prog->aux->used_map_cnt;
 	BPF_CORE_READ_INTO(&event->name, prog, aux, name);
 	__builtin_memset(event->digest, 0, sizeof(event->digest));
 	if (bpf_core_field_exists(prog_digest->digest)) {
@@ -537,12 +537,12 @@ static __always_inline void prog_fill(struct event_prog *event, struct bpf_prog 
 	event->sig_keyring_serial = 0;
 	if (bpf_core_field_exists(aux_sig->sig)) {
 		event->sig_known = 1;
-		event->sig_verdict = BPF_CORE_READ(aux_sig, sig.verdict);
-		event->sig_keyring_kind = BPF_CORE_READ(aux_sig, sig.keyring_type);
-		event->sig_keyring_serial = BPF_CORE_READ(aux_sig, sig.keyring_serial);
+		event->sig_verdict = aux_sig->sig.verdict;
+		event->sig_keyring_kind = aux_sig->sig.keyring_type;
+		event->sig_keyring_serial = aux_sig->sig.keyring_serial;
 	}
-	if (bpf_probe_read_kernel_str(event->attach_to, sizeof(event->attach_to),
-		    BPF_CORE_READ(prog, aux, attach_func_name)) < 0)
+	if (bpf_probe_read_kernel_str(
+		    event->attach_to, sizeof(event->attach_to), prog->aux->attach_func_name) < 0)
 		event->attach_to[0] = 0;
 }
 
@@ -613,14 +613,14 @@ int prog(__u64 *ctx)
 {
 	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
 	struct load_state *load = load_current(HOOK_PROG);
-	__u64 aux = (__u64)BPF_CORE_READ(prog, aux);
+	__u64 aux = (__u64)prog->aux;
 	struct event_prog *event;
 	struct map_walk walk = {};
 	__u64 id;
 
 	if (!load || load->aux != aux)
 		return 0;
-	id = BPF_CORE_READ(prog, aux, id);
+	id = prog->aux->id;
 	/* Before the descriptor exists, so that whoever closes it finds it here. */
 	bpf_map_update_elem(&programs, &aux, &id, BPF_ANY);
 
@@ -630,8 +630,8 @@ int prog(__u64 *ctx)
 		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	}
 	walk.load = load;
-	walk.maps = BPF_CORE_READ(prog, aux, used_maps);
-	walk.count = BPF_CORE_READ(prog, aux, used_map_cnt);
+	walk.maps = prog->aux->used_maps;
+	walk.count = prog->aux->used_map_cnt;
 	bpf_loop(EVENT_MAPS_MAX, map_send, &walk, 0);
 	return 0;
 }
@@ -712,7 +712,7 @@ SEC("fentry/bpf_prog_free")
 int prog_free(__u64 *ctx)
 {
 	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
-	__u64 aux = (__u64)BPF_CORE_READ(prog, aux);
+	__u64 aux = (__u64)prog->aux;
 	__u64 *id = bpf_map_lookup_elem(&programs, &aux);
 	struct event_free *event;
 
