@@ -12,8 +12,16 @@ enum {
 	BATCH_BYTES_MAX = 8 << 20,
 };
 
-/* Key of the ring's state in the database: which events are recorded. */
+/* Key of the ring's state in the database: which events are recorded. A struct ring_note, then the
+ * tickets and the loads as seen_save() writes them. */
 static const char ring_key[] = "ring";
+
+struct ring_note {
+	uint64_t instance; /* of the hooks whose events these are */
+	uint64_t untracked; /* of the kernel's count, what is recorded as lost */
+};
+
+enum { RING_STATE_MAX = sizeof(struct ring_note) + 2 * SEEN_SAVED_MAX };
 
 static uint64_t boottime_ns(void)
 {
@@ -171,12 +179,13 @@ static int trouble(char text[static MEASURER_TEXT_MAX], int err, const char *mes
 
 static int commit(struct measurer *measurer)
 {
-	uint8_t state[sizeof(uint64_t) + 2 * SEEN_SAVED_MAX];
-	size_t len = sizeof(uint64_t);
+	struct ring_note note = { probe_state(measurer->probe)->instance, measurer->untracked };
+	uint8_t state[RING_STATE_MAX];
+	size_t len = sizeof(note);
 	uint64_t needed;
 	int err;
 
-	memcpy(state, &probe_state(measurer->probe)->instance, sizeof(uint64_t));
+	memcpy(state, &note, sizeof(note));
 	len += seen_save(&measurer->collect.tickets, state + len);
 	len += seen_save(&measurer->collect.loads, state + len);
 	err = log_commit(measurer->log, ring_key, state, len);
@@ -193,31 +202,32 @@ static int commit(struct measurer *measurer)
 }
 
 /*
- * What an earlier daemon recorded of these hooks' events. Of hooks of another build, replaced just now,
- * the loads that it had not read are lost.
+ * What an earlier daemon recorded of these hooks' events. Of hooks of another build, replaced just
+ * now, the loads that it had not read are lost.
  */
 int measurer_ring_restore(struct measurer *measurer)
 {
-	uint8_t state[sizeof(uint64_t) + 2 * SEEN_SAVED_MAX];
+	uint8_t state[RING_STATE_MAX];
 	struct event_state replaced;
 	struct seen tickets, loads;
-	uint64_t instance;
-	size_t at = sizeof(instance), step;
+	struct ring_note note;
+	size_t at = sizeof(note), step;
 	int len = db_state_get(measurer->db, ring_key, state, sizeof(state));
 
 	if (len == -ENOENT)
 		return 0;
-	if (len < (int)sizeof(instance))
+	if (len < (int)sizeof(note))
 		return len < 0 ? len : -EUCLEAN;
-	memcpy(&instance, state, sizeof(instance));
+	memcpy(&note, state, sizeof(note));
 	step = seen_restore(&tickets, state + at, (size_t)len - at);
 	if (!step || !seen_restore(&loads, state + at + step, (size_t)len - at - step))
 		return -EUCLEAN;
-	if (instance == probe_state(measurer->probe)->instance) {
+	if (note.instance == probe_state(measurer->probe)->instance) {
+		measurer->untracked = note.untracked;
 		measurer->collect.tickets = tickets;
 		measurer->collect.loads = loads;
-	} else if (probe_replaced(measurer->probe, &replaced) && replaced.instance == instance &&
-		replaced.load >= loads.end) {
+	} else if (probe_replaced(measurer->probe, &replaced) &&
+		replaced.instance == note.instance && replaced.load >= loads.end) {
 		return put_lost(measurer, LOST_LOADS, replaced.load - loads.end + 1, loads.end,
 			replaced.load);
 	}
