@@ -121,7 +121,8 @@ int cms_claims(const void *sig, size_t sig_len, struct cms_claims *ret_claims)
 		count = 0;
 	ret_claims->signers = (struct record_number){ .known = true, .value = (uint64_t)count };
 
-	/* A key identifier is in the signature, so all of them in hex are no longer than twice it. */
+	/* A key identifier is in the signature, so all of them in hex are no longer than
+	 * twice it. */
 	char *text = malloc(2 * sig_len + RECORD_SIGNERS_MAX * (7 + 2 * SHA256_LEN));
 	if (!text)
 		return -ENOMEM;

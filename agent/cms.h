@@ -25,8 +25,7 @@
 
 enum {
 	CMS_SIGNATURE_MAX = 64 * 1024,
-	CMS_DIGESTS_MAX =
-		8, /* digest algorithms of one signature; each costs a pass over the data */
+	CMS_DIGESTS_MAX = 8, /* of one signature; each costs a pass over the data */
 	CMS_TRUST_MAX = 64, /* certificates */
 	CMS_CERT_FILE_MAX = 1024 * 1024,
 };

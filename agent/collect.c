@@ -83,7 +83,8 @@ static size_t stream_max(uint32_t stream)
 	}
 }
 
-/* Pieces of one stream come in order, from one task: one that does not follow shows one that is lost. */
+/* Pieces of one stream come in order, from one task: one that does not follow shows one that
+ * is lost. */
 static int bytes_add(struct collect *collect, struct collected_bytes *bytes,
 	const struct event_bytes *event, size_t max)
 {
@@ -237,8 +238,8 @@ static int take_of_load(
 	int err;
 
 	if (!*at) {
-		/* Handed over before, and told again. A number alone does not show that: one far ahead
-		 * makes all before it count as seen. */
+		/* Handed over before, and told again. A number alone does not show that: one far
+		 * ahead makes all before it count as seen. */
 		if (seen_has(&collect->loads, event->load) &&
 			seen_has(&collect->tickets, event->ticket))
 			return 0;

@@ -29,7 +29,7 @@ struct collected_bytes {
 	uint8_t *bytes;
 	size_t len;
 	size_t room;
-	bool broken; /* a piece was missing or made no sense: what is there is a beginning at most */
+	bool broken; /* a piece was missing or made no sense: this is a beginning at most */
 };
 
 struct collected_map {
@@ -82,8 +82,8 @@ void collect_init(struct collect *collect, const struct collect_sink *sink);
 void collect_done(struct collect *collect);
 
 /*
- * Take one event of len bytes that begins at a position of the ring. Events of loads that were handed
- * over before are passed by: after a crash the ring tells them again.
+ * Take one event of len bytes that begins at a position of the ring. Events of loads that were
+ * handed over before are passed by: after a crash the ring tells them again.
  *
  * Returns 0, -ENOMEM, or what the sink returned: then the event counts as not taken.
  */
@@ -93,7 +93,8 @@ void collect_done(struct collect *collect);
 /* An end that did not come by the ring. */
 [[nodiscard]] int collect_end(struct collect *collect, const struct event_end *end);
 
-/* The position up to which the ring is not needed any more, when everything up to read was taken. */
+/* The position up to which the ring is not needed any more, when everything up to read
+ * was taken. */
 uint64_t collect_needs_from(const struct collect *collect, uint64_t read);
 
 #endif

@@ -226,7 +226,8 @@ void conf_defaults(struct conf *ret)
 	}
 }
 
-/* Reading one file. inih reads by lines, so the line that it handles is the last one that it got. */
+/* Reading one file. inih reads by lines, so the line that it handles is the last one that
+ * it got. */
 struct reading {
 	FILE *file;
 	const char *name;
@@ -238,7 +239,8 @@ struct reading {
 	size_t err_size;
 };
 
-/* Keep the first error; after it inih finds the file at its end. Returns inih's word for an error. */
+/* Keep the first error; after it inih finds the file at its end. Returns inih's word for
+ * an error. */
 [[gnu::format(printf, 3, 4)]] static int reject(
 	struct reading *reading, unsigned line, const char *fmt, ...)
 {
@@ -310,8 +312,8 @@ static void strip(char *line)
 }
 
 /*
- * inih's reader. Lines have no white space in front when inih gets them, for it would take that as the
- * continuation of the line before.
+ * inih's reader. Lines have no white space in front when inih gets them, for it would take that as
+ * the continuation of the line before.
  */
 static char *next_line(char *line, int size, void *arg)
 {
@@ -376,8 +378,10 @@ static unsigned line_of(const struct reading *reading, size_t offset)
 }
 
 /*
- * Which PCRs are good for a log. 8 to 15 reset with the TPM only; 16 and 23 at anyone's word; 17 to 22
- * belong to the dynamic root of trust. TCG PC Client Platform TPM Profile, table "PCR Attributes".
+ * Which PCRs are good for a log. 8 to 15 reset with the TPM only; 16 and 23 at anyone's word; 17 to
+ * 22 belong to the dynamic root of trust.
+ *
+ * TCG PC Client Platform TPM Profile, table "PCR Attributes".
  */
 static void check_pcr(struct reading *reading)
 {

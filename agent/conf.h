@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon's configuration: what agent.conf may say, what holds where it says nothing. The keys are
- * one table, here for everything that shows or checks them; agent.conf documents each.
+ * The daemon's configuration: what agent.conf may say, what holds where it says nothing. The keys
+ * are one table, here for everything that shows or checks them; agent.conf documents each.
  *
- * The grammar is inih's with everything taken out that could surprise; conf_read() refuses the rest:
+ * The grammar is inih's without what could surprise; conf_read() refuses the rest:
  *
- *   file     lines of at most CONF_LINE_MAX bytes, ended by LF or CR LF, the last perhaps by the end
+ *   file     lines of at most CONF_LINE_MAX bytes, each ended by LF or CR LF, the last one perhaps
+ *            by the end of the file
  *   line     blank, or a comment, or [section], or key = value
  *   comment  its first character is # or ; - there are none behind a value
  *
- * White space around each part is dropped. Outside comments there is only printable ASCII and tabs. A
- * section may come again, a key may not.
+ * White space around each part is dropped. Outside comments there is only printable ASCII and tabs.
+ * A section may come again, a key may not.
  */
 #ifndef AGENT_CONF_H
 #define AGENT_CONF_H
@@ -80,7 +81,7 @@ const struct conf_key *conf_keys(size_t *ret_count);
 void conf_defaults(struct conf *ret);
 
 /*
- * Read a configuration; keys that it does not set keep their defaults. ret is written on success only.
+ * Read a configuration; keys that it does not set keep their defaults. ret is written on success.
  *
  * name  of the file, for err
  * err   on failure: one line, "NAME:LINE: what is wrong" (without LINE where reading failed)

@@ -135,7 +135,8 @@ static int describe_maps(const struct describe *describe, const struct collected
 		int err = 0;
 
 		describe_map(describe, &map->map, memory, &memory->maps[i]);
-		/* Where a map's event is missing, its contents came as those of the map before it. */
+		/* Where a map's event is missing, its contents came as those of the map
+		 * before it. */
 		if (complete && map->map.content_len && !map->content.broken &&
 			map->content.len == map->map.content_len)
 			err = digest(map->content.bytes, map->content.len,
@@ -150,8 +151,8 @@ static int describe_maps(const struct describe *describe, const struct collected
 
 /* ---- who loaded it ---- */
 
-/* Names from the leaf to the root, each with its NUL, become "/a/b" at the end of room; a root's own
- * name is empty. */
+/* Names from the leaf to the root, each with its NUL, become "/a/b" at the end of room; a root's
+ * own name is empty. */
 static struct record_text path_text(
 	const struct collected_bytes *names, char room[static COLLECT_TEXT_MAX])
 {
@@ -251,8 +252,8 @@ int describe_load(
 		ret->load.stage = stage_of(load);
 		return 0;
 	}
-	/* A parent that ran and is not known, or a map that is missing, breaks the chain: better no link
-	 * than a wrong one. */
+	/* A parent that ran and is not known, or a map that is missing, breaks the chain: better no
+	 * link than a wrong one. */
 	if ((load->end.parent_id && !ret->load.has_parent) || !collected_is_complete(load))
 		return 0;
 	return record_chain_digest(&ret->load, &ret->load.chain_digest);

@@ -297,8 +297,8 @@ size_t log_batch_count(const struct log *log)
 
 /* ---- committing ---- */
 
-/* The last line of a batch is always extended: the key that says otherwise is taken out again, which
- * leaves exactly the line that would have been written without it. */
+/* The last line of a batch is always extended: the key that says otherwise is taken out again,
+ * which leaves exactly the line that would have been written without it. */
 static void extend_last(struct log *log)
 {
 	static const char key[] = ",\"extend\":false";

@@ -3,15 +3,15 @@
  * The log and the PCR: from records to lines, durable first, then extended.
  *
  * Records are put into a batch, the batch is committed to the database in one transaction, and then
- * its lines are extended one by one. No line is ever marked as extended: the PCR itself says how far
- * it got, and after a crash the log is folded until its value is the PCR's.
+ * its lines are extended one by one. No line is ever marked as extended: the PCR itself says how
+ * far it got, and after a crash the log is folded until its value is the PCR's.
  *
  * The log is in one of these places at any time:
  *
  *	extended_seq <= last_seq < next_seq
  *
- * Lines up to extended_seq are in the PCR (a line that is not extended itself counts with the next one
- * that is), those up to last_seq are in the database, those below next_seq in the batch.
+ * Lines up to extended_seq are in the PCR (a line that is not extended itself counts with the next
+ * one that is), those up to last_seq are in the database, those below next_seq in the batch.
  */
 #ifndef AGENT_LOG_H
 #define AGENT_LOG_H
@@ -49,8 +49,8 @@ uint64_t log_epoch_seq(const struct log *log);
 const struct record_epoch_facts *log_epoch(const struct log *log);
 
 /*
- * Find the place in the current epoch at which the PCR has these values: everything after it is still
- * to be extended.
+ * Find the place in the current epoch at which the PCR has these values: everything after it is
+ * still to be extended.
  *
  * Returns 1 when it was found; 0 when no prefix of the epoch leads to these values; an error.
  */
@@ -63,8 +63,8 @@ const struct record_epoch_facts *log_epoch(const struct log *log);
  *
  * boottime_ns  when it happened; its wall-clock time follows from it.
  * ref          number to find the record by (db/db.h); 0 for none.
- * keep         the record gets an extend of its own, however long the queue: verified loads, and all
- *              that is not a program.
+ * keep         the record gets an extend of its own, however long the queue: verified loads, and
+ *              all that is not a program.
  *
  * ret_seq (may be NULL) is its number. Returns 0 or -ENOMEM, -EIO with nothing put.
  */
@@ -86,8 +86,8 @@ size_t log_batch_bytes(const struct log *log);
 size_t log_batch_count(const struct log *log);
 
 /*
- * Commit the batch, and with it one value of the caller's (key NULL: none). After an error the batch is
- * as it was and may be committed again.
+ * Commit the batch, and with it one value of the caller's (key NULL: none). After an error the
+ * batch is as it was and may be committed again.
  *
  * Returns 0 or an error of db/db.h.
  */
@@ -121,7 +121,8 @@ struct log_extend {
  */
 void log_epoch_begin(struct log *log, bank_set banks, const struct bank_values *base);
 
-/* The PCR before the line seq of the current epoch was extended. Returns 0 or an error of db/db.h. */
+/* The PCR before the line seq of the current epoch was extended. Returns 0 or an error
+ * of db/db.h. */
 [[nodiscard]] int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_values);
 
 #endif

@@ -6,8 +6,7 @@
 #include "agent/log.h"
 
 enum {
-	WAITING_MAX =
-		16, /* records that wait for the TPM before lines are left to the next extend */
+	WAITING_MAX = 16, /* records that may wait before lines are left to the next extend */
 	QUEUE_MAX = 256, /* extends whose digests are at hand; the rest is read back */
 };
 
@@ -75,8 +74,8 @@ int log_fail_db(struct log *log, int err);
 [[nodiscard]] int log_check(
 	struct log *log, uint64_t seq, const void *line, size_t len, struct record_head *ret_head);
 
-/* The batch that was just committed: its extends at hand for the TPM, as far as there is room and no
- * gap before it. */
+/* The batch that was just committed: its extends at hand for the TPM, as far as there is room and
+ * no gap before it. */
 void log_queue_batch(struct log *log);
 
 #endif

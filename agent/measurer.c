@@ -38,7 +38,8 @@ static void line_freep(char **line)
 	free(*line);
 }
 
-/* A program that was recorded before this daemon started, or before it was unloaded: from its record. */
+/* A program that was recorded before this daemon started, or before it was unloaded: from
+ * its record. */
 static const struct program_known *program_get(struct measurer *measurer, uint32_t id)
 {
 	const struct program_known *known = programs_find(&measurer->programs, id);
@@ -193,8 +194,9 @@ static int commit(struct measurer *measurer)
 		return trouble(measurer->log_trouble, err, log_errmsg(measurer->log));
 	measurer->log_trouble[0] = 0;
 	needed = collect_needs_from(&measurer->collect, measurer->read_end);
-	/* Of loads that are not over yet the pieces stay on the ring, so that even a kill -9 loses none,
-	 * unless they fill it: then they are in memory only, and a kill costs such a load its digest. */
+	/* Of loads that are not over yet the pieces stay on the ring, so that even a kill -9
+	 * loses none, unless they fill it: then they are in memory only, and a kill costs such
+	 * a load its digest. */
 	if (measurer->read_end - needed > probe_ring_size(measurer->probe) / 4 * 3)
 		needed = measurer->read_end;
 	ring_release(measurer->ring, needed);
@@ -287,7 +289,8 @@ int measurer_drain(struct measurer *measurer)
 		snprintf(measurer->hook_trouble, MEASURER_TEXT_MAX,
 			"the ring's positions make no sense: somebody else wrote to it; "
 			"remove the hooks with bpfmeasured --detach and start again");
-	/* Behind an event that is still being written there may be others, of loads that have ended. */
+	/* Behind an event that is still being written there may be others, of loads that
+	 * have ended. */
 	if (!got && ring_is_read(measurer->ring))
 		err = take_ends(measurer);
 	if (err)

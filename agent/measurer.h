@@ -55,8 +55,8 @@ struct measurer {
 	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
 	uint32_t canary_id;
 
-	/* Why the state is not `measuring`; empty: it is. Each is mended by itself or by the operator,
-	 * and cleared where it was set. */
+	/* Why the state is not `measuring`; empty: it is. Each is mended by itself or by the
+	 * operator, and cleared where it was set. */
 	char log_trouble[MEASURER_TEXT_MAX];
 	char tpm_trouble[MEASURER_TEXT_MAX];
 	char hook_trouble[MEASURER_TEXT_MAX];
@@ -65,8 +65,8 @@ struct measurer {
 };
 
 /*
- * Open everything, find the place in the log, measure what was loaded before, and let every hook show
- * itself. conf must outlive the measurer.
+ * Open everything, find the place in the log, measure what was loaded before, and let every hook
+ * show itself. conf must outlive the measurer.
  *
  * Returns 0, and the measurer measures (perhaps degraded: measurer_trouble()); a negative errno and
  * measurer->error where it cannot. measurer_done() is due either way.
@@ -104,8 +104,8 @@ int measurer_drain(struct measurer *measurer);
 bool measurer_extend(struct measurer *measurer);
 
 /*
- * Compare the TPM's counters and PCR with the log; begin a new epoch where they say that there is one,
- * and measure the loaded programs into it.
+ * Compare the TPM's counters and PCR with the log; begin a new epoch where they say that there is
+ * one, and measure the loaded programs into it.
  *
  * Returns 0 or a negative errno, kept in tpm_trouble or log_trouble.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The programs that are loaded now, by id: what the record of a child or of an unload needs to know of
- * them. Memory grows with the number of programs loaded, never with the log.
+ * The programs that are loaded now, by id: what the record of a child or of an unload needs to know
+ * of them. Memory grows with the number of programs loaded, never with the log.
  */
 #ifndef AGENT_PROGRAMS_H
 #define AGENT_PROGRAMS_H

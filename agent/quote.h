@@ -8,12 +8,12 @@
 #include "attest/evidence.h"
 
 /*
- * Quote for one challenge: waits (at most quote_wait) until everything that happened before it is in
- * the TPM; where that is not enough, the statement says by how many records it is behind.
+ * Quote for one challenge: waits (at most quote_wait) until everything that happened before it is
+ * in the TPM; where that is not enough, the statement says by how many records it is behind.
  *
  * The records first ... last of the statement are in the database then and never change.
  *
- * Returns 0; -EINVAL for a since beyond the log; an error of the TPM or the log. error has the text.
+ * Returns 0; -EINVAL for a since beyond the log; an error of the TPM or the log, error its text.
  */
 [[nodiscard]] int quote_take(struct measurer *measurer, const struct ask_request *request,
 	struct evidence_statement *ret_statement, char error[static MEASURER_TEXT_MAX]);

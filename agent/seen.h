@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A set of numbers that arrive nearly in order, each once: tickets of events, numbers of loads. What
- * does not arrive is a hole.
+ * A set of numbers that arrive nearly in order, each once: tickets of events, numbers of loads.
+ * What does not arrive is a hole.
  *
  * Everything below `low` is in the set; of the SEEN_WINDOW numbers from there on a bit says so.
  */
@@ -26,16 +26,18 @@ void seen_init(struct seen *seen, uint64_t first);
 
 bool seen_has(const struct seen *seen, uint64_t number);
 
-/* Add a number. One that is a whole window ahead pushes the oldest holes out: they count as lost. */
+/* Add a number. One that is a whole window ahead pushes the oldest holes out: they count
+ * as lost. */
 void seen_add(struct seen *seen, uint64_t number);
 
 /*
- * Give up the holes below limit. Returns how many there were; ret_first and ret_last (written if there
- * were any) enclose them.
+ * Give up the holes below limit. Returns how many there were; ret_first and ret_last (written if
+ * there were any) enclose them.
  */
 uint64_t seen_give_up(struct seen *seen, uint64_t limit, uint64_t *ret_first, uint64_t *ret_last);
 
-/* The set as bytes, few where it has few holes, for this machine to read again. Returns how many. */
+/* The set as bytes, few where it has few holes, for this machine to read again. Returns
+ * how many. */
 size_t seen_save(const struct seen *seen, uint8_t ret_bytes[static SEEN_SAVED_MAX]);
 
 /* Returns how many bytes were read; 0 where they are no set. */

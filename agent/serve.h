@@ -2,8 +2,8 @@
 /*
  * The measurer's unix socket: attest/ask.h is all that can be asked.
  *
- * Answers are streamed from the database as the asker reads them, so a slow asker costs a descriptor
- * and SERVE_CHUNK bytes, never the measuring.
+ * Answers are streamed from the database as the asker reads them, so a slow asker costs a
+ * descriptor and SERVE_CHUNK bytes, never the measuring.
  */
 #ifndef AGENT_SERVE_H
 #define AGENT_SERVE_H

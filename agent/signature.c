@@ -57,9 +57,9 @@ static enum record_verdict verdict_of(
 }
 
 /*
- * Whether the loader checks the map itself: light skeletons of 6.18 to 7.2 compare their metadata map's
- * sha256 with four 64-bit immediates of their own, in order. Then a signature over the instructions
- * alone binds a frozen, exclusive map with that digest.
+ * Whether the loader checks the map itself: light skeletons of 6.18 to 7.2 compare their metadata
+ * map's sha256 with four 64-bit immediates of their own, in order. Then a signature over the
+ * instructions alone binds a frozen, exclusive map with that digest.
  */
 static bool is_bound(const struct collected_bytes *insns, const struct record_map *map)
 {

@@ -6,11 +6,12 @@
  *
  *  - the load asked for it: BPF_PROG_LOAD's attr.signature was set, so the kernel itself would have
  *    refused the load had its own verification failed;
- *  - exactly one verification was seen before the load event, and it returned 0: the verification is
- *    also a kfunc, and another BPF program may call it in the loader's name;
- *  - the bytes that were verified are the instructions that we captured ourselves, alone or followed
- *    by the contents of the maps;
- *  - the kernel's own note, where it keeps one (aux->sig), says the same, of the same kind of keyring;
+ *  - exactly one verification was seen before the load event, and it returned 0: the verification
+ *    is also a kfunc, and another BPF program may call it in the loader's name;
+ *  - the bytes that were verified are the instructions that we captured ourselves, alone or
+ *    followed by the contents of the maps;
+ *  - the kernel's own note, where it keeps one (aux->sig), says the same, of the same kind of
+ *    keyring;
  *  - every event of the load arrived: one that is missing may be another verification.
  *
  * A load without attr.signature is `unsigned`. Everything else is `unknown`.

@@ -232,7 +232,8 @@ static int canary_loaded(void *arg, uint32_t id)
 	err = measurer_drain(measurer);
 	if (!err)
 		err = measurer_baseline(measurer);
-	/* The iterator came by the canary, which is recorded, or it would have a baseline record now. */
+	/* The iterator came by the canary, which is recorded, or it would have a baseline
+	 * record now. */
 	if (!err && programs_find(&measurer->programs, id))
 		measurer->hooks_shown |= 1U << HOOK_BASELINE;
 	return err;
@@ -390,8 +391,8 @@ int measurer_start(struct measurer *measurer, const struct conf *conf, const cha
 	if (err)
 		return err;
 	last_exit = log_last_exit(measurer->log);
-	/* An epoch begins with the programs that are loaded; what pinned hooks saw meanwhile is newer than
-	 * the last record, so it is read before those are asked for. */
+	/* An epoch begins with the programs that are loaded; what pinned hooks saw meanwhile is
+	 * newer than the last record, so it is read before those are asked for. */
 	err = measurer_ring_restore(measurer);
 	if (err)
 		return fail(measurer, err, "the log's note on the ring is damaged");

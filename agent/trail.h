@@ -2,8 +2,8 @@
 /*
  * The audit trail: one AUDIT_TRUSTED_APP record per load in the kernel's audit log.
  *
- * Best effort by design: where auditing is off, absent or refuses, measuring goes on, and the failures
- * are counted. It never switches auditing on.
+ * Best effort by design: where auditing is off, absent or refuses, measuring goes on, and the
+ * failures are counted. It never switches auditing on.
  */
 #ifndef AGENT_TRAIL_H
 #define AGENT_TRAIL_H

@@ -2,16 +2,16 @@
 /*
  * What a local process may ask the measurer over its unix socket, and how: the whole protocol.
  *
- * A connection is one request and one answer. The request is a struct ask_request, exactly; the answer
- * is a struct ask_answer and then bytes until the measurer closes. Both ends are the same machine:
- * numbers are in its byte order.
+ * A connection is one request and one answer. The request is a struct ask_request, exactly; the
+ * answer is a struct ask_answer and then bytes until the measurer closes. Both ends are the same
+ * machine: numbers are in its byte order.
  *
  *	request          answer's bytes
  *	ASK_STATUS       one JSON object, compact, ending with a newline (docs/format.md, "Status")
  *	ASK_EVIDENCE     evidence (docs/format.md, "Evidence"), for this nonce, binding and since
  *
- * Where error is not 0, the bytes are one line of text that says why. Evidence that was cut off shows:
- * its statement says which record is the last.
+ * Where error is not 0, the bytes are one line of text that says why. Evidence that was cut off
+ * shows: its statement says which record is the last.
  */
 #ifndef ATTEST_ASK_H
 #define ATTEST_ASK_H

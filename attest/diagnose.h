@@ -5,8 +5,7 @@
  * Each record names the sha256 of the line before it. So where one line was changed, removed, added
  * or moved, the lines around it still tell what digest was measured in its place. The diagnosis
  * folds the sha256 bank as if that digest stood there. If the result is the value that the TPM
- * signed, the finding is proven and so is every other record; if not, it is a suspicion and nothing
- * more.
+ * signed, the finding is proven and so is every other record; if not, it is a suspicion, no more.
  */
 #ifndef ATTEST_DIAGNOSE_H
 #define ATTEST_DIAGNOSE_H

@@ -83,9 +83,9 @@ void evidence_statement_encode(struct line *line, const struct evidence_statemen
  * Decode len bytes (any bytes) of a statement without its newline. Only the form is checked: that
  * the TPM's structures mean anything is for the verifier to find out.
  *
- * Returns 0; -EBADMSG with ret_error written: outside the grammar, above a cap, first > last + 1, since
- * >= first, index >= count, banks of start or values without sha256. ret is written on success
- * only.
+ * Returns 0; -EBADMSG with ret_error written: outside the grammar, above a cap, first > last + 1,
+ * since >= first, index >= count, banks of start or values without sha256. ret is written on
+ * success only.
  */
 [[nodiscard]] int evidence_statement_decode(
 	const char *line, size_t len, struct evidence_statement *ret, struct line_error *ret_error);

@@ -3,8 +3,8 @@
  * The tree that lets one quote answer many challenges: its leaves are the waiting challenges, its
  * root is the quote's qualifying data, and each challenger is handed the path from its own leaf.
  *
- * RFC 9162, 2.1 "Merkle Trees": SHA-256, a leaf is H(0x00 || data), a node H(0x01 || left ||
- * right).
+ * RFC 9162, 2.1 "Merkle Trees": SHA-256; a leaf is H(0x00 || data), a node is
+ * H(0x01 || left || right).
  */
 #ifndef ATTEST_MERKLE_H
 #define ATTEST_MERKLE_H

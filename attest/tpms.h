@@ -70,8 +70,8 @@ struct tpms_signature {
 /*
  * 12.2.5 TPM2B_PUBLIC: an ECC key on P-256 whose one scheme is ECDSA with SHA-256.
  *
- * name  Part 1, 16 "Names": nameAlg and the hash of the TPMT_PUBLIC under it; sha256, sha384 or
- *       sha512.
+ * name  Part 1, 16 "Names": nameAlg (sha256, sha384 or sha512) and the hash of the TPMT_PUBLIC
+ *       under it.
  */
 struct tpms_public {
 	uint32_t attributes; /* 8.3 TPMA_OBJECT */

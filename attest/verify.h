@@ -51,12 +51,10 @@ enum verify_reason {
 	/* What the TPM signed. */
 	VERIFY_MAGIC, /* "magic": not made by the TPM */
 	VERIFY_TYPE, /* "type": not a quote */
-	VERIFY_SIGNER, /* "signer": the quote names another key, or one outside the endorsement
-			  hierarchy */
+	VERIFY_SIGNER, /* "signer": the quote names another key, or one of another hierarchy */
 	VERIFY_NONCE, /* "nonce": the answer to another challenge */
 	VERIFY_BINDING, /* "binding": the answer to a challenge through another channel */
-	VERIFY_QUALIFYING_DATA, /* "qualifying-data": the challenge does not lead to what was
-				   signed */
+	VERIFY_QUALIFYING_DATA, /* "qualifying-data": the challenge does not lead to it */
 	VERIFY_PCR_SELECTION, /* "pcr-selection": not the PCR asked for in exactly the log's banks */
 	VERIFY_PCR_DIGEST, /* "pcr-digest": not the values stated */
 

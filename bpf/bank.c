@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Replaying a log is two short hashes per line and bank, so what OpenSSL would look up, allocate
- * and free for each one is kept: the fetched algorithms for the process, one context per bank and
- * thread.
+ * and free for each one is kept: algorithms for the process, one context per bank and thread.
  */
 #include "bpf/bank.h"
 

@@ -3,19 +3,19 @@
  * What the BPF programs put on the ring: the layout shared by bpf/measure.bpf.c and the collector.
  *
  * One load is a series of events with the same load number, sent by one task in this order (what
- *did not happen is absent; a load that failed stops early):
+ * did not happen is absent; a load that failed stops early):
  *
  *	EVENT_BYTES signed, signature, then EVENT_VERIFY   the kernel verified a signature
  *	EVENT_LOAD, EVENT_BYTES cgroup, exe, insns         what is about to be checked, and for whom
  *	EVENT_PROG, { EVENT_MAP, EVENT_BYTES map } ...     it passed; its file descriptor comes next
  *	EVENT_END                                          the final errno
  *
- * EVENT_FREE comes any time after EVENT_PROG, from any task. An EVENT_END that found the ring full is
- * in the map "ends" instead.
+ * EVENT_FREE comes any time after EVENT_PROG, from any task. An EVENT_END that found the ring full
+ * is in the map "ends" instead.
  *
  * Every event carries a ticket from one atomic counter, taken before its place on the ring, so the
  * order of tickets and of places may differ between CPUs, but every ticket arrives exactly once or
- *its event was dropped. Change anything here: change EVENT_LAYOUT.
+ * its event was dropped. Change anything here: change EVENT_LAYOUT.
  *
  * Byte order and alignment are the machine's; all sizes in bytes.
  */
@@ -36,8 +36,8 @@ enum {
 	EVENT_TARGET_LEN = 96, /* of an attach target's name; longer ones are cut */
 	EVENT_MAPS_MAX = 64, /* MAX_USED_MAPS */
 
-	/* Two sizes of a piece of bytes: a tiny program takes little of the ring, a large one few
-	   events. */
+	/* Two sizes of a piece of bytes: a tiny program takes little of the ring, a large one
+	 * few events. */
 	EVENT_BYTES_SMALL = 472,
 	EVENT_BYTES_LARGE = 8192,
 };
@@ -97,8 +97,7 @@ struct event_verify {
 	__u64 data_len; /* of the whole of both streams; pieces may be missing */
 	__u64 signature_len;
 	__s32 error; /* 0, or a negative errno */
-	__u32 keyring_kind; /* enum record_keyring's order: 1 builtin, 2 secondary, 3 platform, 4
-			       user */
+	__u32 keyring_kind; /* as enum record_keyring: 1 builtin, 2 secondary, 3 platform, 4 user */
 	__s32 keyring_serial;
 	__u32 insns_seen; /* 1: after EVENT_LOAD, so not the kernel's own check */
 };
@@ -124,7 +123,7 @@ struct event_load {
 	__u8 kernel_origin;
 	__u8 self;
 	__s32 security; /* what all LSMs together said: 0, or a negative errno */
-	__u32 in_check; /* 1: the instructions follow; 0: it was refused before anybody looked at them */
+	__u32 in_check; /* 1: the instructions follow; 0: refused before anybody looked at them */
 	__u32 pad;
 };
 

@@ -119,8 +119,8 @@ static __always_inline struct load_state *load_current(enum event_hook hook)
 
 /* ---- sending ---- */
 
-/* Room for one event, or NULL where the ring is full: its ticket stays a hole for the reader to
- * see. */
+/* Room for one event; NULL where the ring is full: its ticket stays a hole for the reader
+ * to see. */
 static __always_inline void *event_reserve(__u64 load, __u32 type, const __u32 size)
 {
 	__u64 ticket = __sync_fetch_and_add(&state.ticket, 1);
@@ -304,8 +304,8 @@ static __always_inline void exe_key_fill(struct exe_key *key, struct inode *inod
 	}
 }
 
-/* Sleepable, for the file's hash; runs inside security_bpf_prog_load(), so before load() below, which
- * finds the hash in exes. */
+/* Sleepable, for the file's hash; runs inside security_bpf_prog_load(), so before load() below,
+ * which finds the hash in exes. */
 SEC("lsm.s/bpf_prog_load")
 int identity(void *ctx)
 {
@@ -327,7 +327,8 @@ int identity(void *ctx)
 	return 0;
 }
 
-/* A walk to the root of a hierarchy, putting each name on the way, with its NUL, into load->path. */
+/* A walk to the root of a hierarchy, putting each name on the way, with its NUL,
+ * into load->path. */
 struct path_walk {
 	struct load_state *load;
 	void *node;
@@ -606,8 +607,7 @@ static long map_send(__u32 i, struct map_walk *walk)
 	return 0;
 }
 
-/* security_bpf_prog(prog): a file descriptor is about to be made; the first one of a load is ours.
- */
+/* security_bpf_prog(prog): a descriptor is about to be made; the first one of a load is ours. */
 SEC("fexit/security_bpf_prog")
 int prog(__u64 *ctx)
 {
@@ -670,9 +670,9 @@ int load_exit(__u64 *ctx)
 	end.keyring_id = load->keyring_id;
 	end.tgid = bpf_get_current_pid_tgid() >> 32;
 	end.self = end.tgid == state.agent_tgid;
-	/* The last event of a load wakes the reader, always: the kernel's own choice loses wake-ups when
-	 * pieces before it asked for none. Where the ring is full the end goes another way: that a load
-	 * was, and how it ended, is never lost. */
+	/* The last event of a load wakes the reader, always: the kernel's own choice loses wake-ups
+	 * when pieces before it asked for none. Where the ring is full the end goes another way:
+	 * that a load was, and how it ended, is never lost. */
 	if (!bpf_ringbuf_output(&ring, &end, sizeof(end), BPF_RB_FORCE_WAKEUP))
 		return 0;
 	__sync_fetch_and_add(&state.dropped_events, 1);

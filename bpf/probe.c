@@ -36,8 +36,8 @@ struct probe {
 	char error[256];
 };
 
-/* libbpf's print callback has no argument for us: the probe that is inside libbpf on this thread.
- */
+/* The probe that is inside libbpf on this thread: libbpf's print callback has no argument
+ * for us. */
 static _Thread_local struct probe *printing;
 
 static int libbpf_print(enum libbpf_print_level level, const char *format, va_list args)

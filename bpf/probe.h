@@ -66,7 +66,9 @@ struct event_state *probe_state(const struct probe *probe);
 
 /*
  * Take one EVENT_END that the ring had no room for. It is gone from the kernel then: a caller that
- * dies before it has kept it has lost that load. Returns 1, 0 when there is none, or a negative errno.
+ * dies before it has kept it has lost that load.
+ *
+ * Returns 1, 0 when there is none, or a negative errno.
  */
 [[nodiscard]] int probe_end_take(struct probe *probe, struct event_end *ret_end);
 

@@ -184,8 +184,7 @@ static const char views[] =
 	" json_group_array(DISTINCT loader_uid) AS loader_uids\n"
 	" FROM load GROUP BY loader_exe, loader_exe_sha256;\n"
 
-	/* One row per signer that a signature claims. Claims are no identity: signature_pinned is.
-	 */
+	/* One row per signer that a signature claims. That is no identity: signature_pinned is. */
 	"CREATE TEMP VIEW signature_claim AS SELECT\n"
 	" seq,\n"
 	" line ->> '$.kind' AS kind,\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the verbs of `bpfmeasure` share: exit codes, how an error is said, the log and the socket that
- * are meant where none is named.
+ * What the verbs of `bpfmeasure` share: exit codes, how an error is said, the log and the socket
+ * that are meant where none is named.
  *
  * A verb is called with "bpfmeasure VERB" as argv[0] and as the name under which warnx(3) and
  * getopt(3) speak. Whatever is wrong is one line on stderr.
@@ -38,12 +38,13 @@ extern const char status_help[], log_help[], show_help[], query_help[], quote_he
  * not help. */
 const char *cli_group_hint(void);
 
-/* Where --db and --socket are not given: the environment's BPFMEASURE_DB and BPFMEASURE_SOCKET, else
- * where the daemon has them unless it is told otherwise. */
+/* Where --db and --socket are not given: the environment's BPFMEASURE_DB and BPFMEASURE_SOCKET,
+ * else where the daemon has them unless it is told otherwise. */
 const char *cli_db_path(void);
 const char *cli_socket_path(void);
 
-/* Open the log for reading. Returns CLI_GOOD, and db_free() is due; otherwise it was said why not. */
+/* Open the log for reading. Returns CLI_GOOD, and db_free() is due; otherwise it was said
+ * why not. */
 struct db;
 [[nodiscard]] int cli_db_open(const char *path, struct db **ret_db);
 
@@ -51,8 +52,8 @@ struct db;
 enum { CLI_WHY_MAX = 1024 };
 void cli_db_why(const struct db *db, const char *path, int err, char ret_why[static CLI_WHY_MAX]);
 
-/* Say why any other function of db/db.h failed. Returns CLI_UNKNOWN; CLI_UNTRUSTED for a log that is damaged
- * or lacks records. */
+/* Say why any other function of db/db.h failed. Returns CLI_UNKNOWN; CLI_UNTRUSTED for a log that
+ * is damaged or lacks records. */
 [[nodiscard]] int cli_db_fail(const struct db *db, int err);
 
 /* A decimal number, nothing before or after it. */

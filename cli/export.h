@@ -15,8 +15,8 @@
 
 #include "attest/evidence.h"
 
-/* Write them to a directory, which is made where there is none. Returns an exit code; what failed was
- * said. */
+/* Write them to a directory, which is made where there is none. Returns an exit code; what failed
+ * was said. */
 [[nodiscard]] int export_quote(const char *dir, const struct evidence_statement *statement);
 
 #endif

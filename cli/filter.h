@@ -13,8 +13,8 @@ struct db;
 
 /*
  * All that are not NULL must hold. name, type and loader are globs (glob(7), a backslash is itself)
- * over the text as records have it; loader over the name of the executable or of the thread, or, with
- * a '/', over the executable's path.
+ * over the text as records have it; loader over the name of the executable or of the thread, or,
+ * with a '/', over the executable's path.
  */
 struct filter {
 	uint64_t since_ns;
@@ -39,8 +39,8 @@ struct filter_line {
 };
 
 /*
- * Hand the records first ... last that match to fn, in order. A line that is no record matches every
- * filter: it shall not hide.
+ * Hand the records first ... last that match to fn, in order. A line that is no record matches
+ * every filter: it shall not hide.
  *
  * Returns 0, an error of db_each(), or the first value other than 0 that fn returns.
  */

@@ -81,8 +81,8 @@ static void listing_done(struct listing *listing)
 enum { SEQ, TIME, KIND, WHAT, VERDICT, LOADER, DETAILS, COLUMN_COUNT };
 
 /*
- * Every column but the last has a fixed width, so that what --follow prints later stands below; what
- * is left of the terminal is for the details, or they are left out.
+ * Every column but the last has a fixed width, so that what --follow prints later stands below;
+ * what is left of the terminal is for the details, or they are left out.
  */
 static int table_begin(struct listing *listing)
 {

@@ -21,8 +21,8 @@ struct row {
 	char details[ROW_TEXT_MAX];
 };
 
-/* db finds what a record refers to. loader_width: of row.loader, of which the name is shortened; 0 is
- * any. */
+/* db finds what a record refers to. loader_width: of row.loader, of which the name is shortened; 0
+ * is any. */
 void row_fill(
 	struct db *db, const struct filter_line *line, unsigned loader_width, struct row *ret_row);
 

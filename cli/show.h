@@ -7,8 +7,8 @@
 
 #include "cli/filter.h"
 
-/* Sections of aligned keys, in the order of the line; then what was measured, and what refers to the
- * record. */
+/* Sections of aligned keys, in the order of the line; then what was measured, and what refers to
+ * the record. */
 [[nodiscard]] int show_record(struct db *db, const struct filter_line *line);
 
 /* Every record of the program with this sha256, and whether its instructions are kept. json: those

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A record is shown key by key as it stands in its line: nothing that a record says can be left out,
- * and every word is one of docs/format.md.
+ * A record is shown key by key as it stands in its line: nothing that a record says can be left
+ * out, and every word is one of docs/format.md.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -202,8 +202,8 @@ static int print_referrer(void *arg, uint64_t seq, const void *bytes, size_t len
 	return 0;
 }
 
-/* Only the strict grammar allows this: there is one way to write "parent":{"seq":7, and no text in a
- * line can hold it, its quotes being escaped. */
+/* Only the strict grammar allows this: there is one way to write "parent":{"seq":7, and no text in
+ * a line can hold it, its quotes being escaped. */
 static int print_referrers(struct db *db, const struct filter_line *line)
 {
 	struct referrers referrers = {};

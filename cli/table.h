@@ -48,8 +48,8 @@ void table_cell(struct table *table, struct table_row *row, size_t column, const
 /* Rows since the last flush. */
 size_t table_count(const struct table *table);
 
-/* text in at most width columns, its end given up for a '~'; width 0: all of it. ret_text has room for
- * strlen(text) + 1. */
+/* text in at most width columns, its end given up for a '~'; width 0: all of it. ret_text has room
+ * for strlen(text) + 1. */
 void table_shorten(const char *text, size_t width, char *ret_text);
 
 #endif

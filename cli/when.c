@@ -116,8 +116,8 @@ static bool zone(const char **at, int *ret_east)
 	return true;
 }
 
-/* Seconds and a fraction, and whether the calendar has that day: mktime() and timegm() take the 31st
- * of February for one in March. */
+/* Seconds and a fraction, and whether the calendar has that day: mktime() and timegm() take the
+ * 31st of February for one in March. */
 static bool finish(time_t at, int mday, const struct tm *tm, uint64_t ns, uint64_t *ret_ns)
 {
 	uint64_t whole;

@@ -14,8 +14,7 @@
  * system gives it: put a setgid directory of the group around the log (root:GROUP, mode 2750), or
  * make PATH an empty file of the right owner, group and mode first. SQLite gives -wal and -shm the
  * mode of PATH, and where the writer is root its owner and group too. A reader needs search
- * permission on the directory and read permission on PATH, PATH-wal and PATH-shm; it needs to write
- * nowhere.
+ * permission on the directory and read permission on PATH, PATH-wal and PATH-shm, no more.
  *
  * A reader can see the log at any time: beside a running writer, after it stopped, and after it was
  * killed. What SQLite does for a reader that may not write PATH-shm: beside a writer it trusts the

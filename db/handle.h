@@ -51,8 +51,9 @@ bool db_is_unsettled(int rc);
 
 /*
  * sqlite3_step(), again while a reader finds PATH-shm half made: for a moment that is so when a
- * writer starts, and SQLite does not count it as being busy. Returns an extended SQLite result
- * code.
+ * writer starts, and SQLite does not count it as being busy.
+ *
+ * Returns an extended SQLite result code.
  */
 [[nodiscard]] int db_step(struct sqlite3_stmt *stmt);
 

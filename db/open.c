@@ -305,8 +305,7 @@ static int last_code(const struct db *db)
 	return db->sql ? sqlite3_extended_errcode(db->sql) : SQLITE_OK;
 }
 
-/* A reader that may not make the files beside PATH fails without them, and SQLite does not say so.
- */
+/* A reader that may not make the files beside PATH fails without them; SQLite does not say so. */
 static int reader_diagnose(struct db *db, const char *path, int err)
 {
 	static const char *const suffix[] = { "", "-wal", "-shm" };

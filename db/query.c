@@ -193,9 +193,9 @@ static int text_run(struct query *query, const char *sql)
 }
 
 /*
- * Begin a transaction, take its snapshot and make the views in it, with which they go. SQLite before
- * 3.41 asks the authorizer to UPDATE sqlite_master when a connection first meets json_each or
- * json_tree; so it meets them here.
+ * Begin a transaction, take its snapshot and make the views in it, with which they go. SQLite
+ * before 3.41 asks the authorizer to UPDATE sqlite_master when a connection first meets json_each
+ * or json_tree; so it meets them here.
  */
 static int query_begin(struct db *db, const char *views)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loads to tell the collector about: a story is what happened in the kernel, a tape is the events of
- * it as they lie on the ring, to be played whole, in part, twice or in another order.
+ * Loads to tell the collector about: a story is what happened in the kernel, a tape is the events
+ * of it as they lie on the ring, to be played whole, in part, twice or in another order.
  *
  *	story_init()   a plain unsigned load that succeeded
  *	story_sign()   the same, signed, and everything about it as it should be

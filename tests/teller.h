@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From events to lines without a kernel, a database or a TPM: a collector whose sink describes each load
- * as the measurer does. Whatever the events are, the line has to pass record_check().
+ * From events to lines without a kernel, a database or a TPM: a collector whose sink describes each
+ * load as the measurer does. Whatever the events are, the line has to pass record_check().
  */
 #ifndef TESTS_TELLER_H
 #define TESTS_TELLER_H

@@ -17,8 +17,7 @@ struct tpm_link {
 struct ak {
 	uint32_t object; /* ESYS_TR; 0: not open */
 	bool persistent;
-	struct tpm_link
-		link; /* of a transient AK behind a resource manager, else the main one is used */
+	struct tpm_link link; /* a transient AK's, behind a resource manager; else main is used */
 	uint8_t name[TPM_NAME_LEN];
 	uint8_t public[256];
 	size_t public_len;

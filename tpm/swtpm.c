@@ -67,8 +67,8 @@ static int find_program(struct place *place, const char *name, char ret_path[sta
 	return fail(place, -ENOENT, "there is no %s in /usr/local/bin, /usr/bin, /bin", name);
 }
 
-/* With nothing of ours but the log: no descriptors, no environment, no blocked or ignored signals.
- */
+/* With nothing of ours but the log: no descriptors, no environment, no signals blocked
+ * or ignored. */
 static int spawn(const char *path, const char *const argv[], int log, pid_t *ret_pid)
 {
 	static const char *const environment[] = {

@@ -13,8 +13,8 @@ enum { SWTPM_TCTI_MAX = 128, SWTPM_ERROR_MAX = 512 };
 /*
  * Make sure that a software TPM runs on the state in a directory.
  *
- * dir         absolute; made with mode 0700 if it is missing (its parent must exist). It must be the
- *             caller's and writable by nobody else, contain only letters, digits and "/._+-" (the
+ * dir         absolute; made with mode 0700 if it is missing (its parent must exist). It must be
+ *             the caller's and writable by nobody else, contain only letters, digits and "/._+-" (the
  *             rest means something to swtpm or libtss2), and leave room for a socket's name.
  * ret_tcti    what to hand to tpm_connect().
  * ret_error   on failure one line of text that says what failed and what swtpm said.
@@ -35,8 +35,7 @@ enum { SWTPM_TCTI_MAX = 128, SWTPM_ERROR_MAX = 512 };
  * The TPM is a process of its own, in a session of its own: it outlives the caller, and is found
  * again by the lock that it holds on its state. It is never stopped here. KILLING IT ZEROES THE
  * PCRs, as a reset does. A service manager that kills everything a service leaves behind kills it
- * as well: there, run it as a unit of its own on the same directory, and this function only finds
- * it.
+ * too: there, run it as a unit of its own on the same directory, and this function only finds it.
  *
  * Safe against itself: concurrent callers take turns.
  *

@@ -17,8 +17,7 @@
 
 /*
  * A code of any layer but the TPM's own was made on the way: by the transport, or by libtss2 about
- * what the transport brought. The kernel's resource manager answers for the TPM in a layer of its
- * own.
+ * what the transport brought. The kernel's resource manager has a layer of its own for the TPM.
  *
  * TPM 2.0 Library, Part 2, 6.6 "TPM_RC (Response Codes)".
  */
@@ -219,8 +218,7 @@ static bool is_software(const struct tpm *tpm)
 {
 	const struct tpm_identity *id = &tpm->identity;
 
-	/* libtpms and the IBM simulator; the TCG reference code as built for Microsoft's simulator.
-	 */
+	/* libtpms and the IBM simulator; the TCG reference code as Microsoft's simulator has it. */
 	return tpm->shared_slots ||
 		(strcmp(id->manufacturer, "IBM") == 0 && strcmp(id->vendor, "SW   TPM") == 0) ||
 		strcmp(id->vendor, "xCG fTPM") == 0;

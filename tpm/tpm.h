@@ -24,8 +24,8 @@
  *
  * libtss2 writes to stderr what it thinks of an error. It reads TSS2_LOG from the environment once,
  * so the program that wants a quiet stderr puts TSS2_LOG=all+none there before the first
- * tpm_connect(); this library leaves the environment alone. And it writes to a software TPM's socket
- * in a way that raises SIGPIPE when that dies: the program ignores that signal.
+ * tpm_connect(); this library leaves the environment alone. And it writes to a software TPM's
+ * socket in a way that raises SIGPIPE when that dies: the program ignores that signal.
  */
 #ifndef TPM_TPM_H
 #define TPM_TPM_H

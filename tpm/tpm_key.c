@@ -160,7 +160,8 @@ static int flush(struct tpm *tpm, ESYS_TR object)
 	return rc ? tpm_fail(tpm, "TPM2_FlushContext", rc) : 0;
 }
 
-/* Make the transient AK the persistent one. An error says by tpm->ak.persistent if it is that now. */
+/* Make the transient AK the persistent one. An error says by tpm->ak.persistent if it is
+ * that now. */
 static int ak_store(struct tpm *tpm, uint32_t handle)
 {
 	ESYS_TR transient = tpm->ak.object;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * evidence COUNT FILE AK: evidence of COUNT records as a daemon with a TPM would give it, and the key
- * that it is to be verified with. No TPM: a key of our own signs.
+ * evidence COUNT FILE AK: evidence of COUNT records as a daemon with a TPM would give it, and the
+ * key that it is to be verified with. No TPM: a key of our own signs.
  */
 #include <err.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a load costs, from the loader's side: a clock around the system call, in the machine that is
- * measured. Prints nanoseconds, one measurement a line; what they mean is tests/bench/run's business.
+ * measured. Prints nanoseconds, one measurement a line; what they mean is tests/bench/run's
+ * business.
  */
 #include <err.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whatever a local process writes to the measurer's socket, it gets one answer of attest/ask.h or none,
- * and the measurer serves the next. Quotes and the status are made up here; the log is a real one.
+ * Whatever a local process writes to the measurer's socket, it gets one answer of attest/ask.h or
+ * none, and the measurer serves the next. Quotes and status are made up here; the log is real.
  */
 #include <assert.h>
 #include <errno.h>

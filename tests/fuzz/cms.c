@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whatever the bytes of a signature are: no crash, nothing left in OpenSSL's error queue, and what is
- * pinned has a signer. The signatures of the corpus are over DATA, by the key of this certificate.
+ * Whatever the bytes of a signature are: no crash, nothing left in OpenSSL's error queue, and what
+ * is pinned has a signer. The signatures of the corpus are over DATA, by the key of this
+ * certificate.
  */
 #include <assert.h>
 #include <openssl/err.h>

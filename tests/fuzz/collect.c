@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whatever is on the ring, the collector hands over loads that can be described, and each has a line that
- * record_check() accepts (teller.h aborts otherwise).
+ * Whatever is on the ring, the collector hands over loads that can be described, and each has a
+ * line that record_check() accepts (teller.h aborts otherwise).
  *
- * Input: events, each a byte for its type, one for its load, two for the length of what follows, and
- * that: the event behind its head; what is missing of its size is zeros. Type 15: a whole event, head
- * and all, of exactly that length. An odd load number is a restart before the event.
+ * Input: events, each a byte for its type, one for its load, two for the length of what follows,
+ * and that: the event behind its head; what is missing of its size is zeros. Type 15: a whole
+ * event, head and all, of exactly that length. An odd load number is a restart before the event.
  */
 #include "tests/teller.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * agent.conf of any bytes: what is accepted is within the table's bounds and reads the same when it is
- * written out again; what is refused says why in one line, and changes nothing.
+ * agent.conf of any bytes: what is accepted is within the table's bounds and reads the same when it
+ * is written out again; what is refused says why in one line, and changes nothing.
  */
 #include <assert.h>
 #include <errno.h>

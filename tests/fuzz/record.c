@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What record_check() accepts is JSON to others as well, and the only way to write it: jansson parses
- * it and writes the same bytes again, and so does our own writer.
+ * What record_check() accepts is JSON to others as well, and the only way to write it: jansson
+ * parses it and writes the same bytes again, and so does our own writer.
  */
 #include <assert.h>
 #include <jansson.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * make-log PATH [RECORDS [SECONDS]]: a log as a daemon would have written it, without kernel and TPM:
- * two epochs, programs that were there before, loads signed and not, with maps and by loader programs,
- * rejects, unloads, losses. The same arguments make the same log; SECONDS is the time of its first
- * record, one follows every 7 s. Where there is a log already, as many loads are added to it.
+ * make-log PATH [RECORDS [SECONDS]]: a log as a daemon would have written it, without kernel and
+ * TPM: two epochs, programs that were there before, loads signed and not, with maps and by loader
+ * programs, rejects, unloads, losses. The same arguments make the same log; SECONDS is the time of
+ * its first record, one follows every 7 s. Where there is a log already, as many loads are added to
+ * it.
  */
 #include <assert.h>
 #include <err.h>

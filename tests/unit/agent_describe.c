@@ -144,8 +144,8 @@ static void contents_that_did_not_all_arrive_have_no_digest(void **)
 	assert_says("\"sha256_at_load\":null");
 }
 
-/* The event of the second map and the contents of the first are lost: what is left would be the first
- * map with the contents of the second. */
+/* The event of the second map and the contents of the first are lost: what is left would be the
+ * first map with the contents of the second. */
 static void a_map_never_has_the_contents_of_another(void **)
 {
 	static struct tape tape;

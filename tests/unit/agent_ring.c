@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bpf/ring.c over a file in memory that is laid out as the kernel maps a ring: the consumer's page, the
- * producer's page, the data, and the data once more.
+ * bpf/ring.c over a file in memory that is laid out as the kernel maps a ring: the consumer's page,
+ * the producer's page, the data, and the data once more.
  */
 #include "bpf/ring.h"
 

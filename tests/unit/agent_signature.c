@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Every rule of agent/signature.h: a load that is as it should be, and what happens without each. */
+/* Every rule of agent/signature.h: a load that is as it should be, and what happens
+ * without each. */
 #include "agent/signature.h"
 
 #include <linux/bpf.h>

@@ -342,7 +342,8 @@ static void the_shipped_file_gives_the_defaults(void **)
 	assert_memory_equal(&conf, &defaults, sizeof(conf));
 }
 
-/* With its "#key = value" lines made active, the file sets every key of the table, to its default. */
+/* With its "#key = value" lines made active, the file sets every key of the table, to
+ * its default. */
 static void the_shipped_file_has_every_key_with_its_default(void **)
 {
 	FILE *file = fopen(shipped, "r");

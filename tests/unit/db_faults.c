@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Everything that db/ asks of the disk and of memory fails once, at the first call, at the second, and
- * so on to the last; and then from each on for a while. Nothing that was acknowledged may be lost, no
- * batch be there by half, no failing disk be taken for a damaged log, and the handle must go on.
+ * Everything that db/ asks of the disk and of memory fails once, at the first call, at the second,
+ * and so on to the last; and then from each on for a while. Nothing that was acknowledged may be
+ * lost, no batch be there by half, no failing disk be taken for a damaged log, and the handle must
+ * go on.
  */
 #include "tests/unit/db_fixture.h"
 
@@ -207,7 +208,8 @@ static int install(void **)
 
 enum { BATCHES = 4, BATCH = 6 };
 
-/* A failure may be called anything but a damaged log, somebody else's, or a mistake of the caller's. */
+/* A failure may be called anything but a damaged log, somebody else's, or a mistake of
+ * the caller's. */
 static void assert_failure(struct db *db, int r, unsigned at)
 {
 	if (fault.hits == 0 ||

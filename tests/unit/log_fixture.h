@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log over a real database. In the TPM's place is a PCR of ours, and what it must hold is computed
- * from the database's lines with OpenSSL and string functions: no code of the log's.
+ * The log over a real database. In the TPM's place is a PCR of ours, and what it must hold is
+ * computed from the database's lines with OpenSSL and string functions: no code of the log's.
  */
 #ifndef TESTS_UNIT_LOG_FIXTURE_H
 #define TESTS_UNIT_LOG_FIXTURE_H

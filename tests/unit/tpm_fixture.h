@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A software TPM of its own for a group of tests, gone with its files when the group ends or dies.
- */
+/* A software TPM for a group of tests, gone with its files when the group ends or dies. */
 #ifndef TESTS_UNIT_TPM_FIXTURE_H
 #define TESTS_UNIT_TPM_FIXTURE_H
 

@@ -163,7 +163,8 @@ static void with_owner_auth_set_the_ak_is_transient(void **)
 	sh("tpm2_changeauth -T %s -c o -p secret", fixture_tcti);
 }
 
-/* Named in full, the TCTI is not known as swtpm's: as if there were a resource manager behind it. */
+/* Named in full, the TCTI is not known as swtpm's: as if there were a resource manager
+ * behind it. */
 static void a_transient_ak_has_a_connection_of_its_own(void **)
 {
 	struct bank_values digests = digests_of("x");
