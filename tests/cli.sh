@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Every verb of bpfmeasure, good input and bad, on logs without kernel or TPM, against sqlite3 and jq over
 # the same database. Prints a line for each test; ends with "N passed, N failed, N skipped".
 #

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The guest's root: cpio archives that the kernel unpacks one after the other.
 
 The base archive holds everything that stays the same between runs. It is cached, and made anew when
