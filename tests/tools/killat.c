@@ -4,11 +4,12 @@
  *
  *	KILLAT        n; 0 or unset: never, only count
  *	KILLAT_WHEN   before, after, or half: of a write, its first half is made
- *	KILLAT_COUNT  a file that holds the number of calls so far, as 8 bytes
+ *	KILLAT_ONLY   count only calls of this name; every call is counted otherwise
+ *	KILLAT_COUNT  a file that holds the number of calls counted so far, as 8 bytes
  *
- * Counted are writes to files, sockets and the TPM, what makes them durable, cuts, renames or removes
- * them, and bpf(2). Stores to shared memory (the ring's position, SQLite's -shm) are not seen: they lie
- * between two counted calls.
+ * Counted are writes to files, sockets and the TPM, what makes them durable, cuts, renames or
+ * removes them, and bpf(2). Stores to shared memory (the ring's position, SQLite's -shm) are not
+ * seen: they lie between two counted calls.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,17 +29,20 @@
 enum when { WHEN_BEFORE, WHEN_AFTER, WHEN_HALF };
 
 static enum when when;
+static const char *only;
 static uint64_t target, unshared_count;
 static uint64_t *count = &unshared_count;
 
 [[gnu::constructor]] static void init(void)
 {
-	const char *n = getenv("KILLAT"), *word = getenv("KILLAT_WHEN"), *path = getenv("KILLAT_COUNT");
+	const char *n = getenv("KILLAT"), *word = getenv("KILLAT_WHEN"),
+		   *path = getenv("KILLAT_COUNT");
 	int fd = path ? open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
 	void *page;
 
+	only = getenv("KILLAT_ONLY");
 	target = n ? strtoull(n, NULL, 10) : 0;
-	when = word && !strcmp(word, "after") ? WHEN_AFTER
+	when = word && !strcmp(word, "after")   ? WHEN_AFTER
 		: word && !strcmp(word, "half") ? WHEN_HALF
 						: WHEN_BEFORE;
 	if (fd < 0)
@@ -61,9 +65,10 @@ static void die(void)
 }
 
 /* To be called before the call is made; true if this is the one. */
-static bool begin(void)
+static bool begin(const char *name)
 {
-	bool is_it = __atomic_add_fetch(count, 1, __ATOMIC_SEQ_CST) == target;
+	bool is_it = (!only || !strcmp(only, name)) &&
+		__atomic_add_fetch(count, 1, __ATOMIC_SEQ_CST) == target;
 
 	if (is_it && when == WHEN_BEFORE)
 		die();
@@ -88,7 +93,7 @@ static size_t part(bool is_it, size_t len)
 ssize_t write(int fd, const void *buf, size_t len)
 {
 	NEXT(write);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return end(is_it, next(fd, buf, part(is_it, len)));
 }
@@ -96,7 +101,7 @@ ssize_t write(int fd, const void *buf, size_t len)
 ssize_t pwrite(int fd, const void *buf, size_t len, off_t offset)
 {
 	NEXT(pwrite);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return end(is_it, next(fd, buf, part(is_it, len), offset));
 }
@@ -104,7 +109,7 @@ ssize_t pwrite(int fd, const void *buf, size_t len, off_t offset)
 ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t offset)
 {
 	NEXT(pwrite64);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return end(is_it, next(fd, buf, part(is_it, len), offset));
 }
@@ -112,15 +117,16 @@ ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t offset)
 ssize_t writev(int fd, const struct iovec *vec, int vec_len)
 {
 	NEXT(writev);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return end(is_it, next(fd, vec, vec_len));
 }
 
-ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+ssize_t sendto(
+	int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
 {
 	NEXT(sendto);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return end(is_it, next(fd, buf, len, flags, to, to_len));
 }
@@ -128,7 +134,7 @@ ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sock
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	NEXT(sendmsg);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return end(is_it, next(fd, message, flags));
 }
@@ -136,7 +142,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 int fsync(int fd)
 {
 	NEXT(fsync);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return (int)end(is_it, next(fd));
 }
@@ -144,7 +150,7 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
 	NEXT(fdatasync);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return (int)end(is_it, next(fd));
 }
@@ -152,7 +158,7 @@ int fdatasync(int fd)
 int ftruncate(int fd, off_t len)
 {
 	NEXT(ftruncate);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return (int)end(is_it, next(fd, len));
 }
@@ -160,7 +166,7 @@ int ftruncate(int fd, off_t len)
 int ftruncate64(int fd, off64_t len)
 {
 	NEXT(ftruncate64);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return (int)end(is_it, next(fd, len));
 }
@@ -168,7 +174,7 @@ int ftruncate64(int fd, off64_t len)
 int msync(void *address, size_t len, int flags)
 {
 	NEXT(msync);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return (int)end(is_it, next(address, len, flags));
 }
@@ -176,7 +182,7 @@ int msync(void *address, size_t len, int flags)
 int rename(const char *from, const char *to)
 {
 	NEXT(rename);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return (int)end(is_it, next(from, to));
 }
@@ -184,7 +190,7 @@ int rename(const char *from, const char *to)
 int unlink(const char *path)
 {
 	NEXT(unlink);
-	bool is_it = begin();
+	bool is_it = begin(__func__);
 
 	return (int)end(is_it, next(path));
 }
@@ -200,6 +206,6 @@ long syscall(long number, ...)
 	for (size_t i = 0; i < 6; i++)
 		arg[i] = va_arg(args, long);
 	va_end(args);
-	is_it = number == SYS_bpf && begin();
+	is_it = number == SYS_bpf && begin(__func__);
 	return end(is_it, next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]));
 }
