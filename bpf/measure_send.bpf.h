@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A part of measure.bpf.c: what is kept between hooks, and how events get on the ring.
+ */
+#ifndef BPF_MEASURE_SEND_BPF_H
+#define BPF_MEASURE_SEND_BPF_H
+
+enum {
+	PATH_LEN = 1024, /* of names with their NULs; a longer or deeper path loses its top */
+	PATH_DEPTH = 48,
+	PATH_NAME_LEN = 256,
+	PIECES_MAX = 4096, /* of EVENT_BYTES_LARGE: 32 MiB, four times the largest program */
+	DYNPTR_SIZE_MASK = 0xffffff,
+	HASH_ALGO_SHA256 = 4, /* linux/hash_info.h */
+	PROGRAMS_MAX = 1 << 20,
+	EXES_MAX = 4096,
+	ENDS_MAX = 1 << 20,
+};
+
+struct load_state {
+	__u64 load; /* 0: nothing sent yet */
+	__u64 aux; /* struct bpf_prog_aux of the program under way: it stays while the prog moves */
+	__u32 inside;
+	__u32 hooks;
+	__u32 events;
+	__u32 dropped;
+	__u32 parent_id;
+	__u32 signature_len;
+	__s32 keyring_id;
+	__u8 kernel_origin;
+	__u8 described; /* EVENT_LOAD was sent */
+	char path[PATH_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct load_state);
+} tasks SEC(".maps");
+
+/* Programs whose end is worth an event: struct bpf_prog_aux -> id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROGRAMS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} programs SEC(".maps");
+
+/* Executables hashed before, so that a load costs a look-up and not a file's hash. */
+struct exe_key {
+	__u64 inode;
+	__s64 size;
+	__s64 ctime_sec;
+	__u32 ctime_nsec;
+	__u32 dev;
+	__u32 generation;
+	__u32 pad;
+};
+
+struct exe_hash {
+	__u8 sha256[EVENT_DIGEST_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, EXES_MAX);
+	__type(key, struct exe_key);
+	__type(value, struct exe_hash);
+} exes SEC(".maps");
+
+/* Ends of loads that the ring had no room for, by load number. The reader empties it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ENDS_MAX);
+	__type(key, __u64);
+	__type(value, struct event_end);
+} ends SEC(".maps");
+
+struct event_state state = {};
+
+extern struct file *bpf_get_task_exe_file(struct task_struct *task) __ksym __weak;
+extern void bpf_put_file(struct file *file) __ksym __weak;
+
+static __always_inline struct load_state *load_state(void)
+{
+	return bpf_task_storage_get(
+		&tasks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* The state of the load that this task is in, or NULL. */
+static __always_inline struct load_state *load_current(enum event_hook hook)
+{
+	struct load_state *load = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+
+	if (!load || !load->inside)
+		return NULL;
+	load->hooks |= 1U << hook;
+	return load;
+}
+
+/* ---- sending ---- */
+
+/* Room for one event; NULL where the ring is full: its ticket stays a hole for the reader
+ * to see. */
+static __always_inline void *event_reserve(__u64 load, __u32 type, const __u32 size)
+{
+	__u64 ticket = __sync_fetch_and_add(&state.ticket, 1);
+	struct event *event = bpf_ringbuf_reserve(&ring, size, 0);
+
+	if (!event) {
+		__sync_fetch_and_add(&state.dropped_events, 1);
+		return NULL;
+	}
+	event->ticket = ticket;
+	event->load = load;
+	event->type = type;
+	event->size = size;
+	return event;
+}
+
+static __always_inline void *load_event_reserve(
+	struct load_state *load, __u32 type, const __u32 size)
+{
+	void *event;
+
+	if (!load->load)
+		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
+	event = event_reserve(load->load, type, size);
+	if (event)
+		load->events++;
+	else
+		load->dropped++;
+	return event;
+}
+
+struct bytes {
+	struct load_state *load;
+	const void *from;
+	__u64 len;
+	__u32 stream;
+};
+
+static __always_inline long bytes_send_piece(struct bytes *bytes, __u64 offset, const __u32 room)
+{
+	struct event_bytes *event;
+	__u64 len = bytes->len - offset;
+
+	if (len > room)
+		len = room;
+	event = load_event_reserve(bytes->load, EVENT_BYTES, sizeof(*event) + room);
+	if (!event)
+		return 1;
+	event->offset = offset;
+	event->len = len;
+	event->stream = bytes->stream;
+	/* The bound once more, on the very register that the helper gets: the compiler may have
+	 * spilt it. */
+	asm volatile("if %[len] <= %[room] goto +1\n"
+		     "%[len] = %[room]\n"
+		     : [len] "+r"(len)
+		     : [room] "i"(room));
+	if (bpf_probe_read_kernel(event->data, len, bytes->from + offset))
+		event->len = 0;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+static long bytes_send_large(__u32 i, struct bytes *bytes)
+{
+	__u64 offset = (__u64)i * EVENT_BYTES_LARGE;
+
+	if (offset >= bytes->len)
+		return 1;
+	if (bytes->len - offset <= EVENT_BYTES_SMALL)
+		return bytes_send_piece(bytes, offset, EVENT_BYTES_SMALL);
+	return bytes_send_piece(bytes, offset, EVENT_BYTES_LARGE);
+}
+
+static __always_inline void bytes_send(
+	struct load_state *load, enum event_stream stream, const void *from, __u64 len)
+{
+	struct bytes bytes = { .load = load, .from = from, .len = len, .stream = stream };
+
+	if (len <= EVENT_BYTES_SMALL)
+		bytes_send_piece(&bytes, 0, EVENT_BYTES_SMALL);
+	else
+		bpf_loop(PIECES_MAX, bytes_send_large, &bytes, 0);
+}
+
+#endif
