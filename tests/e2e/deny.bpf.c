@@ -14,6 +14,7 @@ int BPF_PROG(deny, void *program, void *attr)
 {
 	char name[BPF_OBJ_NAME_LEN];
 
-	bpf_probe_read_kernel(name, sizeof(name), attr + __builtin_offsetof(union bpf_attr, prog_name));
+	bpf_probe_read_kernel(
+		name, sizeof(name), attr + __builtin_offsetof(union bpf_attr, prog_name));
 	return bpf_strncmp(name, 7, "denied") ? 0 : -EPERM;
 }
