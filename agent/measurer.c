@@ -356,7 +356,7 @@ bool measurer_step(struct measurer *measurer)
 
 /* ---- once a second ---- */
 
-static void give_up_holes(struct measurer *measurer)
+void measurer_give_up_holes(struct measurer *measurer)
 {
 	struct seen *tickets = &measurer->collect.tickets;
 	uint64_t first = 0, last = 0;
@@ -371,7 +371,7 @@ void measurer_idle(struct measurer *measurer)
 {
 	if (measurer_drain(measurer))
 		return;
-	give_up_holes(measurer);
+	measurer_give_up_holes(measurer);
 	if (measurer->tpm_trouble[0] && !tpm_connect(measurer->tpm, measurer->tcti) &&
 		!tpm_ak_open(measurer->tpm, measurer->conf->tpm_ak_handle))
 		measurer_locate(measurer);

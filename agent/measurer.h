@@ -100,6 +100,9 @@ int measurer_ring_restore(struct measurer *measurer);
 /* Take what is on the ring and commit it. Returns 0 or a negative errno, kept in log_trouble. */
 int measurer_drain(struct measurer *measurer);
 
+/* Events that were missing when this was last called and still are, are lost: into the batch with that. */
+void measurer_give_up_holes(struct measurer *measurer);
+
 /* One TPM command towards everything being extended. Returns true if there is more to extend. */
 bool measurer_extend(struct measurer *measurer);
 
