@@ -8,11 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What a new file must not take the place of: devices, and links such as /dev/stdout. */
 static bool is_special(const char *path)
 {
 	struct stat status;
 
-	return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+	return lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
 }
 
 /* With the mode of a file that open(2) makes. */

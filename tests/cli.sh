@@ -386,6 +386,11 @@ same 'show SEQ --insns' "$kept" "$("$bpfmeasure" show "$seq" --insns - | sha256s
 accepts 'show --insns /dev/null' show "$kept" --insns /dev/null
 [ -c /dev/null ]
 same 'show --insns leaves /dev/null alone' 0 $?
+# as /dev/stdout is one, to wherever stdout goes
+touch "$dir/target" && ln -s target "$dir/link"
+accepts 'show --insns to a link' show "$kept" --insns "$dir/link"
+same 'show --insns writes through a link' "$kept" "$(sha256sum "$dir/target" | cut -c1-64)"
+same 'show --insns leaves the link alone' target "$(readlink "$dir/link")"
 gone=$(jq -r 'select(.program.sha256? // null != null) | .program.sha256' "$lines" | sort -u |
 	grep -vxFf <(sqlite3 "$log" 'SELECT lower(hex(sha256)) FROM program') | head -1)
 refuses 'show --insns: not kept' 3 'are not kept' show "$gone" --insns "$dir/gone"
