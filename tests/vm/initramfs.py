@@ -32,9 +32,6 @@ TEXTS = {
                    "nobody:x:65534:65534::/:/bin/false\n",
     "/etc/group": "root:x:0:\nbpfmeasure:x:990:\nuser:x:1000:\nnogroup:x:65534:\n",
     "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
-    # bpftool comes from another release, and brings its own C library and loader.
-    "/usr/bin/bpftool": "#!/bin/sh\nD=/opt/bpftool\n"
-                        "exec $D/lib/ld.so --library-path $D/lib $D/bpftool \"$@\"\n",
 }
 
 
@@ -148,7 +145,9 @@ def add_base(archive, kernel):
     archive.file("/etc/ssl/openssl.cnf", "/etc/ssl/openssl.cnf")
     archive.symlink("/usr/lib/ssl/openssl.cnf", "/etc/ssl/openssl.cnf")
     add_python(archive)
+    # bpftool comes from another release, and brings its own C library and loader.
     archive.tree(kernel / "bpftool", "/opt/bpftool")
+    archive.symlink("/usr/bin/bpftool", "/opt/bpftool/bpftool")
     archive.tree(kernel / "modules", "/modules")
     archive.file("/usr/bin/busybox", "/usr/bin/busybox")
     applets = subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout
