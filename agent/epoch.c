@@ -148,8 +148,10 @@ int measurer_locate(struct measurer *measurer)
 	if (err < 0)
 		return err;
 	measurer->tpm_trouble[0] = 0;
-	if (err > 0)
+	if (err > 0) {
+		measurer->confirmed_seq = log_extended_seq(measurer->log);
 		return 0;
+	}
 	err = put_epoch(measurer, &now, why);
 	return err ? err : measurer_baseline(measurer);
 }

@@ -125,4 +125,7 @@ void log_epoch_begin(struct log *log, bank_set banks, const struct bank_values *
  * of db/db.h. */
 [[nodiscard]] int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_values);
 
+/* Remember the values at extended_seq, in the place of the oldest that are remembered. */
+void log_mark(struct log *log);
+
 #endif

@@ -194,6 +194,13 @@ void log_epoch_begin(struct log *log, bank_set banks, const struct bank_values *
 	log->values = *base;
 	log->extended_seq = log->queue_seq = log->last_seq + log->entry_count;
 	log->queue_count = log->queue_begin = 0;
+	memset(log->marks, 0, sizeof(log->marks));
+}
+
+void log_mark(struct log *log)
+{
+	log->marks[log->mark_next] = (struct mark){ log->extended_seq, log->values };
+	log->mark_next = (log->mark_next + 1) % MARKS_MAX;
 }
 
 int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_values)
@@ -203,6 +210,14 @@ int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_val
 
 	log->error[0] = 0;
 	assert(seq >= log->epoch_seq);
+	for (size_t i = 0; i < MARKS_MAX; i++) {
+		const struct mark *mark = &log->marks[i];
+
+		if (mark->seq > walk.seq && mark->seq < seq) {
+			walk.seq = mark->seq;
+			walk.values = mark->values;
+		}
+	}
 	err = walk_to(&walk, seq - 1);
 	if (!err)
 		*ret_values = walk.values;

@@ -7,6 +7,7 @@
 
 enum {
 	WAITING_MAX = 16, /* records that may wait before lines are left to the next extend */
+	MARKS_MAX = 32, /* places of the epoch whose values are remembered */
 	QUEUE_MAX = 256, /* extends whose digests are at hand; the rest is read back */
 };
 
@@ -35,6 +36,11 @@ struct hint {
 	struct bank_values values;
 };
 
+struct mark {
+	uint64_t seq; /* 0: none */
+	struct bank_values values;
+};
+
 struct log {
 	struct db *db;
 	uint64_t program_store_max;
@@ -57,6 +63,8 @@ struct log {
 	struct record_epoch_facts epoch;
 	uint64_t extended_seq;
 	struct bank_values values;
+	struct mark marks[MARKS_MAX]; /* a ring */
+	size_t mark_next;
 	struct log_extend queue[QUEUE_MAX]; /* the next extends, a ring */
 	size_t queue_begin, queue_count;
 	uint64_t queue_seq; /* the last line that the queue was filled from, or extended_seq */

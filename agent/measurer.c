@@ -186,6 +186,10 @@ static int commit(struct measurer *measurer)
 	uint64_t needed;
 	int err;
 
+	if (!log_batch_count(measurer->log)) { /* nothing was recorded: nothing is given back */
+		measurer->log_trouble[0] = 0;
+		return 0;
+	}
 	memcpy(state, &note, sizeof(note));
 	len += seen_save(&measurer->collect.tickets, state + len);
 	len += seen_save(&measurer->collect.loads, state + len);
@@ -307,17 +311,6 @@ static int tpm_trouble(struct measurer *measurer, int err)
 	return trouble(measurer->tpm_trouble, err, tpm_errmsg(measurer->tpm));
 }
 
-/* Everything is extended: were the counters and the PCR what we think they are all the while? */
-static bool confirm(struct measurer *measurer)
-{
-	if (measurer->confirmed_seq == log_extended_seq(measurer->log))
-		return false;
-	if (measurer_locate(measurer))
-		return false;
-	measurer->confirmed_seq = log_extended_seq(measurer->log);
-	return log_extended_seq(measurer->log) < log_last_seq(measurer->log);
-}
-
 bool measurer_extend(struct measurer *measurer)
 {
 	struct log_extend extend;
@@ -331,7 +324,7 @@ bool measurer_extend(struct measurer *measurer)
 		return false;
 	}
 	if (!got)
-		return confirm(measurer);
+		return false;
 	err = tpm_pcr_extend(measurer->tpm, measurer->conf->tpm_pcr, &extend.digests);
 	if (err == -EAGAIN)
 		return false; /* the next turn is at most a second away */
@@ -372,9 +365,13 @@ void measurer_idle(struct measurer *measurer)
 	if (measurer_drain(measurer))
 		return;
 	measurer_give_up_holes(measurer);
-	if (measurer->tpm_trouble[0] && !tpm_connect(measurer->tpm, measurer->tcti) &&
-		!tpm_ak_open(measurer->tpm, measurer->conf->tpm_ak_handle))
+	if (measurer->tpm_trouble[0]) {
+		if (!tpm_connect(measurer->tpm, measurer->tcti) &&
+			!tpm_ak_open(measurer->tpm, measurer->conf->tpm_ak_handle))
+			measurer_locate(measurer);
+	} else if (measurer->confirmed_seq != log_extended_seq(measurer->log)) {
 		measurer_locate(measurer);
+	}
 	if (log_batch_count(measurer->log))
 		commit(measurer);
 }

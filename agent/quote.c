@@ -66,6 +66,10 @@ int quote_take(struct measurer *measurer, const struct ask_request *request,
 	int err;
 
 	statement.behind = catch_up(measurer);
+	/* The quote is of the PCR as it is; the log has to be where it is. */
+	if (!measurer->tpm_trouble[0] && !measurer_locate(measurer) &&
+		log_extended_seq(measurer->log) < log_epoch_seq(measurer->log))
+		statement.behind = catch_up(measurer);
 	if (measurer->tpm_trouble[0] || measurer->log_trouble[0]) {
 		snprintf(error, MEASURER_TEXT_MAX, "%s",
 			measurer->tpm_trouble[0] ? measurer->tpm_trouble : measurer->log_trouble);
@@ -98,6 +102,7 @@ int quote_take(struct measurer *measurer, const struct ask_request *request,
 	statement.state = *measurer_trouble(measurer, trouble) ? EVIDENCE_DEGRADED
 							       : EVIDENCE_MEASURING;
 	snprintf(statement.agent, sizeof(statement.agent), "%s", VERSION);
+	log_mark(measurer->log);
 	*ret_statement = statement;
 	return 0;
 }
