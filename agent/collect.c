@@ -203,8 +203,6 @@ static int take(
 	struct collected_load *load = *at;
 	const void *data = event;
 
-	if (event->type != EVENT_END)
-		load->events++;
 	switch (event->type) {
 	case EVENT_BYTES:
 		return take_bytes(collect, load, data, len);
@@ -251,7 +249,11 @@ static int take_of_load(
 		if (err)
 			return err;
 	}
-	return take(collect, at, event, len);
+	if (event->type == EVENT_END)
+		return take(collect, at, event, len);
+	err = take(collect, at, event, len);
+	(*at)->events += !err;
+	return err;
 }
 
 int collect_event(struct collect *collect, const void *data, size_t len, uint64_t ring_begin)

@@ -205,7 +205,7 @@ static void describe_loader(const struct collected_load *load, struct described 
 static void describe_parent(
 	const struct describe *describe, const struct collected_load *load, struct record_load *ret)
 {
-	const struct program_known *parent = load->end.parent_id
+	const struct program_known *parent = load->load.kernel_origin && load->end.parent_id
 		? programs_find(describe->programs, load->end.parent_id)
 		: NULL;
 

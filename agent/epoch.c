@@ -28,7 +28,7 @@ static int fail_tpm(struct measurer *measurer, int err)
 
 static int fail_log(struct measurer *measurer, int err)
 {
-	snprintf(measurer->log_trouble, MEASURER_TEXT_MAX, "%s", log_errmsg(measurer->log));
+	snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "%s", log_errmsg(measurer->log));
 	return err;
 }
 
@@ -148,10 +148,14 @@ int measurer_locate(struct measurer *measurer)
 	if (err < 0)
 		return err;
 	measurer->tpm_trouble[0] = 0;
+	measurer->located = true;
 	if (err > 0) {
 		measurer->confirmed_seq = log_extended_seq(measurer->log);
 		return 0;
 	}
 	err = put_epoch(measurer, &now, why);
-	return err ? err : measurer_baseline(measurer);
+	if (err)
+		return err;
+	measurer->baseline_due = true;
+	return measurer_baseline(measurer);
 }

@@ -357,6 +357,7 @@ int log_commit(struct log *log, const char *key, const void *value, size_t len)
 	struct db_state states[3];
 	size_t state_count = 0;
 	const struct entry *last;
+	uint8_t last_sha256[SHA256_LEN];
 	int err;
 
 	if (!log->entry_count)
@@ -371,13 +372,14 @@ int log_commit(struct log *log, const char *key, const void *value, size_t len)
 		sizeof(log->epoch_seq) };
 	if (key)
 		states[state_count++] = (struct db_state){ key, value, len };
+	last = &log->entries[log->entry_count - 1];
+	if (sha256(log->bytes + last->at, last->len, last_sha256))
+		return log_fail(log, -EIO, "OpenSSL cannot hash");
 	err = db_write(log, states, state_count);
 	if (err < 0)
 		return err == -ENOMEM ? log_fail(log, err, "out of memory") : log_fail_db(log, err);
 
-	last = &log->entries[log->entry_count - 1];
-	if (sha256(log->bytes + last->at, last->len, log->last_sha256))
-		return log_fail(log, -EIO, "OpenSSL cannot hash");
+	memcpy(log->last_sha256, last_sha256, SHA256_LEN);
 	log->last_seq = last->seq;
 	log_queue_batch(log);
 	batch_clear(log);

@@ -102,7 +102,8 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	int err;
 
 	put.boottime_ns = load->has_load ? load->load.boottime_ns : load->end.boottime_ns;
-	put.ref = record->program.id.value;
+	if (put.kind == RECORD_LOAD)
+		put.ref = record->program.id.value;
 	put.keep = record->signature.verdict == VERDICT_VERIFIED;
 	err = log_put(measurer->log, &put, record, &seq);
 	if (err)
@@ -114,7 +115,8 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 			load->streams[STREAM_INSNS].bytes, load->streams[STREAM_INSNS].len);
 	if (put.kind == RECORD_REJECT || !record->program.id.known)
 		return 0;
-	return programs_add(&measurer->programs,
+	/* The record stands: where memory lacks for this, program_get() finds it in the log. */
+	err = programs_add(&measurer->programs,
 		&(struct program_known){
 			.id = (uint32_t)record->program.id.value,
 			.load_time_ns = record->program.load_time_ns.value,
@@ -123,6 +125,7 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 			.chain_digest = record->chain_digest,
 			.verdict = record->signature.verdict,
 		});
+	return err == -ENOMEM ? 0 : err;
 }
 
 static int on_load(void *arg, const struct collected_load *load)
@@ -132,8 +135,8 @@ static int on_load(void *arg, const struct collected_load *load)
 
 	if (load->end.self)
 		measurer->hooks_shown |= load->end.hooks;
-	/* Nothing arrived but that it happened. */
-	if (!load->has_load && !load->has_prog && !load->end.error)
+	/* Who and what it was did not arrive: a record would have to claim things. */
+	if (!load->has_load)
 		return put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
 	program_get(measurer, load->end.parent_id);
 	err = describe_load(&measurer->describe, load, &measurer->described);
@@ -320,11 +323,16 @@ bool measurer_extend(struct measurer *measurer)
 		return false;
 	got = log_next_extend(measurer->log, &extend);
 	if (got < 0) {
-		trouble(measurer->log_trouble, got, log_errmsg(measurer->log));
+		trouble(measurer->tpm_trouble, got, log_errmsg(measurer->log));
 		return false;
 	}
 	if (!got)
 		return false;
+	/* After a rest the TPM may have been reset, or hibernated: then this is another epoch. */
+	if (!measurer->located) {
+		measurer_locate(measurer);
+		return !measurer->tpm_trouble[0];
+	}
 	err = tpm_pcr_extend(measurer->tpm, measurer->conf->tpm_pcr, &extend.digests);
 	if (err == -EAGAIN)
 		return false; /* the next turn is at most a second away */
@@ -334,8 +342,10 @@ bool measurer_extend(struct measurer *measurer)
 		return false;
 	}
 	err = log_extended(measurer->log, &extend);
-	if (err)
-		trouble(measurer->log_trouble, err, log_errmsg(measurer->log));
+	if (err) { /* it is in the PCR all the same: the fold has to find that out */
+		trouble(measurer->tpm_trouble, err, log_errmsg(measurer->log));
+		return false;
+	}
 	trail_send(measurer->trail, log_extended_seq(measurer->log));
 	return true;
 }
@@ -365,13 +375,15 @@ void measurer_idle(struct measurer *measurer)
 	if (measurer_drain(measurer))
 		return;
 	measurer_give_up_holes(measurer);
+	measurer->located = false;
 	if (measurer->tpm_trouble[0]) {
-		if (!tpm_connect(measurer->tpm, measurer->tcti) &&
-			!tpm_ak_open(measurer->tpm, measurer->conf->tpm_ak_handle))
+		if (!measurer_tpm_connect(measurer))
 			measurer_locate(measurer);
 	} else if (measurer->confirmed_seq != log_extended_seq(measurer->log)) {
 		measurer_locate(measurer);
 	}
+	if (measurer->baseline_due)
+		measurer_baseline(measurer);
 	if (log_batch_count(measurer->log))
 		commit(measurer);
 }

@@ -54,6 +54,8 @@ struct measurer {
 
 	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
 	uint32_t canary_id;
+	bool located; /* the TPM was looked at since the last idle second */
+	bool baseline_due; /* of this epoch, and could not be done yet */
 
 	/* Why the state is not `measuring`; empty: it is. Each is mended by itself or by the
 	 * operator, and cleared where it was set. */
@@ -113,6 +115,10 @@ bool measurer_extend(struct measurer *measurer);
  * Returns 0 or a negative errno, kept in tpm_trouble or log_trouble.
  */
 int measurer_locate(struct measurer *measurer);
+
+/* Connect to the TPM of the configuration, a software TPM started if need be, with the AK open. Returns
+ * 0 or a negative errno, kept in tpm_trouble. */
+int measurer_tpm_connect(struct measurer *measurer);
 
 /* A baseline record for every loaded program that has no record in this epoch. */
 int measurer_baseline(struct measurer *measurer);

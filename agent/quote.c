@@ -82,8 +82,9 @@ int quote_take(struct measurer *measurer, const struct ask_request *request,
 	err = merkle_leaf_attest(request->nonce, request->binding, &leaf);
 	if (!err)
 		err = tpm_quote(measurer->tpm, conf->tpm_pcr, leaf.sha256, &quote);
-	if (err) {
-		snprintf(error, MEASURER_TEXT_MAX, "quote: %s", tpm_errmsg(measurer->tpm));
+	if (err) { /* the AK may be gone: it is opened anew when troubles are tried again */
+		snprintf(error, MEASURER_TEXT_MAX, "quote: %.400s", tpm_errmsg(measurer->tpm));
+		snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "%s", error);
 		return err;
 	}
 

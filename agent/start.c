@@ -34,20 +34,22 @@ enum {
 
 /* ---- TPM ---- */
 
-static int tpm_start(struct measurer *measurer)
+int measurer_tpm_connect(struct measurer *measurer)
 {
 	const struct conf *conf = measurer->conf;
 	const char *device = conf->tpm_device;
 	char error[SWTPM_ERROR_MAX];
-	uint16_t foreign;
 	int err;
 
 	if (!strcmp(device, "auto"))
 		device = access("/dev/tpmrm0", F_OK) ? "software" : "/dev/tpmrm0";
 	if (!strcmp(device, "software")) {
 		err = swtpm_ensure(conf->tpm_software_dir, measurer->tcti, error);
-		if (err)
-			return fail(measurer, err, "software TPM: %s", error);
+		if (err) {
+			snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "software TPM: %.400s",
+				error);
+			return err;
+		}
 	} else {
 		snprintf(measurer->tcti, sizeof(measurer->tcti), "device:%s", device);
 	}
@@ -55,7 +57,19 @@ static int tpm_start(struct measurer *measurer)
 	if (!err)
 		err = tpm_ak_open(measurer->tpm, conf->tpm_ak_handle);
 	if (err)
-		return fail(measurer, err, "TPM %s: %s", measurer->tcti, tpm_errmsg(measurer->tpm));
+		snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "TPM %.200s: %s", measurer->tcti,
+			tpm_errmsg(measurer->tpm));
+	return err;
+}
+
+static int tpm_start(struct measurer *measurer)
+{
+	const struct conf *conf = measurer->conf;
+	uint16_t foreign;
+	int err = measurer_tpm_connect(measurer);
+
+	if (err)
+		return fail(measurer, err, "%s", measurer->tpm_trouble);
 	if (!(tpm_banks(measurer->tpm, conf->tpm_pcr) & 1U << BANK_SHA256))
 		return fail(measurer, -ENOTSUP,
 			"TPM %s: PCR %u has no sha256 bank (tpm2_pcrallocate)", measurer->tcti,
@@ -63,8 +77,8 @@ static int tpm_start(struct measurer *measurer)
 	foreign = tpm_foreign_bank(measurer->tpm, conf->tpm_pcr);
 	if (foreign)
 		return fail(measurer, -ENOTSUP,
-			"TPM %s: PCR %u has a bank of algorithm 0x%04x, which cannot be extended from here "
-			"and could be forged: free it (tpm2_pcrallocate)",
+			"TPM %s: PCR %u has a bank of algorithm 0x%04x, which cannot be extended "
+			"from here and could be forged: free it (tpm2_pcrallocate)",
 			measurer->tcti, conf->tpm_pcr, foreign);
 	return 0;
 }
@@ -141,6 +155,8 @@ static int hooks_start(struct measurer *measurer)
 	if (err)
 		return fail(measurer, err, "mapping the ring: %s", strerror(-err));
 	measurer->read_end = ring_position(measurer->ring);
+	probe_state(measurer->probe)->agent_tgid = 0;
+	probe_state(measurer->probe)->agent_start = 0;
 	probe_state(measurer->probe)->agent_tgid = (uint32_t)getpid();
 	measurer_collect_init(measurer);
 	return 0;
@@ -216,8 +232,10 @@ int measurer_baseline(struct measurer *measurer)
 	int err = probe_baseline(measurer->probe, baseline_program, measurer);
 
 	if (err)
-		snprintf(measurer->log_trouble, MEASURER_TEXT_MAX, "%s",
+		snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "%s",
 			probe_errmsg(measurer->probe));
+	else
+		measurer->baseline_due = false;
 	return err;
 }
 

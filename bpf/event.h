@@ -99,7 +99,7 @@ struct event_verify {
 	__s32 error; /* 0, or a negative errno */
 	__u32 keyring_kind; /* as enum record_keyring: 1 builtin, 2 secondary, 3 platform, 4 user */
 	__s32 keyring_serial;
-	__u32 insns_seen; /* 1: after EVENT_LOAD, so not the kernel's own check */
+	__u32 pad;
 };
 
 struct event_load {
@@ -194,6 +194,7 @@ struct event_state {
 	__u64 instance; /* random, made when the hooks were attached */
 	__u64 map_content_max;
 	__u64 exe_hash_max;
+	__u64 agent_start; /* when the process of agent_tgid started; 0: set by its next load */
 	__u32 agent_tgid; /* whose loads are marked self */
 	__u32 pad;
 };

@@ -32,6 +32,11 @@ enum bpf_map_type {
 };
 
 enum {
+	CAP_SYS_ADMIN = 21,
+	CAP_BPF = 39,
+};
+
+enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
@@ -214,7 +219,12 @@ struct user_namespace {
 	struct ns_common ns;
 };
 
+struct kernel_cap { /* 6.3; an array before */
+	__u64 val;
+};
+
 struct cred {
+	struct kernel_cap cap_effective;
 	struct user_namespace *user_ns;
 };
 
@@ -236,6 +246,8 @@ struct css_set {
 };
 
 struct task_struct {
+	struct task_struct *group_leader;
+	__u64 start_boottime;
 	struct mm_struct *mm;
 	const struct cred *cred;
 	struct css_set *cgroups;

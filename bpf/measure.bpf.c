@@ -88,7 +88,7 @@ int verify(__u64 *ctx)
 	event->error = (__s32)ret;
 	event->keyring_kind = keyring_kind(trusted);
 	event->keyring_serial = event->keyring_kind == 4 ? BPF_CORE_READ(trusted, key, serial) : 0;
-	event->insns_seen = load->aux != 0;
+	event->pad = 0;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	return 0;
 }
@@ -313,12 +313,15 @@ int load_exit(__u64 *ctx)
 	load->inside = 0;
 	load->aux = 0;
 	bpf_get_func_ret(ctx, &ret);
-	/* Refused for its arguments alone: no code came near the kernel. Not so where it was
-	 * signed. */
-	if (!load->described && !load->signature_len)
-		return 0;
-	if (!load->described)
+	/* Refused for its arguments alone: no code came near the kernel. Not so where somebody who
+	 * might load had signed it. */
+	if (!load->described && (__s32)ret < 0) {
+		if (!load->signature_len || !(load->hooks & 1U << HOOK_VERIFY || may_load()))
+			return 0;
 		load_send(load, (union bpf_attr *)ctx[0], NULL, 0);
+	}
+	if (!load->load) /* a hook of ours did not run: that it loaded is known all the same */
+		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
 	end.event.ticket = __sync_fetch_and_add(&state.ticket, 1);
 	end.event.load = load->load;
 	end.event.type = EVENT_END;
@@ -332,15 +335,16 @@ int load_exit(__u64 *ctx)
 	end.signature_len = load->signature_len;
 	end.keyring_id = load->keyring_id;
 	end.tgid = bpf_get_current_pid_tgid() >> 32;
-	end.self = end.tgid == state.agent_tgid;
+	end.self = is_agent();
 	/* The last event of a load wakes the reader, always: the kernel's own choice loses wake-ups
 	 * when pieces before it asked for none. Where the ring is full the end goes another way:
 	 * that a load was, and how it ended, is never lost. */
 	if (!bpf_ringbuf_output(&ring, &end, sizeof(end), BPF_RB_FORCE_WAKEUP))
 		return 0;
-	__sync_fetch_and_add(&state.dropped_events, 1);
 	if (bpf_map_update_elem(&ends, &end.event.load, &end, BPF_ANY))
 		__sync_fetch_and_add(&state.untracked, 1);
+	__sync_fetch_and_add(
+		&state.dropped_events, 1); /* last: the reader looks into ends for it */
 	return 0;
 }
 

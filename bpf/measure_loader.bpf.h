@@ -128,6 +128,29 @@ static long file_step(__u32 i, struct path_walk *walk)
 	return path_add(walk, BPF_CORE_READ(dentry, d_name.name));
 }
 
+/* A process id comes round again; with the time of its start it does not. */
+static __always_inline bool is_agent(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 start = task->group_leader->start_boottime;
+
+	if (bpf_get_current_pid_tgid() >> 32 != state.agent_tgid)
+		return 0;
+	if (!state.agent_start)
+		state.agent_start = start;
+	return state.agent_start == start;
+}
+
+/* Whether the kernel would let this task load a program at all, BPF tokens aside. */
+static __always_inline bool may_load(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct cred *cred = task->cred;
+
+	return bpf_core_field_exists(cred->cap_effective.val) &&
+		cred->cap_effective.val & (1ULL << CAP_SYS_ADMIN | 1ULL << CAP_BPF);
+}
+
 static __always_inline void loader_fill(struct event_load *event, struct inode *exe)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -141,7 +164,7 @@ static __always_inline void loader_fill(struct event_load *event, struct inode *
 	event->tgid = pid_tgid >> 32;
 	event->uid = (__u32)uid_gid;
 	event->gid = uid_gid >> 32;
-	event->self = event->tgid == state.agent_tgid;
+	event->self = is_agent();
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	exe_key_fill(&key, exe);
 	event->exe_inode = key.inode;

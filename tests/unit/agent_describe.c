@@ -301,6 +301,7 @@ static void a_known_parent_is_a_link_of_the_chain(void **)
 	assert_int_equal(programs_add(&teller->programs, &parent), 0);
 	assert_says("\"parent\":null");
 	alone = teller->described.load.chain_digest;
+	story.load.kernel_origin = 1;
 	story.end.parent_id = 7;
 	assert_says("\"parent\":{\"seq\":70,");
 	assert_true(teller->described.load.chain_digest.known);
@@ -308,10 +309,28 @@ static void a_known_parent_is_a_link_of_the_chain(void **)
 		teller->described.load.chain_digest.sha256, alone.sha256, SHA256_LEN);
 }
 
+static void a_load_from_user_space_has_no_parent(void **)
+{
+	struct program_known parent = { .id = 7, .seq = 70 };
+
+	assert_int_equal(programs_add(&teller->programs, &parent), 0);
+	story.end.parent_id = 7; /* left behind by a program that ran before */
+	assert_says("\"parent\":null");
+	assert_true(teller->described.load.chain_digest.known);
+}
+
+static void a_load_from_a_program_that_was_not_seen_has_no_chain(void **)
+{
+	story.load.kernel_origin = 1;
+	assert_says("\"parent\":null");
+	assert_false(teller->described.load.chain_digest.known);
+}
+
 static void a_parent_that_is_not_known_breaks_the_chain(void **)
 {
 	struct program_known parent = { .id = 7, .seq = 70 }; /* a baseline's: no chain digest */
 
+	story.load.kernel_origin = 1;
 	story.end.parent_id = 8;
 	assert_says("\"parent\":null");
 	assert_false(teller->described.load.chain_digest.known);
@@ -434,6 +453,8 @@ int main(void)
 		TEST(a_load_refused_for_its_signature_is_captured_from_what_was_tried),
 		TEST(any_error_number_can_be_written),
 		TEST(a_known_parent_is_a_link_of_the_chain),
+		TEST(a_load_from_user_space_has_no_parent),
+		TEST(a_load_from_a_program_that_was_not_seen_has_no_chain),
 		TEST(a_parent_that_is_not_known_breaks_the_chain),
 		TEST(a_missing_event_breaks_the_chain),
 		TEST(a_baseline_says_what_the_kernel_remembers),
