@@ -252,9 +252,9 @@ int describe_load(
 		ret->load.stage = stage_of(load);
 		return 0;
 	}
-	/* A parent that ran and is not known, or a map that is missing, breaks the chain: better no
+	/* A parent that is not known, or a map that is missing, breaks the chain: better no
 	 * link than a wrong one. */
-	if ((load->end.parent_id && !ret->load.has_parent) || !collected_is_complete(load))
+	if ((load->load.kernel_origin && !ret->load.has_parent) || !collected_is_complete(load))
 		return 0;
 	return record_chain_digest(&ret->load, &ret->load.chain_digest);
 }
