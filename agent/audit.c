@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { WAITING_MAX = 16384 };
+enum { WAITING_MAX = 16384, SLOW_MS = 1000 };
 
 struct trail {
 	bool enabled;
@@ -70,6 +71,7 @@ static void send_one(struct trail *trail, const struct trail_load *load)
 		[VERDICT_VERIFIED] = "verified",
 	};
 	char text[256], digest[2 * SHA256_LEN + 1] = "unknown";
+	struct timespec began, ended;
 
 	for (size_t i = 0; load->sha256.known && i < SHA256_LEN; i++)
 		snprintf(digest + 2 * i, 3, "%02x", load->sha256.sha256[i]);
@@ -77,10 +79,21 @@ static void send_one(struct trail *trail, const struct trail_load *load)
 		"op=bpf-load seq=%llu prog-id=%u sha256=%s verdict=%s errno=%u",
 		(unsigned long long)load->seq, load->program_id, digest, verdicts[load->verdict],
 		load->error);
-	if (trail->fd < 0 ||
-		audit_log_user_message(
-			trail->fd, AUDIT_TRUSTED_APP, text, NULL, NULL, NULL, load->error == 0) < 0)
+	if (trail->fd < 0) {
 		trail->failed++;
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	if (audit_log_user_message(
+		    trail->fd, AUDIT_TRUSTED_APP, text, NULL, NULL, NULL, load->error == 0) < 0)
+		trail->failed++;
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	/* A full audit backlog puts the sender to sleep. Measuring does not wait for that twice. */
+	if ((ended.tv_sec - began.tv_sec) * 1000 + (ended.tv_nsec - began.tv_nsec) / 1000000 >
+		SLOW_MS) {
+		audit_close(trail->fd);
+		trail->fd = -1;
+	}
 }
 
 void trail_send(struct trail *trail, uint64_t extended_seq)

@@ -102,6 +102,8 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	int err;
 
 	put.boottime_ns = load->has_load ? load->load.boottime_ns : load->end.boottime_ns;
+	if (record->program.id.value > measurer->highest_id)
+		measurer->highest_id = (uint32_t)record->program.id.value;
 	if (put.kind == RECORD_LOAD)
 		put.ref = record->program.id.value;
 	put.keep = record->signature.verdict == VERDICT_VERIFIED;

@@ -54,6 +54,7 @@ struct measurer {
 
 	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
 	uint32_t canary_id;
+	uint32_t highest_id; /* of a program that was seen */
 	bool located; /* the TPM was looked at since the last idle second */
 	bool baseline_due; /* of this epoch, and could not be done yet */
 

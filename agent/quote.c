@@ -14,19 +14,24 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Everything collected before the challenge goes into the TPM, while there is time. */
+/*
+ * Everything collected before the challenge goes into the TPM, while there is time. Returns what did
+ * not: records, and events of the kernel that are missing and not yet recorded as lost.
+ */
 static uint64_t catch_up(struct measurer *measurer)
 {
 	uint64_t deadline = now_ms() + measurer->conf->measure_quote_wait_ms;
-	uint64_t wanted;
+	uint64_t wanted, missing;
 
 	measurer_drain(measurer);
 	wanted = log_last_seq(measurer->log) + log_batch_count(measurer->log);
 	while (log_extended_seq(measurer->log) < wanted && now_ms() < deadline)
 		if (!measurer_step(measurer))
 			break;
-	return wanted > log_extended_seq(measurer->log) ? wanted - log_extended_seq(measurer->log)
-							: 0;
+	missing = seen_holes(&measurer->collect.tickets);
+	return wanted > log_extended_seq(measurer->log)
+		? wanted - log_extended_seq(measurer->log) + missing
+		: missing;
 }
 
 /* The records that the challenger does not have: none where there is nothing new. */

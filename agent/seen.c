@@ -32,6 +32,15 @@ bool seen_has(const struct seen *seen, uint64_t number)
 	return number < seen->low || (number < seen->end && bit_get(seen, number));
 }
 
+uint64_t seen_holes(const struct seen *seen)
+{
+	uint64_t count = 0;
+
+	for (uint64_t number = seen->low; number < seen->end; number++)
+		count += !bit_get(seen, number);
+	return count;
+}
+
 /* Move low over what is in the set. */
 static void settle(struct seen *seen)
 {

@@ -26,6 +26,9 @@ void seen_init(struct seen *seen, uint64_t first);
 
 bool seen_has(const struct seen *seen, uint64_t number);
 
+/* Numbers missing between low and end. */
+uint64_t seen_holes(const struct seen *seen);
+
 /* Add a number. One that is a whole window ahead pushes the oldest holes out: they count
  * as lost. */
 void seen_add(struct seen *seen, uint64_t number);

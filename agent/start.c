@@ -202,6 +202,8 @@ static int baseline_program(
 	uint64_t seq = 0;
 	int err, found;
 
+	if (prog->id > measurer->highest_id)
+		measurer->highest_id = prog->id;
 	if (known && known->load_time_ns == prog->load_time_ns &&
 		known->seq >= log_epoch_seq(measurer->log))
 		return 0;
@@ -329,7 +331,7 @@ static int put_start(struct measurer *measurer, enum record_exit last_exit)
 		.version = { VERSION, strlen(VERSION) },
 		.exe_sha256 = file_digest("/proc/self/exe"),
 		.conf_sha256 = measurer->conf_sha256,
-		.next_program_id = measurer->canary_id + 1,
+		.next_program_id = measurer->highest_id + 1,
 		.last_exit = last_exit,
 		.kept_measuring = probe_was_pinned(measurer->probe),
 	};

@@ -3,7 +3,8 @@
  * The audit trail: one AUDIT_TRUSTED_APP record per load in the kernel's audit log.
  *
  * Best effort by design: where auditing is off, absent or refuses, measuring goes on, and the
- * failures are counted. It never switches auditing on.
+ * failures are counted. It never switches auditing on. Once a full
+ * backlog has made a message wait for a second, no more are sent.
  */
 #ifndef AGENT_TRAIL_H
 #define AGENT_TRAIL_H

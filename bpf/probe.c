@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -29,6 +30,7 @@ struct probe {
 	int ring_fd;
 	size_t ring_size;
 	int ends_fd;
+	int lock_fd; /* of the directory of pins, for as long as the hooks are ours */
 	int baseline_fd; /* link of the iterator */
 	struct event_state *state;
 	bool replaced;
@@ -72,7 +74,7 @@ struct probe *probe_new(void)
 
 	if (!probe)
 		return NULL;
-	probe->ring_fd = probe->ends_fd = probe->baseline_fd = -1;
+	probe->ring_fd = probe->ends_fd = probe->lock_fd = probe->baseline_fd = -1;
 	return probe;
 }
 
@@ -86,6 +88,8 @@ void probe_free(struct probe *probe)
 		close(probe->ring_fd);
 	if (probe->ends_fd >= 0)
 		close(probe->ends_fd);
+	if (probe->lock_fd >= 0)
+		close(probe->lock_fd);
 	if (probe->baseline_fd >= 0)
 		close(probe->baseline_fd);
 	free(probe);
@@ -195,8 +199,33 @@ static int pinned_fd(const struct probe *probe, const char *name)
 	return bpf_obj_get(path);
 }
 
+static bool is_pinned(const struct probe *probe, const char *name)
+{
+	char path[256];
+
+	pin_path(path, sizeof(path), probe->build, name);
+	return !access(path, F_OK);
+}
+
+/* Pins of this build that are not whole are of no use: somebody removed a hook. What they counted is
+ * kept, and they go. */
+static int broken_unpin(struct probe *probe)
+{
+	bool whole = is_pinned(probe, "state");
+
+	if (!is_pinned(probe, ""))
+		return 0;
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (probe->kernel.chosen & 1U << i && !is_pinned(probe, probe_programs[i].name))
+			whole = false;
+	if (whole)
+		return 0;
+	build_state_read(probe, probe->build);
+	return build_unpin(probe, probe->build);
+}
+
 /* Returns 1 when the hooks of this build were pinned and are ours now, 0 when there are none. */
-static int take_over(struct probe *probe)
+static int take_over(struct probe *probe, const struct probe_options *options)
 {
 	struct bpf_map_info info = {};
 	__u32 info_len = sizeof(info);
@@ -218,6 +247,8 @@ static int take_over(struct probe *probe)
 	if (bpf_obj_get_info_by_fd(probe->ring_fd, &info, &info_len))
 		return fail(probe, -errno, "asking for the pinned ring's size");
 	probe->ring_size = info.max_entries;
+	probe->state->map_content_max = options->map_content_max;
+	probe->state->exe_hash_max = options->exe_hash_max;
 
 	for (unsigned i = 0; probe_programs[i].name; i++) {
 		int link_fd = pinned_fd(probe, probe_programs[i].name);
@@ -317,8 +348,6 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	snprintf(build, sizeof(build), "new-%s", probe->build);
 	pin_path(path_new, sizeof(path_new), build, "");
 	pin_path(path, sizeof(path), probe->build, "");
-	if (mkdir(PROBE_PIN_DIR, 0700) && errno != EEXIST)
-		return fail(probe, -errno, "%s (is the BPF file system mounted?)", PROBE_PIN_DIR);
 	if (!access(path_new, F_OK)) {
 		err = build_unpin(probe, build);
 		if (err)
@@ -365,6 +394,20 @@ static int required_check(struct probe *probe)
 	return 0;
 }
 
+/* Two daemons would share one ring, and each record half of it. */
+static int pins_lock(struct probe *probe)
+{
+	if (mkdir(PROBE_PIN_DIR, 0700) && errno != EEXIST)
+		return fail(probe, -errno, "%s (is the BPF file system mounted?)", PROBE_PIN_DIR);
+	probe->lock_fd = open(PROBE_PIN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (probe->lock_fd < 0)
+		return fail(probe, -errno, "%s", PROBE_PIN_DIR);
+	if (flock(probe->lock_fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? fail(probe, -EBUSY, "another daemon has the hooks")
+					    : fail(probe, -errno, "%s", PROBE_PIN_DIR);
+	return 0;
+}
+
 static int attach(struct probe *probe, const struct probe_options *options)
 {
 	int err = probe_kernel_read(&probe->kernel);
@@ -375,7 +418,11 @@ static int attach(struct probe *probe, const struct probe_options *options)
 	if (!err)
 		err = build_name(probe);
 	if (!err)
-		err = take_over(probe);
+		err = pins_lock(probe);
+	if (!err)
+		err = broken_unpin(probe);
+	if (!err)
+		err = take_over(probe, options);
 	if (err < 0)
 		return err;
 	probe->was_pinned = err > 0;

@@ -37,9 +37,10 @@ struct probe_options {
 
 /*
  * Take over the pinned hooks of this build, or attach and pin new ones; then pins of other builds
- * are removed. probe_was_pinned() tells which it was. The options hold for new hooks only.
+ * are removed. probe_was_pinned() tells which it was. Of the options ring_size is for new hooks only. Pins
+ * from which somebody removed a hook are not taken over.
  *
- * Returns 0; -EPERM where the kernel or its policy refuses tracing or LSM programs; -EOPNOTSUPP
+ * Returns 0; -EBUSY where another process has the hooks; -EPERM where the kernel or its policy refuses tracing or LSM programs; -EOPNOTSUPP
  * where it lacks BTF or a hook that a load cannot be followed without; another negative errno.
  */
 [[nodiscard]] int probe_attach(struct probe *probe, const struct probe_options *options);
