@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/measurer.h"
@@ -101,7 +100,6 @@ static int put_epoch(struct measurer *measurer, const struct now *now, enum reco
 	bank_set banks = tpm_banks(measurer->tpm, measurer->conf->tpm_pcr);
 	struct log_put put = { .kind = RECORD_EPOCH, .keep = true };
 	uint8_t name[TPM_NAME_LEN];
-	struct timespec boottime;
 	struct utsname uts;
 	struct record_epoch epoch = {
 		.why = why,
@@ -130,8 +128,6 @@ static int put_epoch(struct measurer *measurer, const struct now *now, enum reco
 	if (!log_epoch_seq(measurer->log) &&
 		getrandom(epoch.log_id, sizeof(epoch.log_id), 0) != sizeof(epoch.log_id))
 		return -errno;
-	clock_gettime(CLOCK_BOOTTIME, &boottime);
-	put.boottime_ns = (uint64_t)boottime.tv_sec * 1000000000 + (uint64_t)boottime.tv_nsec;
 	log_epoch_begin(measurer->log, banks, &now->values);
 	err = log_put(measurer->log, &put, &epoch, NULL);
 	return err ? fail_log(measurer, err) : 0;

@@ -224,10 +224,12 @@ static int prev_digest(const struct log *log, uint8_t ret_prev[static SHA256_LEN
 
 int log_put(struct log *log, const struct log_put *put, const void *record, uint64_t *ret_seq)
 {
+	uint64_t now = clock_ns(CLOCK_BOOTTIME);
+	uint64_t boottime_ns = put->boottime_ns ? put->boottime_ns : now;
 	struct record_head head = {
 		.seq = log_next_seq(log),
-		.boottime_ns = put->boottime_ns,
-		.time_ns = put->boottime_ns + clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME),
+		.boottime_ns = boottime_ns,
+		.time_ns = boottime_ns + clock_ns(CLOCK_REALTIME) - now,
 		.extend = put->keep || log_next_seq(log) - 1 - log->extended_seq <= WAITING_MAX,
 	};
 	struct line line;

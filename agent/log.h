@@ -61,7 +61,7 @@ const struct record_epoch_facts *log_epoch(const struct log *log);
 /*
  * Put one record, a struct record_* of its kind, into the batch.
  *
- * boottime_ns  when it happened; its wall-clock time follows from it.
+ * boottime_ns  when it happened, 0 for now; its wall-clock time follows from it.
  * ref          number to find the record by (db/db.h); 0 for none.
  * keep         the record gets an extend of its own, however long the queue: verified loads, and
  *              all that is not a program.

@@ -23,11 +23,11 @@ struct ring_note {
 
 enum { RING_STATE_MAX = sizeof(struct ring_note) + 2 * SEEN_SAVED_MAX };
 
-static uint64_t boottime_ns(void)
+static uint64_t monotonic_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
@@ -71,7 +71,7 @@ static const struct program_known *program_get(struct measurer *measurer, uint32
 static int put_lost(struct measurer *measurer, enum record_lost_what what, uint64_t count,
 	uint64_t first, uint64_t last)
 {
-	struct log_put put = { .kind = RECORD_LOST, .boottime_ns = boottime_ns(), .keep = true };
+	struct log_put put = { .kind = RECORD_LOST, .keep = true };
 	struct record_lost lost = { .what = what, .count = count, .first = first, .last = last };
 	int err = log_put(measurer->log, &put, &lost, NULL);
 
@@ -392,14 +392,14 @@ void measurer_idle(struct measurer *measurer)
 
 void measurer_stop(struct measurer *measurer, const char *why, unsigned timeout_ms)
 {
-	struct log_put put = { .kind = RECORD_STOP, .boottime_ns = boottime_ns(), .keep = true };
+	struct log_put put = { .kind = RECORD_STOP, .keep = true };
 	struct record_stop stop = { .why = { why, strlen(why) } };
-	uint64_t deadline = boottime_ns() + timeout_ms * 1000000ULL;
+	uint64_t deadline = monotonic_ns() + timeout_ms * 1000000ULL;
 
 	if (measurer_drain(measurer) || log_put(measurer->log, &put, &stop, NULL) ||
 		commit(measurer))
 		return;
-	while (boottime_ns() < deadline && measurer_extend(measurer))
+	while (monotonic_ns() < deadline && measurer_extend(measurer))
 		;
 }
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/cms.h"
@@ -197,7 +196,6 @@ static int baseline_program(
 	struct program_known program = { .id = prog->id, .load_time_ns = prog->load_time_ns };
 	struct record_program_facts facts = {};
 	struct record_baseline baseline;
-	struct timespec now;
 	uint8_t digest[SHA256_LEN];
 	uint64_t seq = 0;
 	int err, found;
@@ -214,8 +212,6 @@ static int baseline_program(
 		baseline.has_earlier = found;
 		baseline.earlier_seq = seq;
 		memcpy(baseline.earlier_sha256, digest, found ? SHA256_LEN : 0);
-		clock_gettime(CLOCK_BOOTTIME, &now);
-		put.boottime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 		err = log_put(measurer->log, &put, &baseline, &seq);
 		if (err)
 			return err;
@@ -335,7 +331,6 @@ static int put_start(struct measurer *measurer, enum record_exit last_exit)
 		.last_exit = last_exit,
 		.kept_measuring = probe_was_pinned(measurer->probe),
 	};
-	struct timespec now;
 
 	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++) {
 		const char *name = probe_hook_name(measurer->probe, hook);
@@ -345,8 +340,6 @@ static int put_start(struct measurer *measurer, enum record_exit last_exit)
 		else
 			start.missing[start.missing_count++] = name;
 	}
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	put.boottime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	return log_put(measurer->log, &put, &start, NULL);
 }
 
