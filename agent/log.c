@@ -81,14 +81,9 @@ int log_check(
 
 /* ---- opening ---- */
 
-static void line_freep(char **line)
-{
-	free(*line);
-}
-
 static int epoch_read(struct log *log)
 {
-	[[gnu::cleanup(line_freep)]] char *line = NULL;
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
 	struct record_head head;
 	size_t len;
 	uint64_t seq;
@@ -113,7 +108,7 @@ static int epoch_read(struct log *log)
 
 int log_open(struct log *log)
 {
-	[[gnu::cleanup(line_freep)]] char *line = NULL;
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
 	struct record_head head;
 	size_t len;
 	int err;

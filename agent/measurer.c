@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,19 +32,13 @@ static uint64_t monotonic_ns(void)
 
 /* ---- events become records ---- */
 
-static void line_freep(char **line)
-{
-	free(*line);
-}
-
 /* A program that was recorded before this daemon started, or before it was unloaded: from
  * its record. */
 static const struct program_known *program_get(struct measurer *measurer, uint32_t id)
 {
 	const struct program_known *known = programs_find(&measurer->programs, id);
-	[[gnu::cleanup(line_freep)]] char *line = NULL;
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
 	struct record_program_facts facts;
-	struct program_known program;
 	uint64_t seq;
 	size_t len;
 
@@ -55,15 +48,7 @@ static const struct program_known *program_get(struct measurer *measurer, uint32
 		db_line_get(measurer->db, seq, &line, &len))
 		return NULL;
 	record_program_facts(line, len, &facts);
-	program = (struct program_known){
-		.id = id,
-		.load_time_ns = facts.load_time_ns,
-		.seq = seq,
-		.sha256 = facts.sha256,
-		.chain_digest = facts.chain_digest,
-		.verdict = facts.verdict,
-	};
-	if (programs_add(&measurer->programs, &program))
+	if (programs_add_recorded(&measurer->programs, id, seq, &facts))
 		return NULL;
 	return programs_find(&measurer->programs, id);
 }

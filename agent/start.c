@@ -163,16 +163,11 @@ static int hooks_start(struct measurer *measurer)
 
 /* ---- what was loaded before ---- */
 
-static void line_freep(char **line)
-{
-	free(*line);
-}
-
 /* The newest record of the very same program: 1 and its number, digest and facts, or 0. */
 static int earlier_find(struct measurer *measurer, const struct event_prog *prog, uint64_t *ret_seq,
 	uint8_t ret_sha256[static SHA256_LEN], struct record_program_facts *ret_facts)
 {
-	[[gnu::cleanup(line_freep)]] char *line = NULL;
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
 	size_t len;
 
 	if (db_ref_last(measurer->db, prog->id, 1, ret_seq) ||
@@ -193,7 +188,6 @@ static int baseline_program(
 	struct measurer *measurer = arg;
 	const struct program_known *known = programs_find(&measurer->programs, prog->id);
 	struct log_put put = { .kind = RECORD_BASELINE, .ref = prog->id };
-	struct program_known program = { .id = prog->id, .load_time_ns = prog->load_time_ns };
 	struct record_program_facts facts = {};
 	struct record_baseline baseline;
 	uint8_t digest[SHA256_LEN];
@@ -218,11 +212,8 @@ static int baseline_program(
 		if (!found)
 			facts.verdict = baseline.signature.verdict;
 	}
-	program.seq = seq;
-	program.sha256 = facts.sha256;
-	program.chain_digest = facts.chain_digest;
-	program.verdict = facts.verdict;
-	return programs_add(&measurer->programs, &program);
+	facts.load_time_ns = prog->load_time_ns;
+	return programs_add_recorded(&measurer->programs, prog->id, seq, &facts);
 }
 
 int measurer_baseline(struct measurer *measurer)

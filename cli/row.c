@@ -131,14 +131,9 @@ static void fill_program(const struct filter_line *line, unsigned loader_width, 
 		ADD_ITEM(row->details, "the agent's own");
 }
 
-static void line_freep(char **line)
-{
-	free(*line);
-}
-
 static void fill_unload(struct db *db, const struct filter_line *line, struct row *row)
 {
-	[[gnu::cleanup(line_freep)]] char *load = NULL;
+	[[gnu::cleanup(db_line_freep)]] char *load = NULL;
 	uint64_t seq = number_of(line, "program.seq");
 	struct record_head head;
 	struct line_error error;

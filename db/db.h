@@ -138,6 +138,9 @@ struct db_batch {
 /* One record's line, NUL after it, for the caller to free(). -ENOENT if there is none. */
 [[nodiscard]] int db_line_get(struct db *db, uint64_t seq, char **ret_line, size_t *ret_len);
 
+/* free() of such a line, for [[gnu::cleanup]]. */
+void db_line_freep(char **line);
+
 /*
  * Hand the records first ... last to fn, in order; last may lie beyond the end of the log, and the
  * end is where it was when this was called. line is valid for the call and has no NUL after it.

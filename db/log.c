@@ -197,6 +197,11 @@ int db_last_seq(struct db *db, uint64_t *ret_seq)
 	return 0;
 }
 
+void db_line_freep(char **line)
+{
+	free(*line);
+}
+
 int db_line_get(struct db *db, uint64_t seq, char **ret_line, size_t *ret_len)
 {
 	assert(db->sql);
