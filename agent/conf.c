@@ -22,6 +22,7 @@ static const struct conf_key keys[] = {
 	{"tpm", "pcr", "13", CONF_NUMBER, NUMBER(tpm_pcr), 8, 23},
 	{"tpm", "allow_resettable_pcr", "no", CONF_SWITCH, NUMBER(tpm_allow_resettable_pcr)},
 	{"tpm", "ak_handle", "0x81020013", CONF_NUMBER, NUMBER(tpm_ak_handle), 0x81000000, 0x817fffff},
+	{"tpm", "timeout", "20000", CONF_NUMBER, NUMBER(tpm_timeout_ms), 100, 600000},
 
 	{"measure", "ring_size", "16M", CONF_POWER_OF_TWO, NUMBER(measure_ring_size), 1 << 20, 256 << 20},
 	{"measure", "map_content_max", "1M", CONF_SIZE, NUMBER(measure_map_content_max), 0, 64 << 20},
@@ -88,8 +89,12 @@ static bool parse_path_or_none(
 static bool parse_device(
 	const struct conf_key *key, const char *text, void *field, struct complaint *why)
 {
-	if (text[0] != '/' && strcmp(text, "auto") != 0 && strcmp(text, "software") != 0)
-		return complain(why, "must be an absolute path, auto or software");
+	static const char swtpm[] = "swtpm:path=/";
+
+	if (text[0] != '/' && strcmp(text, "auto") != 0 && strcmp(text, "software") != 0 &&
+		strncmp(text, swtpm, strlen(swtpm)) != 0)
+		return complain(why,
+			"must be an absolute path, auto, software, or swtpm:path= and an absolute path");
 	return parse_text(key, text, field, why);
 }
 

@@ -34,11 +34,13 @@ struct conf {
 	uint64_t log_program_store; /* bytes */
 	char log_group[CONF_NAME_SIZE];
 
-	char tpm_device[CONF_PATH_SIZE]; /* a path, "auto" or "software" */
+	char tpm_device
+		[CONF_PATH_SIZE]; /* a path, "auto", "software" or "swtpm:path=" and a path */
 	char tpm_software_dir[CONF_PATH_SIZE];
 	uint32_t tpm_pcr;
 	bool tpm_allow_resettable_pcr;
 	uint32_t tpm_ak_handle;
+	uint32_t tpm_timeout_ms;
 
 	uint64_t measure_ring_size; /* bytes, a power of two */
 	uint64_t measure_map_content_max; /* bytes */
@@ -55,7 +57,7 @@ struct conf {
 enum conf_type {
 	CONF_PATH, /* absolute */
 	CONF_PATH_OR_NONE,
-	CONF_DEVICE, /* absolute path, auto or software */
+	CONF_DEVICE, /* absolute path, auto, software, or swtpm:path= and an absolute path */
 	CONF_NAME, /* of a user or group */
 	CONF_NUMBER, /* decimal, or hexadecimal after 0x */
 	CONF_SIZE, /* bytes, or with K, M or G */

@@ -50,7 +50,8 @@ int measurer_tpm_connect(struct measurer *measurer)
 			return err;
 		}
 	} else {
-		snprintf(measurer->tcti, sizeof(measurer->tcti), "device:%s", device);
+		snprintf(measurer->tcti, sizeof(measurer->tcti), "%s%s",
+			device[0] == '/' ? "device:" : "", device);
 	}
 	err = tpm_connect(measurer->tpm, measurer->tcti);
 	if (!err)

@@ -66,6 +66,7 @@ static void the_defaults_are_those_of_the_manual(void **)
 	assert_int_equal(conf.tpm_pcr, 13);
 	assert_false(conf.tpm_allow_resettable_pcr);
 	assert_int_equal(conf.tpm_ak_handle, 0x81020013);
+	assert_int_equal(conf.tpm_timeout_ms, 20000);
 	assert_int_equal(conf.measure_ring_size, 16 << 20);
 	assert_int_equal(conf.measure_map_content_max, 1 << 20);
 	assert_int_equal(conf.measure_exe_hash_max, 64 << 20);
@@ -81,7 +82,7 @@ static void every_key_can_be_set(void **)
 
 	assert_read("[log]\npath=/a/b\nprogram_store=2G\ngroup=wheel\n"
 		    "[tpm]\ndevice=/dev/tpm1\nsoftware_dir=/c\npcr=23\nallow_resettable_pcr=yes\n"
-		    "ak_handle=0x8100ABCD\n"
+		    "ak_handle=0x8100ABCD\ntimeout=100\n"
 		    "[measure]\nring_size=1M\nmap_content_max=0\nexe_hash_max=1K\nquote_wait=0\n"
 		    "[signature]\ntrusted_certs=/etc/certs\n"
 		    "[socket]\npath=/run/s\n"
@@ -95,6 +96,7 @@ static void every_key_can_be_set(void **)
 	assert_int_equal(conf.tpm_pcr, 23);
 	assert_true(conf.tpm_allow_resettable_pcr);
 	assert_int_equal(conf.tpm_ak_handle, 0x8100abcd);
+	assert_int_equal(conf.tpm_timeout_ms, 100);
 	assert_int_equal(conf.measure_ring_size, 1 << 20);
 	assert_int_equal(conf.measure_map_content_max, 0);
 	assert_int_equal(conf.measure_exe_hash_max, 1024);
@@ -140,6 +142,8 @@ static void a_value_is_taken_as_it_stands(void **)
 
 	assert_read("[log]\npath = /a=b:c#d;e\"f' [g]\n", &conf);
 	assert_string_equal(conf.log_path, "/a=b:c#d;e\"f' [g]");
+	assert_read("[tpm]\ndevice = swtpm:path=/run/tpm.sock\n", &conf);
+	assert_string_equal(conf.tpm_device, "swtpm:path=/run/tpm.sock");
 }
 
 static void a_line_may_have_190_bytes(void **)
@@ -201,8 +205,14 @@ static const struct {
 		"2: pcr 23 can be reset by anyone; it needs allow_resettable_pcr = yes" },
 	{ "[tpm]\nallow_resettable_pcr = true\n", "2: allow_resettable_pcr must be yes or no" },
 	{ "[audit]\nenable = Yes\n", "2: enable must be yes or no" },
-	{ "[tpm]\ndevice = tpmrm0\n", "2: device must be an absolute path, auto or software" },
-	{ "[tpm]\ndevice = none\n", "2: device must be an absolute path, auto or software" },
+	{ "[tpm]\ndevice = tpmrm0\n",
+		"2: device must be an absolute path, auto, software, "
+		"or swtpm:path= and an absolute path" },
+	{ "[tpm]\ndevice = swtpm:path=tpm.sock\n",
+		"2: device must be an absolute path, auto, software, "
+		"or swtpm:path= and an absolute path" },
+	{ "[tpm]\ntimeout = 99\n", "2: timeout must be a number from 100 to 600000" },
+	{ "[tpm]\ntimeout = 600001\n", "2: timeout must be a number from 100 to 600000" },
 	{ "[signature]\ntrusted_certs =\n", "2: trusted_certs must be an absolute path or none" },
 	{ "[log]\npath = log.db\n", "2: path must be an absolute path" },
 	{ "[log]\npath =\n", "2: path must be an absolute path" },
