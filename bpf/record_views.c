@@ -7,8 +7,8 @@
 #include "bpf/record.h"
 
 /* The lines as text, once: SQLite's JSON functions take no BLOB, and parse equal text once only. */
-#define LINES         " FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record)\n"
-#define OF_KIND(kind) LINES " WHERE line ->> '$.kind' = '" kind "';\n"
+#define LINES   " FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record)\n"
+#define OF_KIND LINES " WHERE line ->> '$.kind' = "
 
 #define HEAD                                                                                       \
 	" seq,\n"                                                                                  \
@@ -92,49 +92,41 @@ static const char views[] =
 	" line ->> '$.tpm.ak_name' AS tpm_ak_name,\n"
 	" line ->> '$.boot_id' AS boot_id,\n"
 	" line ->> '$.kernel' AS kernel,\n"
-	" line ->> '$.last_seq' AS last_seq\n" OF_KIND("epoch")
+	" line ->> '$.last_seq' AS last_seq\n" OF_KIND "'epoch';\n"
 
-		"CREATE TEMP VIEW start AS SELECT\n" HEAD ",\n"
-		" line ->> '$.version' AS version,\n"
-		" line ->> '$.exe_sha256' AS exe_sha256,\n"
-		" line ->> '$.conf_sha256' AS conf_sha256,\n"
-		" line ->> '$.hooks' AS hooks,\n"
-		" line ->> '$.missing' AS missing,\n"
-		" line ->> '$.next_program_id' AS next_program_id,\n"
-		" line ->> '$.last_exit' AS last_exit,\n"
-		" line ->> '$.kept_measuring' AS kept_measuring\n" OF_KIND("start")
+	"CREATE TEMP VIEW start AS SELECT\n" HEAD ",\n"
+	" line ->> '$.version' AS version,\n"
+	" line ->> '$.exe_sha256' AS exe_sha256,\n"
+	" line ->> '$.conf_sha256' AS conf_sha256,\n"
+	" line ->> '$.hooks' AS hooks,\n"
+	" line ->> '$.missing' AS missing,\n"
+	" line ->> '$.next_program_id' AS next_program_id,\n"
+	" line ->> '$.last_exit' AS last_exit,\n"
+	" line ->> '$.kept_measuring' AS kept_measuring\n" OF_KIND "'start';\n"
 
-			"CREATE TEMP VIEW stop AS SELECT\n" HEAD ",\n"
-			" line ->> '$.why' AS why\n" OF_KIND("stop")
+	"CREATE TEMP VIEW stop AS SELECT\n" HEAD ",\n"
+	" line ->> '$.why' AS why\n" OF_KIND "'stop';\n"
 
-				"CREATE TEMP VIEW baseline AS SELECT\n" HEAD ",\n" PROGRAM
-				",\n" MAPS ",\n" SIGNATURE ",\n"
-				" line ->> '$.uid' AS uid,\n"
-				" line ->> '$.earlier.seq' AS earlier_seq,\n"
-				" line ->> '$.earlier.sha256' AS earlier_sha256\n" OF_KIND(
-					"baseline")
+	"CREATE TEMP VIEW baseline AS SELECT\n" HEAD ",\n" PROGRAM ",\n" MAPS ",\n" SIGNATURE ",\n"
+	" line ->> '$.uid' AS uid,\n"
+	" line ->> '$.earlier.seq' AS earlier_seq,\n"
+	" line ->> '$.earlier.sha256' AS earlier_sha256\n" OF_KIND "'baseline';\n"
 
-					"CREATE TEMP VIEW load AS SELECT\n" HEAD ",\n" LOAD
-					"\n" OF_KIND("load")
+	"CREATE TEMP VIEW load AS SELECT\n" HEAD ",\n" LOAD "\n" OF_KIND "'load';\n"
 
-						"CREATE TEMP VIEW reject AS SELECT\n" HEAD ",\n"
-						" line ->> '$.stage' AS stage,\n"
-						" line ->> '$.errno' AS errno,\n" LOAD
-						"\n" OF_KIND("reject")
+	"CREATE TEMP VIEW reject AS SELECT\n" HEAD ",\n"
+	" line ->> '$.stage' AS stage,\n"
+	" line ->> '$.errno' AS errno,\n" LOAD "\n" OF_KIND "'reject';\n"
 
-							"CREATE TEMP VIEW unload AS SELECT\n" HEAD
-							",\n"
-							" line ->> '$.program.seq' AS program_seq,\n"
-							" line ->> '$.program.id' AS program_id\n" OF_KIND(
-								"unload")
+	"CREATE TEMP VIEW unload AS SELECT\n" HEAD ",\n"
+	" line ->> '$.program.seq' AS program_seq,\n"
+	" line ->> '$.program.id' AS program_id\n" OF_KIND "'unload';\n"
 
-								"CREATE TEMP VIEW lost AS SELECT\n" HEAD
-								",\n"
-								" line ->> '$.what' AS what,\n"
-								" line ->> '$.count' AS count,\n"
-								" line ->> '$.first' AS first,\n"
-								" line ->> '$.last' AS last\n" OF_KIND(
-									"lost")
+	"CREATE TEMP VIEW lost AS SELECT\n" HEAD ",\n"
+	" line ->> '$.what' AS what,\n"
+	" line ->> '$.count' AS count,\n"
+	" line ->> '$.first' AS first,\n"
+	" line ->> '$.last' AS last\n" OF_KIND "'lost';\n"
 
 	/* One row per distinct program that was captured. */
 	"CREATE TEMP VIEW program AS SELECT\n"
