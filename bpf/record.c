@@ -184,15 +184,21 @@ static void put_load(struct line *line, const struct record_load *rec)
 	put_loader(line, &rec->loader);
 }
 
+static void put_banks(
+	struct line *line, const char *key, bank_set banks, const struct bank_values *values)
+{
+	line_open_object(line, key);
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
+		if (banks & 1U << bank)
+			line_hex(line, bank_name(bank), values->digest[bank], bank_size(bank));
+	line_close_object(line);
+}
+
 static void put_tpm(struct line *line, const struct record_epoch *rec)
 {
 	line_open_object(line, "tpm");
 	line_uint(line, "pcr", rec->pcr);
-	line_open_object(line, "base");
-	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
-		if (rec->banks & 1U << bank)
-			line_hex(line, bank_name(bank), rec->base.digest[bank], bank_size(bank));
-	line_close_object(line);
+	put_banks(line, "base", rec->banks, &rec->base);
 	line_uint(line, "reset_count", rec->reset_count);
 	line_uint(line, "restart_count", rec->restart_count);
 	line_uint(line, "clock_ms", rec->clock_ms);
@@ -305,6 +311,50 @@ void record_encode_lost(struct line *line, struct record_head head, const struct
 	end(line);
 }
 
+void record_encode_resume(
+	struct line *line, struct record_head head, const struct record_resume *rec)
+{
+	begin(line, &head, RECORD_RESUME);
+	line_open_object(line, "tpm");
+	line_uint(line, "reset_count", rec->reset_count);
+	line_uint(line, "restart_count", rec->restart_count);
+	line_uint(line, "clock_ms", rec->clock_ms);
+	line_bool(line, "safe", rec->safe);
+	line_close_object(line);
+	end(line);
+}
+
+void record_encode_foreign(
+	struct line *line, struct record_head head, const struct record_foreign *rec)
+{
+	begin(line, &head, RECORD_FOREIGN);
+	line_uint(line, "after_seq", rec->after_seq);
+	put_banks(line, "expected", rec->banks, &rec->expected);
+	put_banks(line, "found", rec->banks, &rec->found);
+	if (rec->last_seen_ns.known)
+		line_time(line, "last_seen", rec->last_seen_ns.value);
+	else
+		line_null(line, "last_seen");
+	line_uint(line, "reset_count", rec->reset_count);
+	line_uint(line, "restart_count", rec->restart_count);
+	end(line);
+}
+
+void record_encode_trim(struct line *line, struct record_head head, const struct record_trim *rec)
+{
+	begin(line, &head, RECORD_TRIM);
+	line_word(line, "why", record_trim_whys[rec->why]);
+	line_uint(line, "first", rec->first);
+	line_uint(line, "last", rec->last);
+	line_hex(line, "last_sha256", rec->last_sha256, SHA256_LEN);
+	line_time(line, "first_time", rec->first_time_ns);
+	line_time(line, "last_time", rec->last_time_ns);
+	line_uint(line, "epoch_seq", rec->epoch_seq);
+	line_hex(line, "log_id", rec->log_id, sizeof(rec->log_id));
+	line_bool(line, "software", rec->software);
+	end(line);
+}
+
 /* ---- reading ---- */
 
 int record_check(
@@ -352,28 +402,83 @@ static struct record_digest get_digest(const char *line, size_t len, const char 
 	return digest;
 }
 
+/* The values of an object by bank; those of other banks become zero. */
+static bank_set get_banks(struct line_value object, struct bank_values *ret_values)
+{
+	struct line_each each = line_each(object);
+	struct line_value name, value;
+	bank_set banks = 0;
+
+	*ret_values = (struct bank_values){ 0 };
+	while (line_next(&each, &name, &value)) {
+		enum bank bank = bank_from_name(name.at, name.len);
+
+		assert(bank < BANK_COUNT);
+		banks |= 1U << bank;
+		line_value_hex(value, ret_values->digest[bank], BANK_DIGEST_MAX);
+	}
+	return banks;
+}
+
 void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts *ret)
 {
 	struct line_value tpm = get(line, len, "tpm");
-	struct line_each bases = line_each(get(tpm.at, tpm.len, "base"));
-	struct line_value name, value;
 
 	*ret = (struct record_epoch_facts){
+		.why = (enum record_why)line_value_word(get(line, len, "why"), record_whys),
 		.pcr = (unsigned)line_value_uint(get(tpm.at, tpm.len, "pcr")),
 		.reset_count = (uint32_t)line_value_uint(get(tpm.at, tpm.len, "reset_count")),
 		.restart_count = (uint32_t)line_value_uint(get(tpm.at, tpm.len, "restart_count")),
 		.clock_ms = line_value_uint(get(tpm.at, tpm.len, "clock_ms")),
+		.firmware = line_value_uint(get(tpm.at, tpm.len, "firmware")),
 		.software = line_value_bool(get(tpm.at, tpm.len, "software")),
 	};
 	line_value_hex(get(line, len, "log_id"), ret->log_id, sizeof(ret->log_id));
 	line_value_text(get(line, len, "boot_id"), ret->boot_id, sizeof(ret->boot_id));
-	while (line_next(&bases, &name, &value)) {
-		enum bank bank = bank_from_name(name.at, name.len);
+	ret->ak_name_len = line_value_hex(
+		get(tpm.at, tpm.len, "ak_name"), ret->ak_name, sizeof(ret->ak_name));
+	ret->banks = get_banks(get(tpm.at, tpm.len, "base"), &ret->base);
+}
 
-		assert(bank < BANK_COUNT);
-		ret->banks |= 1U << bank;
-		line_value_hex(value, ret->base.digest[bank], BANK_DIGEST_MAX);
-	}
+void record_resume_facts(const char *line, size_t len, struct record_resume_facts *ret)
+{
+	*ret = (struct record_resume_facts){
+		.reset_count = (uint32_t)line_value_uint(get(line, len, "tpm.reset_count")),
+		.restart_count = (uint32_t)line_value_uint(get(line, len, "tpm.restart_count")),
+		.clock_ms = line_value_uint(get(line, len, "tpm.clock_ms")),
+	};
+}
+
+void record_foreign_facts(const char *line, size_t len, struct record_foreign_facts *ret)
+{
+	struct line_value last_seen = get(line, len, "last_seen");
+
+	*ret = (struct record_foreign_facts){
+		.after_seq = line_value_uint(get(line, len, "after_seq")),
+		.last_seen_ns = {
+			.known = !line_value_is_null(last_seen),
+			.value = line_value_time(last_seen),
+		},
+	};
+	ret->banks = get_banks(get(line, len, "expected"), &ret->expected);
+	ret->banks &= get_banks(get(line, len, "found"), &ret->found);
+}
+
+void record_trim_facts(const char *line, size_t len, struct record_trim_facts *ret)
+{
+	struct line_value why = get(line, len, "why");
+
+	*ret = (struct record_trim_facts){
+		.why = (enum record_trim_why)line_value_word(why, record_trim_whys),
+		.first = line_value_uint(get(line, len, "first")),
+		.last = line_value_uint(get(line, len, "last")),
+		.first_time_ns = line_value_time(get(line, len, "first_time")),
+		.last_time_ns = line_value_time(get(line, len, "last_time")),
+		.epoch_seq = line_value_uint(get(line, len, "epoch_seq")),
+		.software = line_value_bool(get(line, len, "software")),
+	};
+	line_value_hex(get(line, len, "last_sha256"), ret->last_sha256, SHA256_LEN);
+	line_value_hex(get(line, len, "log_id"), ret->log_id, sizeof(ret->log_id));
 }
 
 void record_program_facts(const char *line, size_t len, struct record_program_facts *ret)

@@ -39,18 +39,19 @@ enum {
 
 enum record_kind {
 	RECORD_EPOCH,
-	RECORD_RESUME, /* reserved, as are the others marked so in docs/format.md */
+	RECORD_RESUME,
 	RECORD_START,
 	RECORD_STOP,
 	RECORD_BASELINE,
 	RECORD_LOAD,
-	RECORD_INTEGRITY,
+	RECORD_INTEGRITY, /* reserved, as are the others marked so in docs/format.md */
 	RECORD_REJECT,
 	RECORD_ATTACH,
 	RECORD_DETACH,
 	RECORD_UNLOAD,
 	RECORD_LOST,
 	RECORD_FOREIGN,
+	RECORD_TRIM,
 	RECORD_KIND_COUNT,
 };
 
@@ -201,6 +202,7 @@ enum record_why {
 	WHY_TPM_CLEAR,
 	WHY_KEXEC,
 	WHY_BROKEN_LOG,
+	WHY_NEW_TPM, /* its AK is another than the epoch before names */
 };
 struct record_epoch {
 	enum record_why why;
@@ -220,6 +222,14 @@ struct record_epoch {
 	struct record_text boot_id;
 	struct record_text kernel; /* release */
 	uint64_t last_seq; /* of the previous epoch; 0 for the first */
+};
+
+/* The TPM's counters moved and the PCR was kept: from here on these are what a quote has. */
+struct record_resume {
+	uint32_t reset_count;
+	uint32_t restart_count;
+	uint64_t clock_ms;
+	bool safe;
 };
 
 enum record_exit { EXIT_NONE, EXIT_CLEAN, EXIT_UNCLEAN };
@@ -255,6 +265,44 @@ struct record_lost {
 };
 
 /*
+ * The PCR holds an extend that is not in the log. Comes right after the epoch that begins at the
+ * value found.
+ *
+ * after_seq     the last record that the PCR was known to hold; expected is the PCR after it.
+ * last_seen_ns  when the PCR was last read and as expected, nanoseconds since 1970; not known where
+ *               the agent has not read it so since it started.
+ * reset_count, restart_count  the same as in the epoch before.
+ */
+struct record_foreign {
+	uint64_t after_seq;
+	bank_set banks; /* of expected and found; at least one */
+	struct bank_values expected;
+	struct bank_values found;
+	struct record_number last_seen_ns;
+	uint32_t reset_count;
+	uint32_t restart_count;
+};
+
+/*
+ * The oldest records are removed, first ... last; what a verifier would need of them is here.
+ *
+ * last_sha256  of the line of record last, which the oldest record that stays has as its prev.
+ * epoch_seq    the epoch in force after record last; log_id and software are those of it.
+ */
+enum record_trim_why { TRIM_MAX_SIZE, TRIM_MAX_AGE };
+struct record_trim {
+	enum record_trim_why why;
+	uint64_t first;
+	uint64_t last;
+	uint8_t last_sha256[SHA256_LEN];
+	uint64_t first_time_ns; /* of record first: nanoseconds since 1970 */
+	uint64_t last_time_ns;
+	uint64_t epoch_seq;
+	uint8_t log_id[16];
+	bool software;
+};
+
+/*
  * Encode one record into line, which is cleared first and has room for RECORD_LINE_MAX bytes. Every
  * one sets head.kind itself. Counts above the caps, and words outside their enum, are the caller's
  * bugs; any other value can be written.
@@ -275,6 +323,11 @@ void record_encode_reject(
 void record_encode_unload(
 	struct line *line, struct record_head head, const struct record_unload *rec);
 void record_encode_lost(struct line *line, struct record_head head, const struct record_lost *rec);
+void record_encode_resume(
+	struct line *line, struct record_head head, const struct record_resume *rec);
+void record_encode_foreign(
+	struct line *line, struct record_head head, const struct record_foreign *rec);
+void record_encode_trim(struct line *line, struct record_head head, const struct record_trim *rec);
 
 /* "load", ... */
 const char *record_kind_name(enum record_kind kind);
@@ -296,17 +349,53 @@ const struct line_field *record_schema(void);
 /* The fields of an epoch line that a verifier compares with a quote, from a line that
  * record_check() has accepted as RECORD_EPOCH. */
 struct record_epoch_facts {
+	enum record_why why;
 	unsigned pcr;
 	bank_set banks;
 	struct bank_values base;
 	uint32_t reset_count;
 	uint32_t restart_count;
 	uint64_t clock_ms;
+	uint64_t firmware;
 	uint8_t log_id[16];
 	bool software;
+	uint8_t ak_name[RECORD_AK_NAME_MAX];
+	size_t ak_name_len; /* 0 where it is not known */
 	char boot_id[40]; /* empty where it is not known */
 };
 void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts *ret);
+
+/* What a resume line says the TPM's counters are from then on. */
+struct record_resume_facts {
+	uint32_t reset_count;
+	uint32_t restart_count;
+	uint64_t clock_ms;
+};
+void record_resume_facts(const char *line, size_t len, struct record_resume_facts *ret);
+
+/* The members are those of struct record_foreign. */
+struct record_foreign_facts {
+	uint64_t after_seq;
+	struct record_number last_seen_ns;
+	bank_set banks; /* those of both expected and found */
+	struct bank_values expected;
+	struct bank_values found;
+};
+void record_foreign_facts(const char *line, size_t len, struct record_foreign_facts *ret);
+
+/* The members are those of struct record_trim. */
+struct record_trim_facts {
+	enum record_trim_why why;
+	uint64_t first;
+	uint64_t last;
+	uint8_t last_sha256[SHA256_LEN];
+	uint64_t first_time_ns;
+	uint64_t last_time_ns;
+	uint64_t epoch_seq;
+	uint8_t log_id[16];
+	bool software;
+};
+void record_trim_facts(const char *line, size_t len, struct record_trim_facts *ret);
 
 /* Identity and trust of a program, from a checked load or baseline line: what a child's record and
  * an unload need to know of it. */

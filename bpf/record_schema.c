@@ -13,6 +13,7 @@
 #define TEXT(name, cap)       LINE_KEY(name), .type = LINE_TEXT, .max = (cap)
 #define HEX(name, n)          LINE_KEY(name), .type = LINE_HEX, .min = (n), .max = (n)
 #define DIGEST(name)          HEX(name, SHA256_LEN)
+#define TIME(name)            LINE_KEY(name), .type = LINE_TIME
 #define WORD(name, list)      LINE_KEY(name), .type = LINE_WORD, .words = (list)
 #define OBJECT(name, table)   LINE_KEY(name), .type = LINE_OBJECT, .fields = (table)
 #define LIST(name, elem, cap) LINE_KEY(name), .type = LINE_ARRAY, .max = (cap), .fields = (elem)
@@ -32,6 +33,7 @@ const char *const record_kinds[] = {
 	[RECORD_UNLOAD] = "unload",
 	[RECORD_LOST] = "lost",
 	[RECORD_FOREIGN] = "foreign",
+	[RECORD_TRIM] = "trim",
 	[RECORD_KIND_COUNT] = NULL,
 };
 
@@ -43,6 +45,7 @@ const char *const record_whys[] = {
 	[WHY_TPM_CLEAR] = "tpm_clear",
 	[WHY_KEXEC] = "kexec",
 	[WHY_BROKEN_LOG] = "broken_log",
+	[WHY_NEW_TPM] = "new_tpm",
 	NULL,
 };
 
@@ -99,7 +102,14 @@ const char *const record_losses[] = {
 	NULL,
 };
 
-static const struct line_field base_fields[] = {
+const char *const record_trim_whys[] = {
+	[TRIM_MAX_SIZE] = "max_size",
+	[TRIM_MAX_AGE] = "max_age",
+	NULL,
+};
+
+/* PCR values by bank. */
+static const struct line_field bank_fields[] = {
 	{ HEX("sha1", 20), .flags = LINE_OPTIONAL },
 	{ HEX("sha256", 32), .flags = LINE_OPTIONAL },
 	{ HEX("sha384", 48), .flags = LINE_OPTIONAL },
@@ -109,7 +119,7 @@ static const struct line_field base_fields[] = {
 
 static const struct line_field tpm_fields[] = {
 	{ NUMBER("pcr"), .max = RECORD_PCR_MAX },
-	{ OBJECT("base", base_fields), .min = 1 },
+	{ OBJECT("base", bank_fields), .min = 1 },
 	{ U32("reset_count") },
 	{ U32("restart_count") },
 	{ NUMBER("clock_ms") },
@@ -281,8 +291,45 @@ static const struct line_field lost_fields[] = {
 	{ .key = NULL },
 };
 
+static const struct line_field resume_tpm_fields[] = {
+	{ U32("reset_count") },
+	{ U32("restart_count") },
+	{ NUMBER("clock_ms") },
+	{ FLAG("safe") },
+	{ .key = NULL },
+};
+
+static const struct line_field resume_fields[] = {
+	{ OBJECT("tpm", resume_tpm_fields) },
+	{ .key = NULL },
+};
+
+static const struct line_field foreign_fields[] = {
+	{ NUMBER("after_seq") },
+	{ OBJECT("expected", bank_fields), .min = 1 },
+	{ OBJECT("found", bank_fields), .min = 1 },
+	{ TIME("last_seen"), OR_NULL },
+	{ U32("reset_count") },
+	{ U32("restart_count") },
+	{ .key = NULL },
+};
+
+static const struct line_field trim_fields[] = {
+	{ WORD("why", record_trim_whys) },
+	{ NUMBER("first") },
+	{ NUMBER("last") },
+	{ DIGEST("last_sha256") },
+	{ TIME("first_time") },
+	{ TIME("last_time") },
+	{ NUMBER("epoch_seq") },
+	{ HEX("log_id", 16) },
+	{ FLAG("software") },
+	{ .key = NULL },
+};
+
 static const struct line_field *const fields_of_kind[RECORD_KIND_COUNT] = {
 	[RECORD_EPOCH] = epoch_fields,
+	[RECORD_RESUME] = resume_fields,
 	[RECORD_START] = start_fields,
 	[RECORD_STOP] = stop_fields,
 	[RECORD_BASELINE] = baseline_fields,
@@ -290,13 +337,15 @@ static const struct line_field *const fields_of_kind[RECORD_KIND_COUNT] = {
 	[RECORD_REJECT] = reject_fields,
 	[RECORD_UNLOAD] = unload_fields,
 	[RECORD_LOST] = lost_fields,
+	[RECORD_FOREIGN] = foreign_fields,
+	[RECORD_TRIM] = trim_fields,
 };
 
 static const struct line_field record_fields[] = {
 	{ NUMBER("v"), .min = RECORD_VERSION, .max = RECORD_VERSION },
 	{ NUMBER("seq"), .min = 1 },
 	{ HEX("prev", SHA256_LEN) },
-	{ LINE_KEY("time"), .type = LINE_TIME },
+	{ TIME("time") },
 	{ NUMBER("boottime_ns") },
 	{ LINE_KEY("kind"), .type = LINE_TAG, .words = record_kinds, .variants = fields_of_kind },
 	{ LINE_KEY("extend"), .type = LINE_FALSE, .flags = LINE_OPTIONAL },

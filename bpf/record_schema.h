@@ -18,5 +18,6 @@ extern const char *const record_keyrings[];
 extern const char *const record_metadata[];
 extern const char *const record_stages[];
 extern const char *const record_losses[];
+extern const char *const record_trim_whys[];
 
 #endif

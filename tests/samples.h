@@ -20,6 +20,9 @@ static const enum record_kind sample_kinds[] = {
 	RECORD_REJECT,
 	RECORD_UNLOAD,
 	RECORD_LOST,
+	RECORD_RESUME,
+	RECORD_FOREIGN,
+	RECORD_TRIM,
 };
 enum { SAMPLE_KINDS = sizeof(sample_kinds) / sizeof(sample_kinds[0]) };
 
@@ -245,12 +248,25 @@ static inline struct record_baseline sample_baseline(struct sampler *sampler)
 	return baseline;
 }
 
+static inline bank_set sample_banks(struct sampler *sampler)
+{
+	return (bank_set)sample_below(sampler, (1U << BANK_COUNT) - 1) + 1;
+}
+
+static inline void sample_values(
+	struct sampler *sampler, bank_set banks, struct bank_values *ret_values)
+{
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
+		if (banks & 1U << bank)
+			sample_fill(sampler, ret_values->digest[bank], bank_size(bank));
+}
+
 static inline struct record_epoch sample_epoch(struct sampler *sampler)
 {
 	struct record_epoch epoch = {
-		.why = (enum record_why)sample_below(sampler, WHY_BROKEN_LOG + 1),
+		.why = (enum record_why)sample_below(sampler, WHY_NEW_TPM + 1),
 		.pcr = (unsigned)sample_below(sampler, RECORD_PCR_MAX + 1),
-		.banks = (bank_set)sample_below(sampler, (1U << BANK_COUNT) - 1) + 1,
+		.banks = sample_banks(sampler),
 		.reset_count = (uint32_t)sample_uint(sampler),
 		.restart_count = (uint32_t)sample_uint(sampler),
 		.clock_ms = sample_uint(sampler),
@@ -266,10 +282,50 @@ static inline struct record_epoch sample_epoch(struct sampler *sampler)
 	};
 
 	sample_fill(sampler, epoch.log_id, sizeof(epoch.log_id));
-	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
-		if (epoch.banks & 1U << bank)
-			sample_fill(sampler, epoch.base.digest[bank], bank_size(bank));
+	sample_values(sampler, epoch.banks, &epoch.base);
 	return epoch;
+}
+
+static inline struct record_resume sample_resume(struct sampler *sampler)
+{
+	return (struct record_resume){
+		.reset_count = (uint32_t)sample_uint(sampler),
+		.restart_count = (uint32_t)sample_uint(sampler),
+		.clock_ms = sample_uint(sampler),
+		.safe = sample_bool(sampler),
+	};
+}
+
+static inline struct record_foreign sample_foreign(struct sampler *sampler)
+{
+	struct record_foreign foreign = {
+		.after_seq = sample_uint(sampler),
+		.banks = sample_banks(sampler),
+		.last_seen_ns = sample_number(sampler),
+		.reset_count = (uint32_t)sample_uint(sampler),
+		.restart_count = (uint32_t)sample_uint(sampler),
+	};
+
+	sample_values(sampler, foreign.banks, &foreign.expected);
+	sample_values(sampler, foreign.banks, &foreign.found);
+	return foreign;
+}
+
+static inline struct record_trim sample_trim(struct sampler *sampler)
+{
+	struct record_trim trim = {
+		.why = (enum record_trim_why)sample_below(sampler, TRIM_MAX_AGE + 1),
+		.first = sample_uint(sampler),
+		.last = sample_uint(sampler),
+		.first_time_ns = sample_uint(sampler),
+		.last_time_ns = sample_uint(sampler),
+		.epoch_seq = sample_uint(sampler),
+		.software = sample_bool(sampler),
+	};
+
+	sample_fill(sampler, trim.last_sha256, sizeof(trim.last_sha256));
+	sample_fill(sampler, trim.log_id, sizeof(trim.log_id));
+	return trim;
 }
 
 static inline struct record_start sample_start(struct sampler *sampler)
@@ -332,6 +388,15 @@ static inline void sample_record(
 				.first = sample_uint(sampler),
 				.last = sample_uint(sampler),
 			});
+	case RECORD_RESUME:
+		return record_encode_resume(
+			line, head, (struct record_resume[]){ sample_resume(sampler) });
+	case RECORD_FOREIGN:
+		return record_encode_foreign(
+			line, head, (struct record_foreign[]){ sample_foreign(sampler) });
+	case RECORD_TRIM:
+		return record_encode_trim(
+			line, head, (struct record_trim[]){ sample_trim(sampler) });
 	default:
 		abort();
 	}

@@ -32,6 +32,21 @@ static void check_facts(const char *line, size_t len, enum record_kind kind)
 
 		record_epoch_facts(line, len, &facts);
 		assert(facts.pcr <= RECORD_PCR_MAX && facts.banks != 0);
+		assert(facts.why <= WHY_NEW_TPM && facts.ak_name_len <= RECORD_AK_NAME_MAX);
+	}
+	if (kind == RECORD_RESUME)
+		record_resume_facts(line, len, (struct record_resume_facts[1]){});
+	if (kind == RECORD_FOREIGN) {
+		struct record_foreign_facts facts;
+
+		record_foreign_facts(line, len, &facts);
+		assert(facts.last_seen_ns.known || facts.last_seen_ns.value == 0);
+	}
+	if (kind == RECORD_TRIM) {
+		struct record_trim_facts facts;
+
+		record_trim_facts(line, len, &facts);
+		assert(facts.why <= TRIM_MAX_AGE);
 	}
 	if (kind == RECORD_LOAD || kind == RECORD_REJECT || kind == RECORD_BASELINE) {
 		struct record_program_facts facts;

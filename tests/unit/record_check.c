@@ -161,11 +161,9 @@ static void other_formats_are_refused(void **)
 static void reserved_kinds_are_refused(void **)
 {
 	static const enum record_kind reserved[] = {
-		RECORD_RESUME,
 		RECORD_INTEGRITY,
 		RECORD_ATTACH,
 		RECORD_DETACH,
-		RECORD_FOREIGN,
 	};
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
