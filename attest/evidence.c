@@ -5,15 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- the statement ---- */
+/* ---- what statement and kept quote share ---- */
 
 static const char *const versions[] = { "evidence/1", NULL };
-
-static const char *const states[] = {
-	[EVIDENCE_MEASURING] = "measuring",
-	[EVIDENCE_DEGRADED] = "degraded",
-	NULL,
-};
+static const char *const kept_versions[] = { "kept/1", NULL };
+static const char no_sha256[] = "no sha256 bank";
 
 static const struct line_field bank_fields[] = {
 	{ LINE_KEY("sha1"), .type = LINE_HEX, .flags = LINE_OPTIONAL, .min = 20, .max = 20 },
@@ -21,6 +17,126 @@ static const struct line_field bank_fields[] = {
 	{ LINE_KEY("sha384"), .type = LINE_HEX, .flags = LINE_OPTIONAL, .min = 48, .max = 48 },
 	{ LINE_KEY("sha512"), .type = LINE_HEX, .flags = LINE_OPTIONAL, .min = 64, .max = 64 },
 	{ 0 },
+};
+
+static void encode_banks(
+	struct line *line, const char *key, bank_set banks, const struct bank_values *values)
+{
+	line_open_object(line, key);
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
+		if (banks & 1u << bank)
+			line_hex(line, bank_name(bank), values->digest[bank], bank_size(bank));
+	line_close_object(line);
+}
+
+static struct line_value member(const char *line, size_t len, const char *path)
+{
+	struct line_value value = { 0 };
+	bool found = line_get(line, len, path, &value);
+
+	/* The schema was checked, and none of the keys asked for is optional. */
+	assert(found);
+	return value;
+}
+
+static bank_set decode_banks(struct line_value object, struct bank_values *ret_values)
+{
+	struct line_each each = line_each(object);
+	struct line_value key, value;
+	bank_set banks = 0;
+
+	*ret_values = (struct bank_values){ 0 };
+	while (line_next(&each, &key, &value)) {
+		enum bank bank = bank_from_name(key.at, key.len);
+		line_value_hex(value, ret_values->digest[bank], bank_size(bank));
+		banks |= 1u << bank;
+	}
+	return banks;
+}
+
+static size_t decode_base64(
+	const char *line, size_t len, const char *path, uint8_t *ret_bytes, size_t size)
+{
+	return line_value_base64(member(line, len, path), ret_bytes, size);
+}
+
+static int refuse(size_t at, const char *what, struct line_error *ret_error)
+{
+	*ret_error = (struct line_error){ .at = at };
+	snprintf(ret_error->what, sizeof(ret_error->what), "%s", what);
+	return -EBADMSG;
+}
+
+static int check(const struct line_field *fields, size_t max, const char *line, size_t len,
+	struct line_error *ret_error)
+{
+	return len > max ? refuse(max, "too long", ret_error)
+			 : line_check(fields, line, len, ret_error);
+}
+
+/* ---- a kept quote ---- */
+
+static const struct line_field kept_fields[] = {
+	{ LINE_KEY("bpfmeasure"), .type = LINE_WORD, .words = kept_versions },
+	{ LINE_KEY("seq"), .type = LINE_UINT, .min = 1 },
+	{ LINE_KEY("sha256"), .type = LINE_HEX, .min = SHA256_LEN, .max = SHA256_LEN },
+	{ LINE_KEY("pcr"), .type = LINE_UINT, .max = EVIDENCE_PCR_MAX },
+	{ LINE_KEY("values"), .type = LINE_OBJECT, .min = 1, .fields = bank_fields },
+	{ LINE_KEY("quote"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_QUOTE_MAX },
+	{ LINE_KEY("signature"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_SIGNATURE_MAX },
+	{ LINE_KEY("ak"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_AK_MAX },
+	{ 0 },
+};
+
+void evidence_kept_encode(struct line *line, const struct evidence_kept *kept)
+{
+	assert(kept->seq >= 1 && kept->pcr <= EVIDENCE_PCR_MAX);
+	assert(kept->banks & 1u << BANK_SHA256);
+	assert(kept->quote_len && kept->signature_len && kept->ak_len);
+
+	line_init(line, line->buf, line->size);
+	line_open_object(line, NULL);
+	line_word(line, "bpfmeasure", kept_versions[0]);
+	line_uint(line, "seq", kept->seq);
+	line_hex(line, "sha256", kept->sha256, SHA256_LEN);
+	line_uint(line, "pcr", kept->pcr);
+	encode_banks(line, "values", kept->banks, &kept->values);
+	line_base64(line, "quote", kept->quote, kept->quote_len);
+	line_base64(line, "signature", kept->signature, kept->signature_len);
+	line_base64(line, "ak", kept->ak, kept->ak_len);
+	line_close_object(line);
+}
+
+int evidence_kept_decode(
+	const char *line, size_t len, struct evidence_kept *ret, struct line_error *ret_error)
+{
+	int err = check(kept_fields, EVIDENCE_KEPT_MAX, line, len, ret_error);
+	if (err)
+		return err;
+
+	struct evidence_kept kept = {
+		.seq = line_value_uint(member(line, len, "seq")),
+		.pcr = (unsigned)line_value_uint(member(line, len, "pcr")),
+	};
+	struct line_value values = member(line, len, "values");
+	line_value_hex(member(line, len, "sha256"), kept.sha256, SHA256_LEN);
+	kept.banks = decode_banks(values, &kept.values);
+	kept.quote_len = decode_base64(line, len, "quote", kept.quote, EVIDENCE_QUOTE_MAX);
+	kept.signature_len = decode_base64(
+		line, len, "signature", kept.signature, EVIDENCE_SIGNATURE_MAX);
+	kept.ak_len = decode_base64(line, len, "ak", kept.ak, EVIDENCE_AK_MAX);
+	if (!(kept.banks & 1u << BANK_SHA256))
+		return refuse((size_t)(values.at - line), no_sha256, ret_error);
+	*ret = kept;
+	return 0;
+}
+
+/* ---- the statement ---- */
+
+static const char *const states[] = {
+	[EVIDENCE_MEASURING] = "measuring",
+	[EVIDENCE_DEGRADED] = "degraded",
+	NULL,
 };
 
 static const struct line_field path_element[] = {
@@ -58,16 +174,6 @@ static const struct line_field statement_fields[] = {
 const char *evidence_state_name(enum evidence_state state)
 {
 	return states[state];
-}
-
-static void encode_banks(
-	struct line *line, const char *key, bank_set banks, const struct bank_values *values)
-{
-	line_open_object(line, key);
-	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
-		if (banks & 1u << bank)
-			line_hex(line, bank_name(bank), values->digest[bank], bank_size(bank));
-	line_close_object(line);
 }
 
 static void encode_batch(struct line *line, const struct evidence_statement *statement)
@@ -111,31 +217,6 @@ void evidence_statement_encode(struct line *line, const struct evidence_statemen
 	line_close_object(line);
 }
 
-static struct line_value member(const char *line, size_t len, const char *path)
-{
-	struct line_value value = { 0 };
-	bool found = line_get(line, len, path, &value);
-
-	/* The schema was checked, and none of the keys asked for is optional. */
-	assert(found);
-	return value;
-}
-
-static bank_set decode_banks(struct line_value object, struct bank_values *ret_values)
-{
-	struct line_each each = line_each(object);
-	struct line_value key, value;
-	bank_set banks = 0;
-
-	*ret_values = (struct bank_values){ 0 };
-	while (line_next(&each, &key, &value)) {
-		enum bank bank = bank_from_name(key.at, key.len);
-		line_value_hex(value, ret_values->digest[bank], bank_size(bank));
-		banks |= 1u << bank;
-	}
-	return banks;
-}
-
 static size_t decode_path(
 	struct line_value array, struct merkle_hash ret_path[static MERKLE_PATH_MAX])
 {
@@ -150,10 +231,6 @@ static size_t decode_path(
 
 static void decode(const char *line, size_t len, struct evidence_statement *ret)
 {
-	struct line_value quote = member(line, len, "quote");
-	struct line_value signature = member(line, len, "signature");
-	struct line_value ak = member(line, len, "ak");
-
 	*ret = (struct evidence_statement){
 		.since = line_value_uint(member(line, len, "since")),
 		.first = line_value_uint(member(line, len, "first")),
@@ -168,9 +245,10 @@ static void decode(const char *line, size_t len, struct evidence_statement *ret)
 	line_value_hex(member(line, len, "binding"), ret->binding, SHA256_LEN);
 	ret->start_banks = decode_banks(member(line, len, "start"), &ret->start);
 	ret->banks = decode_banks(member(line, len, "values"), &ret->values);
-	ret->quote_len = line_value_base64(quote, ret->quote, EVIDENCE_QUOTE_MAX);
-	ret->signature_len = line_value_base64(signature, ret->signature, EVIDENCE_SIGNATURE_MAX);
-	ret->ak_len = line_value_base64(ak, ret->ak, EVIDENCE_AK_MAX);
+	ret->quote_len = decode_base64(line, len, "quote", ret->quote, EVIDENCE_QUOTE_MAX);
+	ret->signature_len = decode_base64(
+		line, len, "signature", ret->signature, EVIDENCE_SIGNATURE_MAX);
+	ret->ak_len = decode_base64(line, len, "ak", ret->ak, EVIDENCE_AK_MAX);
 	ret->path_len = decode_path(member(line, len, "batch.path"), ret->path);
 	line_value_text(member(line, len, "agent"), ret->agent, sizeof(ret->agent));
 }
@@ -186,10 +264,10 @@ static const char *contradiction(const struct evidence_statement *statement, con
 		return "the first record is not after those that were known";
 	*ret_key = "start";
 	if (!(statement->start_banks & 1u << BANK_SHA256))
-		return "no sha256 bank";
+		return no_sha256;
 	*ret_key = "values";
 	if (!(statement->banks & 1u << BANK_SHA256))
-		return "no sha256 bank";
+		return no_sha256;
 	*ret_key = "batch";
 	if (statement->index >= statement->count)
 		return "the index is not below the count";
@@ -202,23 +280,14 @@ int evidence_statement_decode(
 	struct evidence_statement statement;
 	const char *key;
 
-	if (len > EVIDENCE_STATEMENT_MAX) {
-		*ret_error = (struct line_error){ .at = EVIDENCE_STATEMENT_MAX,
-			.what = "too long" };
-		return -EBADMSG;
-	}
-	int err = line_check(statement_fields, line, len, ret_error);
+	int err = check(statement_fields, EVIDENCE_STATEMENT_MAX, line, len, ret_error);
 	if (err)
 		return err;
 
 	decode(line, len, &statement);
 	const char *what = contradiction(&statement, &key);
-	if (what) {
-		*ret_error =
-			(struct line_error){ .at = (size_t)(member(line, len, key).at - line) };
-		snprintf(ret_error->what, sizeof(ret_error->what), "%s", what);
-		return -EBADMSG;
-	}
+	if (what)
+		return refuse((size_t)(member(line, len, key).at - line), what, ret_error);
 	*ret = statement;
 	return 0;
 }

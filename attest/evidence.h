@@ -28,9 +28,44 @@ enum {
 	EVIDENCE_PCR_MAX = 23,
 	EVIDENCE_AGENT_MAX = 128,
 	EVIDENCE_STATEMENT_MAX = 8 * 1024, /* bytes of the statement, without its newline */
+	EVIDENCE_KEPT_MAX = 2 * 1024, /* bytes of a kept quote's line, without its newline */
 };
 
 enum evidence_state { EVIDENCE_MEASURING, EVIDENCE_DEGRADED };
+
+/*
+ * A quote that the daemon took for itself: what the PCR was after one record, signed. Nobody asked
+ * for it, so its qualifying data is merkle_leaf_kept() of that record's line. What it is worth is
+ * for verify_kept() to find out.
+ */
+struct evidence_kept {
+	uint64_t seq; /* the last record that it covers */
+	uint8_t sha256[SHA256_LEN]; /* of that record's line */
+	unsigned pcr;
+	bank_set banks; /* the PCR after that record: every allocated bank */
+	struct bank_values values;
+	size_t quote_len; /* TPMS_ATTEST */
+	uint8_t quote[EVIDENCE_QUOTE_MAX];
+	size_t signature_len; /* TPMT_SIGNATURE over the bytes of quote */
+	uint8_t signature[EVIDENCE_SIGNATURE_MAX];
+	size_t ak_len; /* TPM2B_PUBLIC */
+	uint8_t ak[EVIDENCE_AK_MAX];
+};
+
+/*
+ * Encode a kept quote into line, which is cleared first and has room for EVIDENCE_KEPT_MAX bytes.
+ * Never fails: what the schema would refuse is asserted.
+ */
+void evidence_kept_encode(struct line *line, const struct evidence_kept *kept);
+
+/*
+ * Decode len bytes (any bytes) of a kept quote's line, form only.
+ *
+ * Returns 0; -EBADMSG with ret_error written: outside the grammar, above a cap, no sha256 bank. ret
+ * is written on success only.
+ */
+[[nodiscard]] int evidence_kept_decode(
+	const char *line, size_t len, struct evidence_kept *ret, struct line_error *ret_error);
 
 /*
  * The statement. What binds each member:

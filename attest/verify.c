@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/quoted.h"
 #include "attest/verification.h"
 
 static const char *const verdict_names[] = {
@@ -77,10 +78,9 @@ bool verification_conclude(
 
 bool verification_fail(struct verification *v, int err)
 {
-	if (err == -ENOMEM)
-		return verification_conclude(v, VERIFY_FAILED, "There is not enough memory.");
-	return verification_conclude(
-		v, VERIFY_FAILED, "OpenSSL refuses an algorithm that the evidence needs.");
+	char text[VERIFY_TEXT_MAX];
+
+	return verification_conclude(v, quoted_fail(err, text), "%s", text);
 }
 
 void verification_note(struct verification *v, const char *format, ...)
@@ -139,77 +139,45 @@ static bool read_statement(struct verification *v)
 	return true;
 }
 
-static bool check_ak(struct verification *v)
+static struct quoted quoted_of(const struct evidence_statement *statement)
 {
-	const struct ak *enrolled = v->options->ak;
-	const struct evidence_statement *statement = &v->statement;
-	struct tpms_error error;
-
-	int err = tpms_public_decode(statement->ak, statement->ak_len, &v->ak, &error);
-	if (err == -EBADMSG)
-		return verification_conclude(v, VERIFY_MALFORMED,
-			"The statement's AK is no ECC P-256 signing key: %s (byte %zu of it).",
-			error.what, error.at);
-	if (err)
-		return verification_fail(v, err);
-	if (!ak_is_same_key(&v->ak, &enrolled->public))
-		return verification_conclude(v, VERIFY_AK_UNKNOWN,
-			"The evidence was made with the AK %s, enrolled is %s.",
-			replay_shorten(v->ak.x).text, replay_shorten(enrolled->public.x).text);
-	if (enrolled->has_name &&
-		(v->ak.name_len != enrolled->public.name_len ||
-			memcmp(v->ak.name, enrolled->public.name, v->ak.name_len) != 0))
-		return verification_conclude(v, VERIFY_AK_UNKNOWN,
-			"The evidence names the enrolled key, but describes it in another way.");
-
-	const char *fault = ak_attributes_fault(v->ak.attributes);
-	if (fault)
-		return verification_conclude(
-			v, VERIFY_AK_ATTRIBUTES, "The AK cannot attest: %s.", fault);
-	return true;
+	return (struct quoted){
+		.quote = statement->quote,
+		.quote_len = statement->quote_len,
+		.signature = statement->signature,
+		.signature_len = statement->signature_len,
+		.ak = statement->ak,
+		.ak_len = statement->ak_len,
+		.pcr = statement->pcr,
+		.banks = statement->banks,
+		.values = &statement->values,
+	};
 }
 
-static bool check_signature(struct verification *v)
+static bool judge(
+	struct verification *v, enum verify_reason reason, const char text[static VERIFY_TEXT_MAX])
 {
-	const struct evidence_statement *statement = &v->statement;
-	struct tpms_signature signature;
-	struct tpms_error error;
+	return reason == VERIFY_OK || verification_conclude(v, reason, "%s", text);
+}
 
-	if (tpms_signature_decode(
-		    statement->signature, statement->signature_len, &signature, &error))
-		return verification_conclude(v, VERIFY_MALFORMED,
-			"The signature is none of ours: %s (byte %zu of it).", error.what,
-			error.at);
+static bool check_ak(struct verification *v)
+{
+	const struct quoted quoted = quoted_of(&v->statement);
+	char text[VERIFY_TEXT_MAX];
 
-	int r = ak_verify(&v->ak, statement->quote, statement->quote_len, &signature);
-	if (r == -EBADMSG)
-		return verification_conclude(
-			v, VERIFY_MALFORMED, "The AK is no point of the curve P-256.");
-	if (r < 0)
-		return verification_fail(v, r);
-	if (!r)
-		return verification_conclude(
-			v, VERIFY_SIGNATURE, "The AK did not sign this quote.");
-	return true;
+	return judge(v, quoted_check_ak(&quoted, v->options->ak, &v->ak, text), text);
 }
 
 /* ---- what the TPM signed ---- */
 
 static bool check_quote(struct verification *v)
 {
-	const struct evidence_statement *statement = &v->statement;
-	struct tpms_error error;
-
-	if (tpms_attest_decode(statement->quote, statement->quote_len, &v->quote, &error)) {
-		enum verify_reason reason = error.why == TPMS_MAGIC ? VERIFY_MAGIC
-			: error.why == TPMS_TYPE                    ? VERIFY_TYPE
-								    : VERIFY_MALFORMED;
-		return verification_conclude(v, reason,
-			"What the AK signed is no quote: %s (byte %zu of it).", error.what,
-			error.at);
-	}
-
+	const struct quoted quoted = quoted_of(&v->statement);
 	struct verify_facts *facts = &v->result->facts;
+	char text[VERIFY_TEXT_MAX];
+
+	if (!judge(v, quoted_check_attest(&quoted, &v->ak, &v->quote, text), text))
+		return false;
 	facts->clock_ms = v->quote.clock_ms;
 	facts->reset_count = v->quote.reset_count;
 	facts->restart_count = v->quote.restart_count;
@@ -220,25 +188,13 @@ static bool check_quote(struct verification *v)
 	return true;
 }
 
-static bool check_signer(struct verification *v)
-{
-	int r = ak_is_endorsement(&v->ak, v->quote.signer, v->quote.signer_len);
-
-	if (r < 0)
-		return verification_fail(v, r);
-	if (!r)
-		return verification_conclude(v, VERIFY_SIGNER,
-			"The quote does not name the AK as a primary key of the endorsement "
-			"hierarchy.");
-	return true;
-}
-
 static bool check_challenge(struct verification *v)
 {
 	const struct evidence_statement *statement = &v->statement;
 	const uint8_t *nonce = v->options->nonce;
 	const uint8_t *binding = v->options->binding;
 	struct merkle_hash leaf, root;
+	char text[VERIFY_TEXT_MAX];
 
 	if (nonce && memcmp(nonce, statement->nonce, SHA256_LEN) != 0)
 		return verification_conclude(v, VERIFY_NONCE,
@@ -259,61 +215,20 @@ static bool check_challenge(struct verification *v)
 			statement->path_len, statement->index + 1, statement->count);
 	if (err)
 		return verification_fail(v, err);
-	if (v->quote.extra_len != SHA256_LEN ||
-		memcmp(v->quote.extra, root.sha256, SHA256_LEN) != 0)
-		return verification_conclude(v, VERIFY_QUALIFYING_DATA,
-			"The challenge leads to the qualifying data %s, the quote has other.",
-			replay_shorten(root.sha256).text);
-	return true;
+	return judge(v, quoted_check_root(&v->quote, &root, text), text);
 }
 
-static bool is_selected(const struct verification *v)
+static bool check_pcr(struct verification *v)
 {
-	bank_set banks = 0;
+	const struct quoted quoted = quoted_of(&v->statement);
+	char text[VERIFY_TEXT_MAX];
 
-	for (size_t i = 0; i < v->quote.selection_count; i++) {
-		enum bank bank = bank_from_alg(v->quote.selections[i].alg);
-		if (bank == BANK_COUNT || v->quote.selections[i].pcrs != 1u << v->statement.pcr)
-			return false;
-		banks |= 1u << bank;
-	}
-	return banks == v->statement.banks;
-}
-
-static bool check_selection(struct verification *v)
-{
-	if (v->statement.pcr != v->options->pcr)
+	if (quoted.pcr != v->options->pcr)
 		return verification_conclude(v, VERIFY_PCR_SELECTION,
-			"The evidence is about PCR %u, asked was PCR %u.", v->statement.pcr,
+			"The evidence is about PCR %u, asked was PCR %u.", quoted.pcr,
 			v->options->pcr);
-	if (!is_selected(v))
-		return verification_conclude(v, VERIFY_PCR_SELECTION,
-			"The quote does not cover exactly PCR %u in exactly the banks stated.",
-			v->statement.pcr);
-	return true;
-}
-
-/* TPM 2.0 Library, Part 1, "Selecting Multiple PCR": in the order of the selection. */
-static bool check_pcr_digest(struct verification *v)
-{
-	uint8_t values[BANK_COUNT * BANK_DIGEST_MAX];
-	uint8_t digest[SHA256_LEN];
-	size_t len = 0;
-
-	for (size_t i = 0; i < v->quote.selection_count; i++) {
-		enum bank bank = bank_from_alg(v->quote.selections[i].alg);
-		memcpy(values + len, v->statement.values.digest[bank], bank_size(bank));
-		len += bank_size(bank);
-	}
-	int err = sha256(values, len, digest);
-	if (err)
-		return verification_fail(v, err);
-	if (v->quote.pcr_digest_len != SHA256_LEN ||
-		memcmp(v->quote.pcr_digest, digest, SHA256_LEN) != 0)
-		return verification_conclude(v, VERIFY_PCR_DIGEST,
-			"The PCR values stated have the digest %s, the TPM signed another.",
-			replay_shorten(digest).text);
-	return true;
+	return judge(v, quoted_check_selection(&quoted, &v->quote, text), text) &&
+		judge(v, quoted_check_values(&quoted, &v->quote, text), text);
 }
 
 /* ---- the whole ---- */
@@ -357,12 +272,9 @@ void verify_evidence(
 	static bool (*const checks[])(struct verification *) = {
 		read_statement,
 		check_ak,
-		check_signature,
 		check_quote,
-		check_signer,
 		check_challenge,
-		check_selection,
-		check_pcr_digest,
+		check_pcr,
 		check_start,
 		follow_log,
 		check_replay,

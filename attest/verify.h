@@ -16,6 +16,7 @@
 
 #include "attest/ak.h"
 #include "attest/evidence.h"
+#include "attest/tpms.h"
 #include "bpf/bank.h"
 #include "bpf/record.h"
 
@@ -158,5 +159,19 @@ struct verify_result {
  */
 void verify_evidence(
 	FILE *stream, const struct verify_options *options, struct verify_result *ret_result);
+
+/*
+ * Verify a quote that the daemon kept: that the TPM of this AK held these values of this PCR, in
+ * exactly these banks, when it was asked for a kept quote under this line's sha256. That the lines
+ * up to that one lead to the values is for a replay to show.
+ *
+ * ak   the enrolled key; NULL: whatever key the quote comes with, so that it is only found whole.
+ *
+ * Returns VERIFY_OK, and ret_attest is what the TPM said besides: compare its counters with those
+ * that the log has there. Otherwise the reason of the first check that failed, or VERIFY_FAILED;
+ * ret_text is then a sentence for people, printable ASCII. Each is written in its own case only.
+ */
+enum verify_reason verify_kept(const struct evidence_kept *kept, const struct ak *ak,
+	struct tpms_attest *ret_attest, char ret_text[static VERIFY_TEXT_MAX]);
 
 #endif
