@@ -54,6 +54,7 @@ struct line_field {
 	size_t token_len;
 	enum line_type type;
 	unsigned flags;
+	unsigned mark; /* where line_check_marked() says where the value is; 0: nowhere */
 	uint64_t min;
 	uint64_t max;
 	const struct line_field *fields;
@@ -66,6 +67,12 @@ struct line_field {
 struct line_error {
 	size_t at; /* byte offset in the line */
 	char what[160]; /* one clause without a full stop, printable ASCII */
+};
+
+/* Raw JSON inside a line that line_check() has accepted. A string's includes its quotes. */
+struct line_value {
+	const char *at;
+	size_t len;
 };
 
 /* ---- writing ---- */
@@ -111,13 +118,14 @@ void line_text(struct line *line, const char *key, const void *bytes, size_t len
 [[nodiscard]] int line_check(const struct line_field *fields, const char *line, size_t len,
 	struct line_error *ret_error);
 
-/* ---- reading ---- */
+/*
+ * The same, and where the values of marked fields are: that of mark n goes to ret_marks[n]. Where
+ * the line has none, or is refused, ret_marks[n] may be written or not.
+ */
+[[nodiscard]] int line_check_marked(const struct line_field *fields, const char *line, size_t len,
+	struct line_value *ret_marks, struct line_error *ret_error);
 
-/* Raw JSON inside a line that line_check() has accepted. A string's includes its quotes. */
-struct line_value {
-	const char *at;
-	size_t len;
-};
+/* ---- reading ---- */
 
 /* The value at a path of keys like "program.id"; false where a key is absent. */
 bool line_get(const char *line, size_t len, const char *path, struct line_value *ret_value);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The checker only ever compares the bytes with what may stand there: whatever is not expected is
- * refused, so there is no list of what is forbidden. Every function reads one item at scan->at and
- * leaves scan->at behind it; false means refused, with scan->at at the byte in question.
+ * refused, so there is no list of what is forbidden. Every function reads one item at `at` and
+ * returns the place behind it; NULL means refused, with scan->refused at the byte in question.
  */
 #include "bpf/line.h"
 
@@ -12,8 +12,9 @@
 #include <string.h>
 
 struct scan {
-	const char *at;
 	const char *end;
+	struct line_value *marks; /* or NULL */
+	const char *refused;
 	const char *what;
 	/* Where the refused value lies, innermost first; filled in on the way out. */
 	const char *path[LINE_DEPTH_MAX];
@@ -48,132 +49,203 @@ static const uint8_t classes[256] = {
 	['{' ... '~'] = PUNCTUATION,
 };
 
-static bool refuse(struct scan *scan, const char *what)
+static const char *refuse(struct scan *scan, const char *at, const char *what)
 {
+	scan->refused = at;
 	scan->what = what;
+	return NULL;
+}
+
+static inline size_t left(const struct scan *scan, const char *at)
+{
+	return (size_t)(scan->end - at);
+}
+
+static inline uint64_t load(const char *at, size_t len)
+{
+	uint64_t bytes = 0;
+
+	memcpy(&bytes, at, len);
+	return bytes;
+}
+
+/* A line has fifty keys of a few bytes each: calling memcmp() costs more than comparing them. */
+static inline bool is_same(const char *a, const char *b, size_t len)
+{
+	size_t i = 0;
+
+	for (; len - i > 8; i += 8)
+		if (load(a + i, 8) != load(b + i, 8))
+			return false;
+	if (len >= 8)
+		return load(a + len - 8, 8) == load(b + len - 8, 8);
+	if (len >= 4)
+		return load(a, 4) == load(b, 4) && load(a + len - 4, 4) == load(b + len - 4, 4);
+	while (i < len && a[i] == b[i])
+		i++;
+	return i == len;
+}
+
+static inline bool is_at(const struct scan *scan, const char *at, const char *bytes, size_t len)
+{
+	return left(scan, at) >= len && is_same(at, bytes, len);
+}
+
+static inline bool is_char(const struct scan *scan, const char *at, char c)
+{
+	return at != scan->end && *at == c;
+}
+
+static inline const char *expect(struct scan *scan, const char *at, char c, const char *otherwise)
+{
+	return is_char(scan, at, c) ? at + 1 : refuse(scan, at, otherwise);
+}
+
+/* Sixteen bytes that the compiler compares at once: a comparison gives 0xff where it holds. */
+typedef uint8_t block __attribute__((vector_size(16)));
+
+static inline block load_block(const char *at)
+{
+	block bytes;
+
+	memcpy(&bytes, at, sizeof(bytes));
+	return bytes;
+}
+
+static inline bool is_zero(block bytes)
+{
+	uint64_t halves[2];
+
+	memcpy(halves, &bytes, sizeof(halves));
+	return (halves[0] | halves[1]) == 0;
+}
+
+/* Whether sixteen bytes are known to be of a class. */
+static inline bool is_block_of(enum char_class class, const char *at)
+{
+	block bytes = load_block(at);
+
+	if (class == CLASS_HEX)
+		return is_zero((block)((bytes - '0' > 9) & (bytes - 'a' > 5)));
+	if (class == CLASS_PLAIN)
+		return is_zero(
+			(block)((bytes - ' ' > '~' - ' ') | (bytes == '"') | (bytes == '\\')));
 	return false;
 }
 
-static size_t left(const struct scan *scan)
+/* Length of the run of one class, at most max. */
+static inline size_t run(const struct scan *scan, const char *at, enum char_class class, size_t max)
 {
-	return (size_t)(scan->end - scan->at);
-}
-
-static bool accept(struct scan *scan, const char *bytes, size_t len)
-{
-	if (left(scan) < len || memcmp(scan->at, bytes, len) != 0)
-		return false;
-	scan->at += len;
-	return true;
-}
-
-static bool accept_char(struct scan *scan, char c)
-{
-	if (scan->at == scan->end || *scan->at != c)
-		return false;
-	scan->at++;
-	return true;
-}
-
-/* Length of the run of one class at the scan's place, at most max. */
-static size_t run(const struct scan *scan, enum char_class class, size_t max)
-{
-	size_t limit = left(scan) < max ? left(scan) : max;
+	size_t limit = left(scan, at) < max ? left(scan, at) : max;
 	size_t n = 0;
 
-	while (n < limit && classes[(uint8_t)scan->at[n]] & class)
+	while (limit - n >= sizeof(block) && is_block_of(class, at + n))
+		n += sizeof(block);
+	while (n < limit && classes[(uint8_t)at[n]] & class)
 		n++;
 	return n;
 }
 
 /* A decimal number of 64 bits. */
-static bool check_decimal(struct scan *scan, uint64_t *ret_value)
+static inline const char *check_decimal(struct scan *scan, const char *at, uint64_t *ret_value)
 {
+	const char *start = at;
 	uint64_t value = 0;
-	size_t len = run(scan, CLASS_DIGIT, 21);
 
-	if (len == 0)
-		return refuse(scan, "not a number");
-	if (scan->at[0] == '0' && len > 1)
-		return refuse(scan, "a number with a leading zero");
-	for (size_t i = 0; i < len; i++)
-		if (__builtin_mul_overflow(value, 10, &value) ||
-			__builtin_add_overflow(value, (uint64_t)(scan->at[i] - '0'), &value))
-			return refuse(scan, "a number that is too large");
-	scan->at += len;
+	for (; at < scan->end && *at >= '0' && *at <= '9'; at++) {
+		unsigned digit = (unsigned)(*at - '0');
+		if (value == 0 && at > start)
+			return refuse(scan, start, "a number with a leading zero");
+		if (value >= UINT64_MAX / 10 &&
+			(value > UINT64_MAX / 10 || digit > UINT64_MAX % 10))
+			return refuse(scan, start, "a number that is too large");
+		value = value * 10 + digit;
+	}
+	if (at == start)
+		return refuse(scan, at, "not a number");
 	*ret_value = value;
-	return true;
+	return at;
 }
 
-static bool check_uint(struct scan *scan, const struct line_field *field)
+static const char *check_uint(struct scan *scan, const char *at, const struct line_field *field)
 {
-	const char *start = scan->at;
 	uint64_t value;
 
-	if (!check_decimal(scan, &value))
-		return false;
+	const char *behind = check_decimal(scan, at, &value);
+	if (!behind)
+		return NULL;
 	if (value >= field->min && value <= (field->max ? field->max : LINE_UINT_MAX))
-		return true;
-	scan->at = start;
-	return refuse(scan, "a number outside its range");
+		return behind;
+	return refuse(scan, at, "a number outside its range");
 }
 
-static bool check_open_quote(struct scan *scan)
+static inline const char *check_open_quote(struct scan *scan, const char *at)
 {
-	return accept_char(scan, '"') || refuse(scan, "not a string");
+	return expect(scan, at, '"', "not a string");
 }
 
-static bool check_close_quote(struct scan *scan)
+static inline const char *check_close_quote(struct scan *scan, const char *at)
 {
-	return accept_char(scan, '"') || refuse(scan, "the string should end here");
+	return expect(scan, at, '"', "the string should end here");
 }
 
-static bool check_big(struct scan *scan)
+static const char *check_big(struct scan *scan, const char *at)
 {
 	uint64_t value;
 
-	return check_open_quote(scan) && check_decimal(scan, &value) && check_close_quote(scan);
+	at = check_open_quote(scan, at);
+	if (at)
+		at = check_decimal(scan, at, &value);
+	return at ? check_close_quote(scan, at) : NULL;
 }
 
-static bool check_bool(struct scan *scan, bool may_be_true)
+static const char *check_bool(struct scan *scan, const char *at, bool may_be_true)
 {
-	if (accept(scan, "false", 5) || (may_be_true && accept(scan, "true", 4)))
-		return true;
-	return refuse(scan, may_be_true ? "neither true nor false" : "not false");
+	if (is_at(scan, at, "false", 5))
+		return at + 5;
+	if (may_be_true && is_at(scan, at, "true", 4))
+		return at + 4;
+	return refuse(scan, at, may_be_true ? "neither true nor false" : "not false");
 }
 
-static bool check_hex_digits(struct scan *scan, uint64_t min, uint64_t max)
+static inline const char *check_hex_digits(
+	struct scan *scan, const char *at, uint64_t min, uint64_t max)
 {
-	size_t len = run(scan, CLASS_HEX, 2 * max);
+	size_t len = run(scan, at, CLASS_HEX, 2 * max);
 
-	if (len % 2 == 1 || len < 2 * min) {
-		scan->at += len;
-		return refuse(scan, "not enough lower-case hexadecimal digits");
-	}
-	scan->at += len;
-	return true;
+	if (len % 2 == 1 || len < 2 * min)
+		return refuse(scan, at + len, "not enough lower-case hexadecimal digits");
+	return at + len;
 }
 
-static bool check_hex(struct scan *scan, const struct line_field *field)
+static const char *check_hex(struct scan *scan, const char *at, const struct line_field *field)
 {
-	return check_open_quote(scan) && check_hex_digits(scan, field->min, field->max) &&
-		check_close_quote(scan);
+	at = check_open_quote(scan, at);
+	if (at)
+		at = check_hex_digits(scan, at, field->min, field->max);
+	return at ? check_close_quote(scan, at) : NULL;
 }
 
-static bool check_word(struct scan *scan, const char *const *words, size_t *ret_index)
+/* The place behind a word and its closing quote, or NULL. */
+static const char *skip_word(const struct scan *scan, const char *at, const char *word)
 {
-	if (!check_open_quote(scan))
-		return false;
-	for (size_t i = 0; words[i]; i++) {
-		size_t len = strlen(words[i]);
+	for (; *word && at < scan->end && *at == *word; word++)
+		at++;
+	return !*word && is_char(scan, at, '"') ? at + 1 : NULL;
+}
 
-		if (left(scan) <= len || scan->at[len] != '"' || !accept(scan, words[i], len))
+static const char *check_word(
+	struct scan *scan, const char *at, const char *const *words, size_t *ret_index)
+{
+	at = check_open_quote(scan, at);
+	for (size_t i = 0; at && words[i]; i++) {
+		const char *behind = skip_word(scan, at, words[i]);
+		if (!behind)
 			continue;
-		scan->at++;
 		*ret_index = i;
-		return true;
+		return behind;
 	}
-	return refuse(scan, "not one of its words");
+	return at ? refuse(scan, at, "not one of its words") : NULL;
 }
 
 /* ---- text ---- */
@@ -184,16 +256,15 @@ static unsigned nibble(char digit)
 }
 
 /* Behind "\\x": the two digits of a byte that does not stand for itself. */
-static bool check_escaped_byte(struct scan *scan)
+static const char *check_escaped_byte(struct scan *scan, const char *at)
 {
-	if (run(scan, CLASS_HEX, 2) < 2)
-		return refuse(scan, "an escape without its two lower-case hexadecimal digits");
+	if (run(scan, at, CLASS_HEX, 2) < 2)
+		return refuse(scan, at, "an escape without its two lower-case hexadecimal digits");
 
-	unsigned byte = nibble(scan->at[0]) << 4 | nibble(scan->at[1]);
+	unsigned byte = nibble(at[0]) << 4 | nibble(at[1]);
 	if (byte >= 0x20 && byte <= 0x7e && byte != '\\')
-		return refuse(scan, "an escape of a byte that stands for itself");
-	scan->at += 2;
-	return true;
+		return refuse(scan, at, "an escape of a byte that stands for itself");
+	return at + 2;
 }
 
 /*
@@ -201,51 +272,57 @@ static bool check_escaped_byte(struct scan *scan)
  * bytes of escaped text. The writer cuts where the next byte does not fit, so the rest is at least
  * one byte, and one of at most four escaped bytes less than one.
  */
-static bool check_cut(struct scan *scan, uint64_t kept, uint64_t width, uint64_t max)
+static const char *check_cut(
+	struct scan *scan, const char *at, uint64_t kept, uint64_t width, uint64_t max)
 {
 	uint64_t len;
 
 	if (width + strlen("\\xHH") <= max)
-		return refuse(scan, "a text that was cut too early");
-	if (!check_decimal(scan, &len))
-		return false;
+		return refuse(scan, at, "a text that was cut too early");
+	at = check_decimal(scan, at, &len);
+	if (!at)
+		return NULL;
 	if (len <= kept || len > LINE_UINT_MAX)
-		return refuse(scan, "a cut text of the wrong length");
-	if (!accept_char(scan, ':'))
-		return refuse(scan, "a cut text without its digest");
-	return check_hex_digits(scan, 32, 32) && check_close_quote(scan);
+		return refuse(scan, at, "a cut text of the wrong length");
+	at = expect(scan, at, ':', "a cut text without its digest");
+	if (at)
+		at = check_hex_digits(scan, at, 32, 32);
+	return at ? check_close_quote(scan, at) : NULL;
 }
 
-static bool check_text(struct scan *scan, uint64_t max)
+static const char *check_text(struct scan *scan, const char *at, uint64_t max)
 {
 	uint64_t kept = 0; /* bytes of the text */
 	uint64_t width = 0; /* bytes of the escaped text, before the escapes of JSON */
 
-	if (!check_open_quote(scan))
-		return false;
-	for (;;) {
-		size_t plain = run(scan, CLASS_PLAIN, left(scan));
+	at = check_open_quote(scan, at);
+	while (at) {
+		size_t plain = run(scan, at, CLASS_PLAIN, left(scan, at));
 
-		scan->at += plain;
+		at += plain;
 		kept += plain;
 		width += plain;
-		if (accept(scan, "\\\"", 2)) {
+		if (is_char(scan, at, '"'))
+			break;
+		if (is_at(scan, at, "\\\"", 2)) {
+			at += 2;
 			kept++;
 			width++;
-		} else if (accept(scan, "\\\\x", 3)) {
-			if (!check_escaped_byte(scan))
-				return false;
+		} else if (is_at(scan, at, "\\\\x", 3)) {
+			at = check_escaped_byte(scan, at + 3);
 			kept++;
 			width += strlen("\\xHH");
 		} else {
 			break;
 		}
 	}
+	if (!at)
+		return NULL;
 	if (width > max)
-		return refuse(scan, "a text longer than its cap");
-	if (accept(scan, "\\\\cut:", 6))
-		return check_cut(scan, kept, width, max);
-	return accept_char(scan, '"') || refuse(scan, "not a character of a text");
+		return refuse(scan, at, "a text longer than its cap");
+	if (is_at(scan, at, "\\\\cut:", 6))
+		return check_cut(scan, at + 6, kept, width, max);
+	return expect(scan, at, '"', "not a character of a text");
 }
 
 /* ---- time and base64 ---- */
@@ -272,185 +349,205 @@ static bool is_time_of_day(const char *at)
 	return two_digits(at) < 24 && two_digits(at + 3) < 60 && two_digits(at + 6) < 60;
 }
 
-static bool check_time(struct scan *scan)
+/* Whether sixteen bytes are as in shape, where 'd' is a digit. */
+static bool is_shaped(const char *at, const char *shape)
+{
+	block bytes = load_block(at), wanted = load_block(shape);
+	block is_digit = (block)(wanted == 'd');
+
+	return is_zero((is_digit & (block)(bytes - '0' > 9)) | (~is_digit & (bytes ^ wanted)));
+}
+
+static const char *check_time(struct scan *scan, const char *at)
 {
 	static const char shape[] = "dddd-dd-ddTdd:dd:dd.dddddddddZ";
 	static const char first[] = "1970-01-01T00:00:00.000000000Z";
 	static const char last[] = "2554-07-21T23:34:33.709551615Z"; /* 2^64 - 1 ns */
-	const size_t len = sizeof(shape) - 1;
+	const size_t len = sizeof(shape) - 1, tail = len - sizeof(block);
 
-	if (!check_open_quote(scan))
-		return false;
-
-	const char *at = scan->at;
-	if (left(scan) < len)
-		return refuse(scan, "not a time");
-	for (size_t i = 0; i < len; i++)
-		if (shape[i] == 'd' ? !(classes[(uint8_t)at[i]] & CLASS_DIGIT) : at[i] != shape[i])
-			return refuse(scan, "not a time");
+	at = check_open_quote(scan, at);
+	if (!at)
+		return NULL;
+	if (left(scan, at) < len || !is_shaped(at, shape) || !is_shaped(at + tail, shape + tail))
+		return refuse(scan, at, "not a time");
 	/* Of one shape, times are in the order of their bytes. */
 	if (!is_date(at) || !is_time_of_day(at + 11) || memcmp(at, first, len) < 0 ||
 		memcmp(at, last, len) > 0)
-		return refuse(scan, "a time that does not exist");
-	scan->at += len;
-	return check_close_quote(scan);
+		return refuse(scan, at, "a time that does not exist");
+	return check_close_quote(scan, at + len);
 }
 
-static bool check_base64(struct scan *scan, const struct line_field *field)
+static const char *check_base64(struct scan *scan, const char *at, const struct line_field *field)
 {
-	if (!check_open_quote(scan))
-		return false;
+	at = check_open_quote(scan, at);
+	if (!at)
+		return NULL;
 
-	size_t digits = run(scan, CLASS_BASE64, left(scan));
+	size_t digits = run(scan, at, CLASS_BASE64, left(scan, at));
 	size_t bytes = digits / 4 * 3 + (digits % 4 ? digits % 4 - 1 : 0);
-	const char *last = scan->at + digits - 1;
-	scan->at += digits;
+	at += digits;
 	if (bytes < field->min || bytes > field->max)
-		return refuse(scan, "a base64 value of the wrong length");
+		return refuse(scan, at, "a base64 value of the wrong length");
 	if (digits % 4 == 0)
-		return check_close_quote(scan);
+		return check_close_quote(scan, at);
 
 	/* Two digits carry one byte and four spare bits, three carry two bytes and two. */
-	if (digits % 4 == 1 || !strchr(digits % 4 == 2 ? "AQgw" : "AEIMQUYcgkosw048", *last) ||
-		!accept(scan, "==", 4 - digits % 4))
-		return refuse(scan, "base64 that is not padded with zeros");
-	return check_close_quote(scan);
+	if (digits % 4 == 1 || !strchr(digits % 4 == 2 ? "AQgw" : "AEIMQUYcgkosw048", at[-1]) ||
+		!is_at(scan, at, "==", 4 - digits % 4))
+		return refuse(scan, at, "base64 that is not padded with zeros");
+	return check_close_quote(scan, at + 4 - digits % 4);
 }
 
 /* ---- structure ---- */
 
-static bool check_value(struct scan *scan, const struct line_field *field, size_t *ret_tag);
+static const char *check_value(
+	struct scan *scan, const char *at, const struct line_field *field, size_t *ret_tag);
 
-static bool check_array(struct scan *scan, const struct line_field *field)
+static const char *check_array(struct scan *scan, const char *at, const struct line_field *field)
 {
 	uint64_t count = 0;
+	size_t tag;
 
-	if (!accept_char(scan, '['))
-		return refuse(scan, "not an array");
-	while (count < field->max && left(scan) > 0 && *scan->at != ']') {
-		if (count > 0 && !accept_char(scan, ','))
+	at = expect(scan, at, '[', "not an array");
+	while (at && count < field->max && at != scan->end && *at != ']') {
+		if (count > 0 && *at != ',')
 			break;
-		if (!check_value(scan, field->fields, NULL))
-			return false;
+		if (count > 0)
+			at++;
+		at = check_value(scan, at, field->fields, &tag);
 		count++;
 	}
+	if (!at)
+		return NULL;
 	if (count < field->min)
-		return refuse(scan, "too few elements");
-	return accept_char(scan, ']') || refuse(scan, "the array should end here");
+		return refuse(scan, at, "too few elements");
+	return expect(scan, at, ']', "the array should end here");
 }
 
-static bool refuse_in(struct scan *scan, const struct line_field *field, const char *what)
+static const char *refuse_in(
+	struct scan *scan, const char *at, const struct line_field *field, const char *what)
 {
 	assert(scan->path_len < LINE_DEPTH_MAX);
 	scan->path[scan->path_len++] = field->key;
-	return refuse(scan, what);
+	return refuse(scan, at, what);
 }
 
 /* The members of one table; ret_rest is the table that goes on where this one ends, or NULL. */
-static bool check_members(struct scan *scan, const struct line_field *fields, uint64_t *count,
-	const struct line_field **ret_rest)
+static const char *check_members(struct scan *scan, const char *at, const struct line_field *fields,
+	uint64_t *count, const struct line_field **ret_rest)
 {
 	*ret_rest = NULL;
 	for (const struct line_field *field = fields; field->key; field++) {
 		size_t comma = *count == 0 ? 1 : 0; /* none before the first key */
+		size_t token_len = field->token_len - comma;
 		size_t tag = 0;
 
-		if (!accept(scan, field->token + comma, field->token_len - comma)) {
+		if (!is_at(scan, at, field->token + comma, token_len)) {
 			if (field->flags & LINE_OPTIONAL)
 				continue;
-			return refuse_in(scan, field, "this key is missing here");
+			return refuse_in(scan, at, field, "this key is missing here");
 		}
 		++*count;
-		if (!check_value(scan, field, &tag))
-			return refuse_in(scan, field, scan->what);
+		const char *value = at + token_len;
+		at = check_value(scan, value, field, &tag);
+		if (!at)
+			return refuse_in(scan, scan->refused, field, scan->what);
+		if (field->mark && scan->marks)
+			scan->marks[field->mark] = (struct line_value){ .at = value,
+				.len = (size_t)(at - value) };
 		if (field->type == LINE_TAG)
 			*ret_rest = field->variants[tag];
 	}
-	return true;
+	return at;
 }
 
-static bool check_object(struct scan *scan, const struct line_field *fields, uint64_t min)
+static const char *check_object(
+	struct scan *scan, const char *at, const struct line_field *fields, uint64_t min)
 {
 	uint64_t count = 0;
 
-	if (!accept_char(scan, '{'))
-		return refuse(scan, "not an object");
-	while (fields)
-		if (!check_members(scan, fields, &count, &fields))
-			return false;
+	at = expect(scan, at, '{', "not an object");
+	while (at && fields)
+		at = check_members(scan, at, fields, &count, &fields);
+	if (!at)
+		return NULL;
 	if (count < min)
-		return refuse(scan, "too few keys");
-	return accept_char(scan, '}') || refuse(scan, "the object should end here");
+		return refuse(scan, at, "too few keys");
+	return expect(scan, at, '}', "the object should end here");
 }
 
-static bool check_tag(struct scan *scan, const struct line_field *field, size_t *ret_tag)
+static const char *check_tag(
+	struct scan *scan, const char *at, const struct line_field *field, size_t *ret_tag)
 {
-	const char *start = scan->at;
+	const char *behind = check_word(scan, at, field->words, ret_tag);
 
-	if (!check_word(scan, field->words, ret_tag))
-		return false;
-	if (field->variants[*ret_tag])
-		return true;
-	scan->at = start;
-	return refuse(scan, "reserved, and not yet part of the format");
+	if (!behind || field->variants[*ret_tag])
+		return behind;
+	return refuse(scan, at, "reserved, and not yet part of the format");
 }
 
-static bool check_value(struct scan *scan, const struct line_field *field, size_t *ret_tag)
+/* ret_tag is written for a LINE_TAG, and may be for others. */
+static const char *check_value(
+	struct scan *scan, const char *at, const struct line_field *field, size_t *ret_tag)
 {
-	size_t index;
-
-	if (field->flags & LINE_NULLABLE && accept(scan, "null", 4))
-		return true;
+	if (field->flags & LINE_NULLABLE && is_at(scan, at, "null", 4))
+		return at + 4;
 	switch (field->type) {
 	case LINE_OBJECT:
-		return check_object(scan, field->fields, field->min);
+		return check_object(scan, at, field->fields, field->min);
 	case LINE_ARRAY:
-		return check_array(scan, field);
+		return check_array(scan, at, field);
 	case LINE_UINT:
-		return check_uint(scan, field);
+		return check_uint(scan, at, field);
 	case LINE_BIG:
-		return check_big(scan);
+		return check_big(scan, at);
 	case LINE_BOOL:
-		return check_bool(scan, true);
+		return check_bool(scan, at, true);
 	case LINE_FALSE:
-		return check_bool(scan, false);
+		return check_bool(scan, at, false);
 	case LINE_HEX:
-		return check_hex(scan, field);
+		return check_hex(scan, at, field);
 	case LINE_TEXT:
-		return check_text(scan, field->max);
+		return check_text(scan, at, field->max);
 	case LINE_WORD:
-		return check_word(scan, field->words, &index);
+		return check_word(scan, at, field->words, ret_tag);
 	case LINE_TAG:
-		return check_tag(scan, field, ret_tag);
+		return check_tag(scan, at, field, ret_tag);
 	case LINE_TIME:
-		return check_time(scan);
+		return check_time(scan, at);
 	case LINE_BASE64:
-		return check_base64(scan, field);
+		return check_base64(scan, at, field);
 	}
-	return refuse(scan, "of a type that the table does not have");
+	return refuse(scan, at, "of a type that the table does not have");
 }
 
 static void explain(const struct scan *scan, const char *line, struct line_error *ret_error)
 {
 	size_t len = 0;
 
-	ret_error->at = (size_t)(scan->at - line);
+	ret_error->at = (size_t)(scan->refused - line);
 	for (size_t i = scan->path_len; i > 0; i--)
 		len += (size_t)snprintf(ret_error->what + len, sizeof(ret_error->what) - len,
 			"%s%s", scan->path[i - 1], i > 1 ? "." : ": ");
 	snprintf(ret_error->what + len, sizeof(ret_error->what) - len, "%s", scan->what);
 }
 
+int line_check_marked(const struct line_field *fields, const char *line, size_t len,
+	struct line_value *ret_marks, struct line_error *ret_error)
+{
+	struct scan scan = { .end = line + len, .marks = ret_marks };
+
+	const char *behind = check_object(&scan, line, fields, 0);
+	if (behind && behind == scan.end)
+		return 0;
+	if (behind)
+		refuse(&scan, behind, "bytes behind the end of the line's object");
+	explain(&scan, line, ret_error);
+	return -EBADMSG;
+}
+
 int line_check(
 	const struct line_field *fields, const char *line, size_t len, struct line_error *ret_error)
 {
-	struct scan scan = { .at = line, .end = line + len };
-
-	if (check_object(&scan, fields, 0)) {
-		if (scan.at == scan.end)
-			return 0;
-		refuse(&scan, "bytes behind the end of the line's object");
-	}
-	explain(&scan, line, ret_error);
-	return -EBADMSG;
+	return line_check_marked(fields, line, len, NULL, ret_error);
 }

@@ -183,7 +183,7 @@ size_t line_value_word(struct line_value value, const char *const *words)
 
 static uint8_t nibble(char digit)
 {
-	return (uint8_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+	return (uint8_t)((digit & 0x0f) + (digit >> 6) * 9); /* without a branch: 'a' is 0x61 */
 }
 
 size_t line_value_hex(struct line_value value, uint8_t *ret_bytes, size_t size)

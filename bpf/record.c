@@ -357,34 +357,41 @@ void record_encode_trim(struct line *line, struct record_head head, const struct
 
 /* ---- reading ---- */
 
+int record_check_brief(
+	const char *line, size_t len, struct record_brief *ret_brief, struct line_error *ret_error)
+{
+	struct line_value marks[MARK_COUNT] = { 0 };
+
+	int r = line_check_marked(record_schema(), line, len, marks, ret_error);
+	if (r < 0)
+		return r;
+	*ret_brief = (struct record_brief){
+		.head = {
+			.seq = line_value_uint(marks[MARK_SEQ]),
+			.time_ns = line_value_time(marks[MARK_TIME]),
+			.boottime_ns = line_value_uint(marks[MARK_BOOTTIME]),
+			.kind = (enum record_kind)line_value_word(marks[MARK_KIND], record_kinds),
+			.extend = !marks[MARK_EXTEND].at,
+		},
+	};
+	line_value_hex(marks[MARK_PREV], ret_brief->head.prev, SHA256_LEN);
+	if (marks[MARK_PROGRAM_ID].at)
+		ret_brief->program_id = line_value_uint(marks[MARK_PROGRAM_ID]);
+	if (marks[MARK_VERDICT].at)
+		ret_brief->verdict = (enum record_verdict)line_value_word(
+			marks[MARK_VERDICT], record_verdicts);
+	return 0;
+}
+
 int record_check(
 	const char *line, size_t len, struct record_head *ret_head, struct line_error *ret_error)
 {
-	int r = line_check(record_schema(), line, len, ret_error);
-	if (r < 0)
-		return r;
+	struct record_brief brief;
 
-	/* In the table's order; what comes behind is long, and only `extend` is of interest. */
-	static const char extend_key[] = "\"extend\":";
-	struct line_each each = line_each((struct line_value){ .at = line, .len = len });
-	struct line_value version, seq, prev, time, boottime, kind;
-	bool all = line_next(&each, NULL, &version) && line_next(&each, NULL, &seq) &&
-		line_next(&each, NULL, &prev) && line_next(&each, NULL, &time) &&
-		line_next(&each, NULL, &boottime) && line_next(&each, NULL, &kind);
-	assert(all);
-
-	size_t rest_len = (size_t)(line + len - each.at);
-	bool covered = rest_len >= strlen(extend_key) &&
-		memcmp(each.at, extend_key, strlen(extend_key)) == 0;
-	*ret_head = (struct record_head){
-		.seq = line_value_uint(seq),
-		.time_ns = line_value_time(time),
-		.boottime_ns = line_value_uint(boottime),
-		.kind = (enum record_kind)line_value_word(kind, record_kinds),
-		.extend = !covered,
-	};
-	line_value_hex(prev, ret_head->prev, SHA256_LEN);
-	return 0;
+	int r = record_check_brief(line, len, &brief, ret_error);
+	if (r == 0)
+		*ret_head = brief.head;
+	return r;
 }
 
 static struct line_value get(const char *line, size_t len, const char *path)

@@ -346,6 +346,15 @@ const struct line_field *record_schema(void);
 [[nodiscard]] int record_check(
 	const char *line, size_t len, struct record_head *ret_head, struct line_error *ret_error);
 
+/* record_check(), with what is asked of nearly every record besides. */
+struct record_brief {
+	struct record_head head;
+	uint64_t program_id; /* `program.id` of a load, reject or baseline; 0: not known, or none */
+	enum record_verdict verdict; /* `signature.verdict` of one of these */
+};
+[[nodiscard]] int record_check_brief(
+	const char *line, size_t len, struct record_brief *ret_brief, struct line_error *ret_error);
+
 /* The fields of an epoch line that a verifier compares with a quote, from a line that
  * record_check() has accepted as RECORD_EPOCH. */
 struct record_epoch_facts {

@@ -163,7 +163,7 @@ static const struct line_field stop_fields[] = {
 };
 
 static const struct line_field program_fields[] = {
-	{ NUMBER("id"), OR_NULL },
+	{ NUMBER("id"), OR_NULL, .mark = MARK_PROGRAM_ID },
 	{ TEXT("name", RECORD_NAME_MAX), OR_NULL },
 	{ TEXT("type", RECORD_NAME_MAX), OR_NULL },
 	{ TEXT("attach_type", RECORD_NAME_MAX), OR_NULL },
@@ -196,7 +196,7 @@ static const struct line_field map_element = { .type = LINE_OBJECT, .fields = ma
 static const struct line_field claim_element = { .type = LINE_TEXT, .max = RECORD_CLAIM_MAX };
 
 static const struct line_field signature_fields[] = {
-	{ WORD("verdict", record_verdicts) },
+	{ WORD("verdict", record_verdicts), .mark = MARK_VERDICT },
 	{ WORD("covers", record_covers), OR_NULL },
 	{ WORD("metadata", record_metadata) },
 	{ DIGEST("signed_sha256"), OR_NULL },
@@ -343,12 +343,13 @@ static const struct line_field *const fields_of_kind[RECORD_KIND_COUNT] = {
 
 static const struct line_field record_fields[] = {
 	{ NUMBER("v"), .min = RECORD_VERSION, .max = RECORD_VERSION },
-	{ NUMBER("seq"), .min = 1 },
-	{ HEX("prev", SHA256_LEN) },
-	{ TIME("time") },
-	{ NUMBER("boottime_ns") },
-	{ LINE_KEY("kind"), .type = LINE_TAG, .words = record_kinds, .variants = fields_of_kind },
-	{ LINE_KEY("extend"), .type = LINE_FALSE, .flags = LINE_OPTIONAL },
+	{ NUMBER("seq"), .min = 1, .mark = MARK_SEQ },
+	{ HEX("prev", SHA256_LEN), .mark = MARK_PREV },
+	{ TIME("time"), .mark = MARK_TIME },
+	{ NUMBER("boottime_ns"), .mark = MARK_BOOTTIME },
+	{ LINE_KEY("kind"), .type = LINE_TAG, .words = record_kinds, .variants = fields_of_kind,
+		.mark = MARK_KIND },
+	{ LINE_KEY("extend"), .type = LINE_FALSE, .flags = LINE_OPTIONAL, .mark = MARK_EXTEND },
 	{ .key = NULL },
 };
 

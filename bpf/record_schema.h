@@ -9,6 +9,20 @@
 
 #include "bpf/record.h"
 
+/* The values of which a struct record_brief is made. */
+enum record_mark {
+	MARK_NONE,
+	MARK_SEQ,
+	MARK_PREV,
+	MARK_TIME,
+	MARK_BOOTTIME,
+	MARK_KIND,
+	MARK_EXTEND,
+	MARK_PROGRAM_ID,
+	MARK_VERDICT,
+	MARK_COUNT,
+};
+
 extern const char *const record_kinds[];
 extern const char *const record_whys[];
 extern const char *const record_exits[];
