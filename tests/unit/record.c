@@ -277,7 +277,79 @@ static void unload_and_lost_are_short(void **)
 		HEAD_OF("lost") "\"extend\":false,\"what\":\"ids\",\"count\":2,\"first\":7,\"last\":8}");
 }
 
+static void a_resume_says_the_new_counters(void **)
+{
+	struct line line = new_line();
+
+	record_encode_resume(
+		&line, head(), &(struct record_resume){ 12, UINT32_MAX, UINT64_MAX, true });
+	assert_line(&line,
+		HEAD_OF("resume") "\"tpm\":{\"reset_count\":12,\"restart_count\":4294967295,"
+				  "\"clock_ms\":9223372036854775807,\"safe\":true}}");
+}
+
+static void a_foreign_extend_says_what_was_expected_and_found_and_since_when(void **)
+{
+	struct record_foreign foreign = {
+		.after_seq = 6,
+		.banks = 1U << BANK_SHA1 | 1U << BANK_SHA256,
+		.last_seen_ns = { true, 1767323045000000005 },
+		.reset_count = 3,
+		.restart_count = 4,
+	};
+	struct line line = new_line();
+
+	memset(foreign.found.digest[BANK_SHA256], 0x11, SHA256_LEN);
+	foreign.expected.digest[BANK_SHA1][19] = 1;
+	record_encode_foreign(&line, head(), &foreign);
+	assert_line(&line,
+		HEAD_OF("foreign") "\"after_seq\":6,"
+				   "\"expected\":{\"sha1\":\"0000000000000000000000000000000000000001\","
+				   "\"sha256\":\"" ZEROS "\"},"
+				   "\"found\":{\"sha1\":\"0000000000000000000000000000000000000000\","
+				   "\"sha256\":\"" ONES "\"},"
+				   "\"last_seen\":\"2026-01-02T03:04:05.000000005Z\","
+				   "\"reset_count\":3,\"restart_count\":4}");
+
+	foreign.banks = 1U << BANK_SHA256;
+	foreign.last_seen_ns.known = false;
+	record_encode_foreign(&line, head(), &foreign);
+	assert_line(&line,
+		HEAD_OF("foreign") "\"after_seq\":6,\"expected\":{\"sha256\":\"" ZEROS
+				   "\"},\"found\":{\"sha256\":\"" ONES
+				   "\"},\"last_seen\":null,\"reset_count\":3,\"restart_count\":4}");
+}
+
+static void a_trim_says_where_the_beginning_went(void **)
+{
+	struct record_trim trim = {
+		.why = TRIM_MAX_AGE,
+		.first = 1,
+		.last = 7,
+		.first_time_ns = 0,
+		.last_time_ns = 1767323045000000006,
+		.epoch_seq = 5,
+		.log_id = { 0xaa, [15] = 0xbb },
+		.software = true,
+	};
+	struct line line = new_line();
+
+	memset(trim.last_sha256, 0x11, sizeof(trim.last_sha256));
+	record_encode_trim(&line, head(), &trim);
+	assert_line(&line,
+		HEAD_OF("trim") "\"why\":\"max_age\",\"first\":1,\"last\":7,\"last_sha256\":\"" ONES
+				"\",\"first_time\":\"1970-01-01T00:00:00.000000000Z\","
+				"\"last_time\":\"2026-01-02T03:04:05.000000006Z\",\"epoch_seq\":5,"
+				"\"log_id\":\"aa0000000000000000000000000000bb\",\"software\":true}");
+}
+
 /* ---- facts ---- */
+
+/* As a line has it. */
+static uint64_t capped(uint64_t number)
+{
+	return number < LINE_UINT_MAX ? number : LINE_UINT_MAX;
+}
 
 static void epoch_facts_are_those_of_the_line(void **)
 {
@@ -289,15 +361,102 @@ static void epoch_facts_are_those_of_the_line(void **)
 		struct record_epoch epoch = sample_epoch(&sampler);
 		record_encode_epoch(&line, sample_head(&sampler), &epoch);
 		record_epoch_facts(line.buf, line.len, &facts);
+		assert_int_equal(facts.why, epoch.why);
 		assert_int_equal(facts.pcr, epoch.pcr);
 		assert_int_equal(facts.banks, epoch.banks);
 		assert_memory_equal(&facts.base, &epoch.base, sizeof(facts.base));
 		assert_int_equal(facts.reset_count, epoch.reset_count);
 		assert_int_equal(facts.restart_count, epoch.restart_count);
-		assert_true(facts.clock_ms == epoch.clock_ms || facts.clock_ms == LINE_UINT_MAX);
+		assert_true(facts.clock_ms == capped(epoch.clock_ms));
+		assert_true(facts.firmware == epoch.firmware);
+		assert_int_equal(facts.ak_name_len, epoch.ak_name.len);
+		assert_memory_equal(facts.ak_name, epoch.ak_name.bytes, facts.ak_name_len);
 		assert_memory_equal(facts.log_id, epoch.log_id, sizeof(facts.log_id));
 		assert_int_equal(facts.software, epoch.software);
 		assert_true(strlen(facts.boot_id) < sizeof(facts.boot_id));
+	}
+}
+
+static void an_epoch_without_an_ak_has_no_name_of_it(void **)
+{
+	struct record_epoch epoch = { .banks = 1U << BANK_SHA256 };
+	struct record_epoch_facts facts;
+	struct line line = new_line();
+
+	record_encode_epoch(&line, head(), &epoch);
+	record_epoch_facts(line.buf, line.len, &facts);
+	assert_int_equal(facts.ak_name_len, 0);
+}
+
+static void resume_facts_are_those_of_the_line(void **)
+{
+	for (uint64_t i = 0; i < 1000; i++) {
+		struct record_resume resume = sample_resume(&sampler);
+		struct record_resume_facts facts;
+		struct line line = new_line();
+
+		record_encode_resume(&line, sample_head(&sampler), &resume);
+		record_resume_facts(line.buf, line.len, &facts);
+		assert_int_equal(facts.reset_count, resume.reset_count);
+		assert_int_equal(facts.restart_count, resume.restart_count);
+		assert_true(facts.clock_ms == capped(resume.clock_ms));
+	}
+}
+
+static void foreign_facts_are_those_of_the_line(void **)
+{
+	for (uint64_t i = 0; i < 1000; i++) {
+		struct record_foreign foreign = sample_foreign(&sampler);
+		struct record_foreign_facts facts;
+		struct line line = new_line();
+
+		record_encode_foreign(&line, sample_head(&sampler), &foreign);
+		record_foreign_facts(line.buf, line.len, &facts);
+		assert_true(facts.after_seq == capped(foreign.after_seq));
+		assert_int_equal(facts.banks, foreign.banks);
+		assert_memory_equal(&facts.expected, &foreign.expected, sizeof(facts.expected));
+		assert_memory_equal(&facts.found, &foreign.found, sizeof(facts.found));
+		assert_int_equal(facts.last_seen_ns.known, foreign.last_seen_ns.known);
+		assert_true(facts.last_seen_ns.value == foreign.last_seen_ns.value);
+	}
+}
+
+/* The banks are those of both: what stands in one of them alone cannot be compared. */
+static void a_foreign_line_may_name_other_banks_as_found(void **)
+{
+	static const char text[] = HEAD_OF(
+		"foreign") "\"after_seq\":6,\"expected\":{\"sha256\":\"" ZEROS
+			   "\"},\"found\":{\"sha1\":"
+			   "\"0000000000000000000000000000000000000000\"},"
+			   "\"last_seen\":null,\"reset_count\":3,"
+			   "\"restart_count\":4}";
+	struct record_head ignored;
+	struct line_error error;
+	struct record_foreign_facts facts;
+
+	assert_int_equal(record_check(text, strlen(text), &ignored, &error), 0);
+	record_foreign_facts(text, strlen(text), &facts);
+	assert_int_equal(facts.banks, 0);
+}
+
+static void trim_facts_are_those_of_the_line(void **)
+{
+	for (uint64_t i = 0; i < 1000; i++) {
+		struct record_trim trim = sample_trim(&sampler);
+		struct record_trim_facts facts;
+		struct line line = new_line();
+
+		record_encode_trim(&line, sample_head(&sampler), &trim);
+		record_trim_facts(line.buf, line.len, &facts);
+		assert_int_equal(facts.why, trim.why);
+		assert_true(facts.first == capped(trim.first));
+		assert_true(facts.last == capped(trim.last));
+		assert_memory_equal(facts.last_sha256, trim.last_sha256, SHA256_LEN);
+		assert_true(facts.first_time_ns == trim.first_time_ns);
+		assert_true(facts.last_time_ns == trim.last_time_ns);
+		assert_true(facts.epoch_seq == capped(trim.epoch_seq));
+		assert_memory_equal(facts.log_id, trim.log_id, sizeof(facts.log_id));
+		assert_int_equal(facts.software, trim.software);
 	}
 }
 
@@ -394,7 +553,15 @@ int main(void)
 		cmocka_unit_test(nothing_known_is_null_and_never_verified),
 		cmocka_unit_test(a_baseline_points_to_the_earlier_record),
 		cmocka_unit_test(unload_and_lost_are_short),
+		cmocka_unit_test(a_resume_says_the_new_counters),
+		cmocka_unit_test(a_foreign_extend_says_what_was_expected_and_found_and_since_when),
+		cmocka_unit_test(a_trim_says_where_the_beginning_went),
 		cmocka_unit_test(epoch_facts_are_those_of_the_line),
+		cmocka_unit_test(an_epoch_without_an_ak_has_no_name_of_it),
+		cmocka_unit_test(resume_facts_are_those_of_the_line),
+		cmocka_unit_test(foreign_facts_are_those_of_the_line),
+		cmocka_unit_test(a_foreign_line_may_name_other_banks_as_found),
+		cmocka_unit_test(trim_facts_are_those_of_the_line),
 		cmocka_unit_test(program_facts_are_those_of_the_line),
 		cmocka_unit_test(the_chain_covers_parent_program_signature_and_maps),
 		cmocka_unit_test(a_chain_with_an_unknown_link_is_unknown),

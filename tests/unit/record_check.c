@@ -62,8 +62,8 @@ static void every_line_of_the_encoder_is_accepted_and_read_back(void **)
 }
 
 /* The other kinds are made of the same objects. */
-static const enum record_kind few_kinds[] = { RECORD_EPOCH, RECORD_START, RECORD_LOAD,
-	RECORD_LOST };
+static const enum record_kind few_kinds[] = { RECORD_EPOCH, RECORD_START, RECORD_LOAD, RECORD_LOST,
+	RECORD_FOREIGN, RECORD_TRIM };
 enum { FEW_KINDS = sizeof(few_kinds) / sizeof(few_kinds[0]) };
 
 /*
