@@ -187,6 +187,47 @@ static void fill_lost(const struct filter_line *line, struct row *row)
 		number_of(line, "last"));
 }
 
+static void fill_resume(const struct filter_line *line, struct row *row)
+{
+	struct record_resume_facts facts;
+
+	record_resume_facts(line->line, line->len, &facts);
+	ADD_ITEM(row->what, "PCR kept");
+	ADD_ITEM(row->details, "reset %" PRIu32 ", restart %" PRIu32, facts.reset_count,
+		facts.restart_count);
+	if (!field_bool(line->line, line->len, "tpm.safe"))
+		ADD_ITEM(row->details, "clock not safe");
+}
+
+static void fill_foreign(const struct filter_line *line, struct row *row)
+{
+	struct record_foreign_facts facts;
+	char seen[WHEN_MAX];
+
+	record_foreign_facts(line->line, line->len, &facts);
+	row->kind_color = TABLE_RED;
+	ADD_ITEM(row->what, "extend after %" PRIu64, facts.after_seq);
+	if (facts.last_seen_ns.known) {
+		when_short(facts.last_seen_ns.value, seen);
+		ADD_ITEM(row->details, "as expected until %s", seen);
+	}
+	add_field(row->details, line, "expected ", "expected.sha256", DIGEST_SHOWN);
+	add_field(row->details, line, "found ", "found.sha256", DIGEST_SHOWN);
+}
+
+static void fill_trim(const struct filter_line *line, struct row *row)
+{
+	struct record_trim_facts facts;
+	char first[WHEN_MAX], last[WHEN_MAX];
+
+	record_trim_facts(line->line, line->len, &facts);
+	when_short(facts.first_time_ns, first);
+	when_short(facts.last_time_ns, last);
+	ADD_ITEM(row->what, "%" PRIu64 " to %" PRIu64, facts.first, facts.last);
+	add_field(row->details, line, "", "why", -1);
+	ADD_ITEM(row->details, "%s to %s", first, last);
+}
+
 void row_fill(
 	struct db *db, const struct filter_line *line, unsigned loader_width, struct row *ret_row)
 {
@@ -220,6 +261,15 @@ void row_fill(
 		break;
 	case RECORD_LOST:
 		fill_lost(line, ret_row);
+		break;
+	case RECORD_RESUME:
+		fill_resume(line, ret_row);
+		break;
+	case RECORD_FOREIGN:
+		fill_foreign(line, ret_row);
+		break;
+	case RECORD_TRIM:
+		fill_trim(line, ret_row);
 		break;
 	default:
 		break;

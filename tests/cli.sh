@@ -177,7 +177,7 @@ selects()
 	fi
 }
 
-for kind in epoch start stop baseline load reject unload lost; do
+for kind in epoch resume foreign start stop baseline load reject unload lost trim; do
 	selects "log --kind $kind" ".kind == \"$kind\"" --kind $kind
 done
 for verdict in verified unsigned unknown; do
@@ -253,6 +253,18 @@ contains 'log: local time' "$(TZ=XXX-2 "$bpfmeasure" log --last 1 --kind epoch)"
 	"$(TZ=XXX-2 date -d "$(jq -r 'select(.kind == "epoch") | .time' "$lines" | tail -1)" +'%b %d %T')"
 grep -q $'\x1b' "$dir/out"
 same 'log: no colours in a pipe' 1 $?
+
+# row KIND: what stands behind the kind, without the columns' blanks
+row()
+{
+	"$bpfmeasure" log --last 1 --kind "$1" | tail -1 | tr -s ' ' | sed "s/^.* $1 //"
+}
+seq=$(seqs '.kind == "foreign"')
+same 'log: a resume' 'PCR kept reset 6, restart 1, clock not safe' "$(row resume)"
+same 'log: a foreign extend' "extend after $((seq - 2)) as expected until $(
+	jq -r 'select(.kind == "foreign") | .last_seen' "$lines" | date -f - +'%b %d %T'
+), expected eeeeeeeeeeee, found ffffffffffff" "$(row foreign)"
+same 'log: a trim' '1 to 2 max_age, Jun 01 00:00:07 to Jun 01 00:00:14' "$(row trim)"
 
 # terminal COLUMNS COMMAND: its output on a terminal
 terminal()
@@ -343,7 +355,7 @@ refuses 'show: empty' 3 'no record 1' show 1 --db "$dir/empty.db"
 
 # ---- show ----
 
-for kind in epoch start stop baseline load reject unload lost; do
+for kind in epoch resume foreign start stop baseline load reject unload lost trim; do
 	seq=$(seqs ".kind == \"$kind\"" | tail -1)
 	sed -n "${seq}p" "$lines" >"$dir/line"
 	same "show --json: $kind" "$(cat "$dir/line")" "$("$bpfmeasure" show "$seq" --json)"
@@ -440,7 +452,8 @@ same 'query --json: two statements' '{"a":1} {"b":2}' \
 same 'query: the view load' "$(jq -c 'select(.kind == "load") | [.seq, .program.name, .signature.verdict]' "$lines")" \
 	"$("$bpfmeasure" query --json 'SELECT seq, program_name, signature_verdict FROM load' |
 		jq -c '[.seq, .program_name, .signature_verdict]')"
-for view in head epoch start stop baseline load reject unload lost program map loader signature_claim; do
+for view in head epoch resume foreign_extend start stop baseline load reject unload lost trim \
+	program map loader signature_claim; do
 	accepts "query: the view $view" query "SELECT * FROM $view LIMIT 1"
 done
 run query 'SELECT seq, ref AS "a ref" FROM record ORDER BY seq LIMIT 3'

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * make-log PATH [RECORDS [SECONDS]]: a log as a daemon would have written it, without kernel and
- * TPM: two epochs, programs that were there before, loads signed and not, with maps and by loader
- * programs, rejects, unloads, losses. The same arguments make the same log; SECONDS is the time of
+ * TPM: three epochs, programs that were there before, loads signed and not, with maps and by loader
+ * programs, rejects, unloads, losses; a resume, a foreign extend and a trim, whose records are not
+ * removed yet. The same arguments make the same log; SECONDS is the time of
  * its first record, one follows every 7 s. Where there is a log already, as many loads are added to
  * it.
  */
@@ -103,6 +104,15 @@ static struct record_head head(const struct maker *maker)
 	return head;
 }
 
+/* Of a record that is always extended. */
+static struct record_head head_extended(const struct maker *maker)
+{
+	struct record_head result = head(maker);
+
+	result.extend = true;
+	return result;
+}
+
 /* Take the line that was encoded. Returns its seq. */
 static uint64_t put(struct maker *maker, uint64_t ref)
 {
@@ -130,7 +140,8 @@ static void put_epoch(struct maker *maker, enum record_why why)
 		.log_id = "0123456789abcde",
 		.pcr = 13,
 		.banks = 1 << BANK_SHA256 | 1 << BANK_SHA384,
-		.reset_count = 5 + (why == WHY_BOOT),
+		.reset_count = 5 + (why != WHY_FIRST_USE),
+		.restart_count = why == WHY_BROKEN_LOG,
 		.clock_ms = 1000,
 		.safe = true,
 		.firmware = 0x2020031200123456,
@@ -361,6 +372,49 @@ static void put_lost(struct maker *maker)
 	put(maker, 0);
 }
 
+static void put_resume(struct maker *maker)
+{
+	struct record_resume resume = { .reset_count = 6, .restart_count = 1, .clock_ms = 5000 };
+
+	record_encode_resume(&maker->line, head_extended(maker), &resume);
+	put(maker, 0);
+}
+
+/* Behind the epoch that begins at the value found. */
+static void put_foreign(struct maker *maker)
+{
+	struct record_foreign foreign = {
+		.after_seq = maker->seq - 2,
+		.banks = 1 << BANK_SHA256 | 1 << BANK_SHA384,
+		.last_seen_ns = number((maker->first_s + maker->seq * EVERY_S - 60) * 1000000000),
+		.reset_count = 6,
+		.restart_count = 1,
+	};
+
+	memset(foreign.expected.digest[BANK_SHA256], 0xee, bank_size(BANK_SHA256));
+	memset(foreign.found.digest[BANK_SHA256], 0xff, bank_size(BANK_SHA256));
+	record_encode_foreign(&maker->line, head_extended(maker), &foreign);
+	put(maker, 0);
+}
+
+static void put_trim(struct maker *maker)
+{
+	struct record_trim trim = {
+		.why = TRIM_MAX_AGE,
+		.first = 1,
+		.last = 2,
+		.first_time_ns = (maker->first_s + EVERY_S) * 1000000000,
+		.last_time_ns = (maker->first_s + 2 * EVERY_S) * 1000000000,
+		.epoch_seq = 1,
+		.log_id = "0123456789abcde",
+		.software = true,
+	};
+
+	memcpy(trim.last_sha256, digest("line", 2).sha256, SHA256_LEN);
+	record_encode_trim(&maker->line, head_extended(maker), &trim);
+	put(maker, 0);
+}
+
 /* At least one record. */
 static void put_some(struct maker *maker, unsigned turn)
 {
@@ -400,6 +454,10 @@ static void make(struct maker *maker, uint64_t records)
 		put_stop(maker);
 		put_epoch(maker, WHY_BOOT);
 		put_start(maker, EXIT_CLEAN);
+		put_resume(maker);
+		put_trim(maker);
+		put_epoch(maker, WHY_BROKEN_LOG);
+		put_foreign(maker);
 	}
 	flush(maker);
 }
