@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The bench: the real daemon on a kernel made of files (kernel.h) and a software TPM of its own.
+
+Everything of one bench is in one directory, in memory, and goes with it. What the daemon says is held
+against three things that it has no hand in: the kernel's ledger, the TPM's own PCR, and Python's SHA.
+"""
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
+from harness import BUILD, ROOT, Results, build_preload, must, run  # noqa: F401, E402 (the suites use them)
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+AK = "0x81020013"
+PCR = 13
+BANKS = {"sha256": (0x000b, 32), "sha384": (0x000c, 48)}
+READY = "bpfmeasured: measuring"
+BUSY = "another "  # daemon or process has the hooks or the log
+
+
+class Ledger:
+    """One load that truly happened, see `kernel DIR ledger`."""
+
+    def __init__(self, line):
+        words = line.split()
+        self.serial, self.load, self.boot, self.id, self.error = map(int, words[:5])
+        self.how, self.sha256 = words[5], words[9]
+        self.own, self.freed, self.free_seen = (word == "1" for word in words[6:9])
+
+
+class Daemon:
+    """A process of the daemon, its stderr in a file."""
+
+    def __init__(self, bench, environment):
+        self.log = bench.dir / "stderr"
+        self.begin = self.log.stat().st_size if self.log.exists() else 0
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([*bench.prefix, bench.binary, "--config", bench.conf], stderr=log,
+                                            stdin=subprocess.DEVNULL, env=environment)
+
+    def said(self):
+        with open(self.log, "rb") as log:
+            log.seek(self.begin)
+            return log.read().decode(errors="replace")
+
+    def wait(self, text, timeout=20):
+        """Whether it said so before it ended and in time."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if text in self.said():
+                return True
+            if self.process.poll() is not None:
+                return text in self.said()
+            time.sleep(0.002)
+        return False
+
+    def was_early(self):
+        """What a killed daemon has open is closed a moment after its end was seen, here by the process that makes
+        its system calls: the next one finds it busy, and is started again, as systemd would do it."""
+        return self.process.poll() not in (None, -signal.SIGKILL) and BUSY in self.said()
+
+    def end(self, signal_number=signal.SIGKILL, timeout=20):
+        self.process.send_signal(signal_number)
+        return self.process.wait(timeout)
+
+
+class Bench:
+    def __init__(self, build=BUILD, conf="", tpm=None):
+        """conf: more of the configuration; tpm: the device, else a software TPM of the bench's own."""
+        self.dir = Path(tempfile.mkdtemp(prefix="bpfm-", dir=MEMORY))
+        self.build, self.binary = build, build / "tests/fault/bpfmeasured"
+        self.kernel_dir, self.database = self.dir / "kernel", self.dir / "log.db"
+        self.socket, self.conf, self.tpm_dir = self.dir / "sock", self.dir / "conf", self.dir / "tpm"
+        self.prefix = []
+        self.daemon = self.ak = None
+        self.injectors = []
+        self.kernel_dir.mkdir()
+        self.environment = dict(os.environ, BPFMEASURE_FAKE_KERNEL=str(self.kernel_dir),
+                                TPM2TOOLS_TCTI=f"swtpm:path={self.tpm_dir}/tpm.sock")
+        self.conf.write_text(f"[log]\npath = {self.database}\n"
+                             f"[tpm]\ndevice = {tpm or 'software'}\nsoftware_dir = {self.tpm_dir}\n"
+                             f"[socket]\npath = {self.socket}\n[audit]\nenable = no\n"
+                             f"[measure]\nring_size = 4M\n{conf}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for injector in self.injectors:
+            self.stop_injector(injector)
+        if self.daemon and self.daemon.process.poll() is None:
+            self.daemon.end()
+        self.tpm_kill()
+        shutil.rmtree(self.dir)
+
+    # ---- the daemon ----
+
+    def launch(self, **environment):
+        self.daemon = Daemon(self, {**self.environment, **environment})
+        return self.daemon
+
+    def start(self, text=READY, **environment):
+        """Start it, and wait until it says so."""
+        for _ in range(20):
+            self.launch(**environment)
+            if self.daemon.wait(text):
+                return True
+            if not self.daemon.was_early():
+                return False
+            time.sleep(0.01)
+        return False
+
+    def kill(self):
+        self.daemon.end()
+
+    def stop(self):
+        return self.daemon.end(signal.SIGTERM)
+
+    def command(self, verb, *words, **options):
+        return run(self.build / "bpfmeasure", verb, *words, env=self.environment, **options)
+
+    def status(self):
+        done = self.command("status", "--json", "--socket", self.socket, "--db", self.database)
+        return json.loads(done.stdout) if done.stdout else {"state": "none", "why": done.stderr}
+
+    def settle(self, timeout=20):
+        """Wait until all that the kernel put on the ring is recorded and extended; the status then."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            status = self.status()
+            if (status.get("ring", {}).get("held") == 0 and self.ring_unread() == 0
+                    and status["last_seq"] == status["extended_seq"]):
+                return status
+            time.sleep(0.02)
+        return self.status()
+
+    # ---- evidence ----
+
+    def quote(self, name="evidence", since=None):
+        """Evidence for a nonce of ours; returns its path and the nonce, or None and why."""
+        path, nonce = self.dir / name, secrets.token_hex(32)
+        words = ["--since", since] if since else []
+        done = self.command("quote", "--socket", self.socket, "--nonce", nonce, *words, "-o", path)
+        return (path, nonce) if done.returncode == 0 else (None, done.stderr)
+
+    def verify(self, path, nonce, after=()):
+        """The verdict, with an AK that is the first this TPM ever showed."""
+        if not self.ak:
+            self.ak = self.dir / "ak.pem"
+            self.tpm2("readpublic", "-c", AK, "-f", "pem", "-o", self.ak)
+        done = self.command("verify", path, "--nonce", nonce, "--ak", self.ak, "--json",
+                            *(word for file in after for word in ("--after", file)))
+        return json.loads(done.stdout) if done.stdout else {"verdict": "none", "why": done.stderr}
+
+    def prove(self, quiet=True):
+        """Quote, verify, replay: what is wrong with it, or None. quiet: nothing is extended meanwhile."""
+        path, nonce = self.quote()
+        if not path:
+            return f"quote: {nonce}"
+        verdict = self.verify(path, nonce)
+        if verdict["verdict"] != "trusted":
+            return f"verify: {verdict}"
+        words = []
+        for bank, value in self.pcr().items() if quiet else ():
+            (self.dir / bank).write_text(value.hex())
+            words += ["--pcr-file", f"{bank}={self.dir / bank}"]
+        done = run(sys.executable, ROOT / "tests/replay.py", path, *words)
+        return f"replay: {done.stderr}" if done.returncode else None
+
+    def records(self, after=0):
+        """The lines of the database from behind a number on; it is only read."""
+        if not self.database.exists():
+            return []
+        database = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        try:
+            rows = database.execute("SELECT line FROM record WHERE seq>? ORDER BY seq", (after,))
+            return [bytes(line) for (line,) in rows]
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []  # killed before there was one
+            raise
+        finally:
+            database.close()
+
+    # ---- the kernel ----
+
+    def kernel(self, *words):
+        return must(self.build / "tests/fault/kernel", self.kernel_dir, *words).decode()
+
+    def inject(self, *words):
+        """Load programs from now on, until stop_injector()."""
+        injector = subprocess.Popen([self.build / "tests/fault/kernel", self.kernel_dir, "load", "--count", "0",
+                                     *map(str, words)], start_new_session=True)
+        self.injectors.append(injector)
+        return injector
+
+    def stop_injector(self, injector):
+        """After the loads that are under way."""
+        os.killpg(injector.pid, signal.SIGTERM)
+        injector.wait()
+        self.injectors.remove(injector)
+
+    def ledger(self):
+        return [Ledger(line) for line in self.kernel("ledger").splitlines()]
+
+    def ring_unread(self):
+        try:
+            with open(self.kernel_dir / "ring", "rb") as ring:
+                consumer = struct.unpack("<Q", ring.read(8))[0]
+                ring.seek(4096)
+                return struct.unpack("<Q", ring.read(8))[0] - consumer
+        except FileNotFoundError:
+            return 0
+
+    # ---- the TPM ----
+
+    def tpm2(self, tool, *words):
+        return must("env", f"TPM2TOOLS_TCTI=swtpm:path={self.tpm_dir}/tpm.sock", f"tpm2_{tool}", *words)
+
+    def tpm_ioctl(self, *words):
+        return must("swtpm_ioctl", "--unix", self.tpm_dir / "tpm.sock.ctrl", *words)
+
+    def pcr(self):
+        """The PCR, every bank, as the TPM itself has it: TPM2_PCR_Read by hand, for it is asked for often."""
+        values = {}
+        for bank, (algorithm, size) in BANKS.items():
+            command = struct.pack(">HIIIHB3s", 0x8001, 20, 0x17e, 1, algorithm, 3,
+                                  (1 << PCR).to_bytes(3, "little"))
+            with socket.socket(socket.AF_UNIX) as tpm:
+                tpm.connect(str(self.tpm_dir / "tpm.sock"))
+                tpm.sendall(command)
+                answer = tpm.recv(4096)
+            if struct.unpack(">I", answer[6:10])[0] != 0:
+                raise RuntimeError(f"TPM2_PCR_Read: {answer.hex()}")
+            values[bank] = answer[-size:]
+        return values
+
+    def tpm_pid(self):
+        try:
+            return int((self.tpm_dir / "pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def tpm_kill(self):
+        """The TPM's process; whoever wants one again has to start it."""
+        pid = self.tpm_pid()
+        try:
+            if pid and "swtpm" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+                while Path(f"/proc/{pid}/cmdline").read_text():
+                    time.sleep(0.005)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+
+
+class Fold:
+    """The log folded in Python as it grows: which values must the PCR have had?"""
+
+    def __init__(self):
+        self.seq = 0
+        self.before = "0" * 64
+        self.values = None
+        self.since = []  # (seq, values) from the place where the PCR was last seen
+
+    def add(self, lines):
+        """Take the lines that follow; what is wrong with them, or None."""
+        for line in lines:
+            record = json.loads(line)
+            if record["seq"] != self.seq + 1 or record["prev"] != self.before:
+                return f"record {record['seq']} does not follow record {self.seq}"
+            if record["kind"] == "epoch":
+                self.values = {bank: bytes.fromhex(value) for bank, value in record["tpm"]["base"].items()}
+                self.since = [(self.seq, dict(self.values))]
+            if record.get("extend", True):
+                for bank, value in self.values.items():
+                    self.values[bank] = hashlib.new(bank, value + hashlib.new(bank, line).digest()).digest()
+                self.since.append((record["seq"], dict(self.values)))
+            self.seq, self.before = record["seq"], hashlib.sha256(line).hexdigest()
+        return None
+
+    def place(self, values):
+        """Where in the log the PCR is, which never goes back; or None."""
+        for i, (seq, then) in enumerate(self.since):
+            if then == values:
+                del self.since[:i]
+                return seq
+        return None
+
+
+def compare(lines, ledger, allowed):
+    """Every load that the hooks saw is recorded exactly once, and nothing else is. Yields what is not so.
+
+    allowed: the kinds of records that may be there besides loads, rejects and unloads."""
+    loads, rejects, unloads, kinds = {}, {}, {}, {}
+    for line in lines:
+        record = json.loads(line)
+        kinds[record["kind"]] = kinds.get(record["kind"], 0) + 1
+        if record["kind"] in ("load", "reject"):
+            place = loads if record["kind"] == "load" else rejects
+            place.setdefault(record["program"]["sha256"], []).append(record)
+        elif record["kind"] == "unload":
+            unloads.setdefault(record["program"]["seq"], []).append(record)
+    for kind in kinds.keys() - {"load", "reject", "unload", *allowed}:
+        yield f"{kinds[kind]} records of kind {kind}"
+    for entry in ledger:
+        wanted, other = (rejects, loads) if entry.error else (loads, rejects)
+        found = wanted.pop(entry.sha256, [])
+        if other.pop(entry.sha256, None):
+            yield f"load {entry.load} ({entry.how}) is recorded as what it was not"
+        if len(found) != (entry.load != 0):
+            yield f"load {entry.load} ({entry.how}, id {entry.id}) is recorded {len(found)} times"
+        elif found and not entry.error:
+            if found[0]["program"]["id"] != entry.id:
+                yield f"load {entry.load} is recorded with id {found[0]['program']['id']}, not {entry.id}"
+            if len(unloads.pop(found[0]["seq"], [])) != entry.free_seen:
+                yield f"the end of program {entry.id} (record {found[0]['seq']}) is not recorded once"
+    for records in (*loads.values(), *rejects.values(), *unloads.values()):
+        yield f"record {records[0]['seq']} is of something that never was"

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/fault/kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/story.h"
+
+enum {
+	PAGE = 4096,
+	PROGRAMS_MAX = 1 << 16,
+	ENDS_MAX = 1 << 18,
+	LEDGER_MAX = 1 << 22,
+	PATH_SIZE = 256,
+};
+
+struct program {
+	struct event_prog prog;
+	uint64_t entry; /* in the ledger */
+	bool listed;
+	bool followed; /* its end is worth an event */
+};
+
+struct world {
+	uint64_t serial;
+	uint32_t boot;
+	uint32_t last_id;
+	uint64_t program_count, end_count, entry_count;
+	struct program programs[PROGRAMS_MAX];
+	struct event_end ends[ENDS_MAX];
+	struct kernel_entry ledger[LEDGER_MAX];
+};
+
+struct kernel {
+	char dir[PATH_SIZE];
+	int lock_fd;
+	int bell_fd; /* -1: nobody listens */
+	struct world *world;
+	struct event_state *state;
+	char *ring; /* a page each of the consumer's and the producer's position, then the data */
+	size_t ring_size;
+	struct tape tape;
+};
+
+static void path_of(const char *dir, const char *name, char ret_path[static PATH_SIZE + 16])
+{
+	snprintf(ret_path, PATH_SIZE + 16, "%s/%s", dir, name);
+}
+
+static int file_open(const char *dir, const char *name, int flags)
+{
+	char path[PATH_SIZE + 16];
+	int fd;
+
+	path_of(dir, name, path);
+	fd = open(path, flags | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Map a file that is there (make false) or made as zeros of this size. */
+static int file_map(const char *dir, const char *name, bool make, size_t size, void **ret_bytes)
+{
+	int fd = file_open(dir, name, make ? O_RDWR | O_CREAT : O_RDWR), err = 0;
+	struct stat st;
+	void *bytes;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) || (make && (size_t)st.st_size != size && ftruncate(fd, (off_t)size)))
+		err = -errno;
+	bytes = err ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (!err && bytes == MAP_FAILED)
+		err = -errno;
+	close(fd);
+	if (!err)
+		*ret_bytes = bytes;
+	return err;
+}
+
+static void lock(const struct kernel *kernel)
+{
+	while (flock(kernel->lock_fd, LOCK_EX))
+		assert(errno == EINTR);
+}
+
+static void unlock(const struct kernel *kernel)
+{
+	flock(kernel->lock_fd, LOCK_UN);
+}
+
+static uint64_t boottime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- opening ---- */
+
+static size_t ring_file_size(size_t ring_size)
+{
+	return 2 * PAGE + 2 * ring_size;
+}
+
+static int attached_map(struct kernel *kernel)
+{
+	char path[PATH_SIZE + 16];
+	struct stat st;
+	void *state, *ring;
+	int err = file_map(kernel->dir, "state", false, sizeof(*kernel->state), &state);
+
+	if (err)
+		return err;
+	kernel->state = state;
+	path_of(kernel->dir, "ring", path);
+	if (stat(path, &st))
+		return -errno;
+	kernel->ring_size = ((size_t)st.st_size - 2 * PAGE) / 2;
+	err = file_map(kernel->dir, "ring", false, (size_t)st.st_size, &ring);
+	if (!err)
+		kernel->ring = ring;
+	return err;
+}
+
+int kernel_open(const char *dir, struct kernel **ret_kernel)
+{
+	[[gnu::cleanup(kernel_closep)]] struct kernel *kernel = calloc(1, sizeof(*kernel));
+	void *world;
+	int err;
+
+	if (!kernel)
+		return -ENOMEM;
+	kernel->bell_fd = -1;
+	snprintf(kernel->dir, sizeof(kernel->dir), "%s", dir);
+	kernel->lock_fd = file_open(dir, "lock", O_RDWR | O_CREAT);
+	if (kernel->lock_fd < 0)
+		return kernel->lock_fd;
+	err = file_map(dir, "world", true, sizeof(*kernel->world), &world);
+	if (err)
+		return err;
+	kernel->world = world;
+	err = attached_map(kernel);
+	if (err && err != -ENOENT)
+		return err;
+	*ret_kernel = kernel;
+	kernel = NULL;
+	return 0;
+}
+
+static void attached_unmap(struct kernel *kernel)
+{
+	if (kernel->state)
+		munmap(kernel->state, sizeof(*kernel->state));
+	if (kernel->ring)
+		munmap(kernel->ring, ring_file_size(kernel->ring_size));
+	kernel->state = NULL;
+	kernel->ring = NULL;
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	if (!kernel)
+		return;
+	attached_unmap(kernel);
+	if (kernel->world)
+		munmap(kernel->world, sizeof(*kernel->world));
+	if (kernel->lock_fd >= 0)
+		close(kernel->lock_fd);
+	tape_done(&kernel->tape);
+	free(kernel);
+}
+
+void kernel_closep(struct kernel **kernel)
+{
+	kernel_close(*kernel);
+}
+
+int kernel_bell_open(const char *dir)
+{
+	char path[PATH_SIZE + 16];
+
+	path_of(dir, "bell", path);
+	if (mkfifo(path, 0600) && errno != EEXIST)
+		return -errno;
+	return file_open(dir, "bell", O_RDWR | O_NONBLOCK);
+}
+
+void kernel_bell_ring_with(struct kernel *kernel, int bell_fd)
+{
+	kernel->bell_fd = bell_fd;
+}
+
+/* Nobody but us reads what is written: that it comes anew wakes an edge-triggered listener. */
+static void bell_ring(struct kernel *kernel)
+{
+	char heard[64];
+
+	if (kernel->bell_fd < 0)
+		return;
+	while (read(kernel->bell_fd, heard, sizeof(heard)) > 0)
+		;
+	if (write(kernel->bell_fd, "!", 1) != 1)
+		return; /* as full as after another's: it rings */
+}
+
+/* ---- hooks ---- */
+
+/* The state comes last, and by another name: what has its own name is whole. */
+static int attach(struct kernel *kernel, size_t ring_size)
+{
+	char path_new[PATH_SIZE + 16], path[PATH_SIZE + 16];
+	struct event_state *state;
+	void *bytes;
+	int err;
+
+	path_of(kernel->dir, "ring", path);
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	err = file_map(kernel->dir, "ring", true, ring_file_size(ring_size), &bytes);
+	if (err)
+		return err;
+	munmap(bytes, ring_file_size(ring_size));
+	err = file_map(kernel->dir, "state.new", true, sizeof(*state), &bytes);
+	if (err)
+		return err;
+	state = bytes;
+	memset(state, 0, sizeof(*state));
+	if (getrandom(&state->instance, sizeof(state->instance), 0) < 0)
+		err = -errno;
+	munmap(state, sizeof(*state));
+	kernel->world->end_count = 0;
+	path_of(kernel->dir, "state.new", path_new);
+	path_of(kernel->dir, "state", path);
+	if (!err && rename(path_new, path))
+		err = -errno;
+	return err ? err : attached_map(kernel);
+}
+
+int kernel_attach(struct kernel *kernel, size_t ring_size)
+{
+	int err;
+
+	if (kernel->state)
+		return 1;
+	lock(kernel);
+	err = attach(kernel, ring_size);
+	unlock(kernel);
+	return err;
+}
+
+int kernel_detach(struct kernel *kernel)
+{
+	char path[PATH_SIZE + 16];
+	int err = 0;
+
+	path_of(kernel->dir, "state", path);
+	if (unlink(path) && errno != ENOENT)
+		err = -errno;
+	attached_unmap(kernel);
+	return err;
+}
+
+struct event_state *kernel_state(const struct kernel *kernel)
+{
+	return kernel->state;
+}
+
+size_t kernel_ring_size(const struct kernel *kernel)
+{
+	return kernel->ring_size;
+}
+
+int kernel_ring_open(const char *dir)
+{
+	return file_open(dir, "ring", O_RDWR);
+}
+
+int kernel_reboot(struct kernel *kernel)
+{
+	int err = kernel_detach(kernel);
+
+	lock(kernel);
+	kernel->world->program_count = kernel->world->end_count = 0;
+	kernel->world->last_id = 0;
+	kernel->world->boot++;
+	unlock(kernel);
+	return err;
+}
+
+/* ---- the ring ---- */
+
+/* bpf_ringbuf_reserve(): the record's place, with its header busy, or NULL where it is full. A record that
+ * begins near the end goes on behind it, where the reader looks: each is written only once. */
+static char *ring_reserve(struct kernel *kernel, size_t len)
+{
+	_Atomic uint64_t *consumer = (void *)kernel->ring;
+	_Atomic uint64_t *producer = (void *)(kernel->ring + PAGE);
+	uint64_t step = (len + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8, at;
+	char *record = NULL;
+
+	lock(kernel);
+	at = atomic_load(producer);
+	if (at + step - atomic_load(consumer) < kernel->ring_size) {
+		record = kernel->ring + 2 * PAGE + (at & (kernel->ring_size - 1));
+		atomic_store((_Atomic uint32_t *)record, (uint32_t)len | BPF_RINGBUF_BUSY_BIT);
+		atomic_store(producer, at + step);
+	}
+	unlock(kernel);
+	return record;
+}
+
+/* bpf_ringbuf_output(). */
+static bool ring_output(struct kernel *kernel, const void *event, size_t len)
+{
+	char *record = ring_reserve(kernel, len);
+
+	if (!record)
+		return false;
+	memcpy(record + BPF_RINGBUF_HDR_SZ, event, len);
+	atomic_store((_Atomic uint32_t *)record, (uint32_t)len);
+	return true;
+}
+
+static uint64_t next(__u64 *counter)
+{
+	return __atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST);
+}
+
+/* event_reserve() and bpf_ringbuf_submit(). */
+static bool event_send(struct kernel *kernel, struct event *event)
+{
+	event->ticket = next(&kernel->state->ticket);
+	if (ring_output(kernel, event, event->size))
+		return true;
+	next(&kernel->state->dropped_events);
+	return false;
+}
+
+/* The end of load_exit(). */
+static void end_send(struct kernel *kernel, struct event_end *end)
+{
+	bool kept;
+
+	end->event.ticket = next(&kernel->state->ticket);
+	if (ring_output(kernel, end, sizeof(*end)))
+		return;
+	lock(kernel);
+	kept = kernel->world->end_count < ENDS_MAX;
+	if (kept) {
+		kernel->world->ends[kernel->world->end_count] = *end;
+		kernel->world->end_count++; /* a reader that dies has it, or it has not */
+	}
+	unlock(kernel);
+	if (!kept)
+		next(&kernel->state->untracked);
+	next(&kernel->state->dropped_events);
+}
+
+static void tape_send(struct kernel *kernel)
+{
+	struct event_end *end = (void *)kernel->tape.events[kernel->tape.count - 1].event;
+
+	end->events = end->dropped = 0;
+	for (size_t i = 0; i + 1 < kernel->tape.count; i++) {
+		if (event_send(kernel, kernel->tape.events[i].event))
+			end->events++;
+		else
+			end->dropped++;
+	}
+	end_send(kernel, end);
+	bell_ring(kernel);
+}
+
+/* ---- programs ---- */
+
+void kernel_insns(uint64_t serial, uint64_t ret_insns[static KERNEL_INSNS])
+{
+	struct story story;
+
+	story_init(&story, serial);
+	memcpy(ret_insns, story.insns, sizeof(story.insns));
+}
+
+static bool has_id(enum kernel_how how)
+{
+	return how != LOAD_UNPARSABLE && how != LOAD_REFUSED;
+}
+
+static int error_of(enum kernel_how how)
+{
+	switch (how) {
+	case LOAD_UNPARSABLE:
+		return -EBADMSG;
+	case LOAD_REFUSED:
+		return -EINVAL;
+	case LOAD_DENIED:
+		return -EPERM;
+	default:
+		return 0;
+	}
+}
+
+static void story_refuse(struct story *story, enum kernel_how how)
+{
+	story->end.error = error_of(how);
+	if (how != LOAD_DENIED)
+		story->has_prog = false;
+	if (how == LOAD_REFUSED)
+		story->end.hooks &= ~(1U << HOOK_PROG);
+	if (how != LOAD_UNPARSABLE)
+		return;
+	story_sign(story);
+	story->verify.error = story->end.error;
+	story->load.in_check = 0;
+	story->end.hooks = 1U << HOOK_LOAD_ENTER | 1U << HOOK_VERIFY | 1U << HOOK_LOAD_EXIT;
+}
+
+/* In place: a story points into itself. */
+static void story_tell(
+	const struct kernel_load *load, const struct kernel_entry *entry, struct story *ret_story)
+{
+	uint64_t now = boottime_ns();
+
+	story_init(ret_story, entry->serial);
+	ret_story->load.boottime_ns = now;
+	ret_story->load.prog_type = ret_story->prog.prog_type = load->prog_type;
+	ret_story->load.pid = ret_story->load.tgid = ret_story->end.tgid = load->tgid;
+	ret_story->load.self = ret_story->end.self = entry->self;
+	ret_story->load.kernel_origin = load->parent_id != 0;
+	ret_story->prog.load_time_ns = now;
+	ret_story->prog.id = entry->id;
+	memcpy(ret_story->prog.digest, &entry->serial, sizeof(entry->serial));
+	strncpy((char *)ret_story->load.name, load->name, EVENT_NAME_LEN - 1);
+	memcpy(ret_story->prog.name, ret_story->load.name, EVENT_NAME_LEN);
+	ret_story->end.boottime_ns = now;
+	ret_story->end.parent_id = load->parent_id;
+	ret_story->end.hooks = 1U << HOOK_LOAD_ENTER | 1U << HOOK_IDENTITY | 1U << HOOK_LOAD |
+		1U << HOOK_PROG | 1U << HOOK_LOAD_EXIT;
+	if (load->parent_id)
+		ret_story->end.hooks |= 1U << HOOK_RUN;
+	if (load->how == LOAD_SIGNED) {
+		story_sign(ret_story);
+		ret_story->end.hooks |= 1U << HOOK_VERIFY;
+	}
+	if (error_of(load->how))
+		story_refuse(ret_story, load->how);
+	if (entry->load)
+		ret_story->number = entry->load;
+}
+
+/* Its id is in the kernel's table from before its descriptor exists. Returns the place in the ledger. */
+static uint64_t program_add(struct kernel *kernel, const struct kernel_load *load,
+	struct story *story, struct kernel_entry *entry)
+{
+	struct world *world = kernel->world;
+	uint64_t place;
+
+	lock(kernel);
+	entry->serial = ++world->serial;
+	entry->boot = world->boot;
+	entry->how = (uint8_t)load->how;
+	entry->error = error_of(load->how);
+	if (has_id(load->how))
+		entry->id = ++world->last_id;
+	if (kernel->state && load->how != LOAD_SILENT && load->how != LOAD_HIDDEN) {
+		entry->load = next(&kernel->state->load) + 1;
+		entry->self = load->tgid == kernel->state->agent_tgid;
+	}
+	story_tell(load, entry, story);
+	place = world->entry_count++;
+	world->ledger[place] = *entry;
+	assert(world->entry_count < LEDGER_MAX && world->program_count < PROGRAMS_MAX);
+	if (entry->id)
+		world->programs[world->program_count++] = (struct program){
+			.prog = story->prog,
+			.entry = place,
+			.listed = load->how != LOAD_HIDDEN,
+			.followed = entry->load,
+		};
+	unlock(kernel);
+	return place;
+}
+
+uint32_t kernel_load(struct kernel *kernel, const struct kernel_load *load)
+{
+	struct kernel_entry entry = {};
+	struct story story;
+
+	program_add(kernel, load, &story, &entry);
+	if (entry.load) {
+		tape_done(&kernel->tape);
+		tape_story(&kernel->tape, &story);
+		tape_send(kernel);
+	}
+	if (entry.error && entry.id)
+		kernel_free(kernel, entry.id);
+	return entry.error ? 0 : entry.id;
+}
+
+/* bpf_prog_free(). */
+bool kernel_free(struct kernel *kernel, uint32_t id)
+{
+	struct event_free event = { .event = { .type = EVENT_FREE, .size = sizeof(event) },
+		.boottime_ns = boottime_ns(),
+		.id = id };
+	struct world *world = kernel->world;
+	bool found = false, followed = false;
+
+	lock(kernel);
+	for (size_t i = 0; !found && i < world->program_count; i++) {
+		struct program *program = &world->programs[i];
+
+		found = program->prog.id == id;
+		if (!found)
+			continue;
+		followed = program->followed && kernel->state;
+		world->ledger[program->entry].freed = true;
+		world->ledger[program->entry].free_seen = followed;
+		world->program_count--;
+		memmove(program, program + 1, (world->program_count - i) * sizeof(*program));
+	}
+	unlock(kernel);
+	if (followed) {
+		event_send(kernel, &event.event);
+		bell_ring(kernel);
+	}
+	return found;
+}
+
+size_t kernel_programs(const struct kernel *kernel, size_t max, uint32_t *ret_ids)
+{
+	size_t count;
+
+	lock(kernel);
+	count = kernel->world->program_count < max ? kernel->world->program_count : max;
+	for (size_t i = 0; i < count; i++)
+		ret_ids[i] = kernel->world->programs[i].prog.id;
+	unlock(kernel);
+	return count;
+}
+
+int kernel_programs_each(struct kernel *kernel, kernel_program_fn *fn, void *arg)
+{
+	int err = 0;
+
+	/* fn may be long, and may die: it gets a copy. */
+	for (uint32_t after = 0; !err;) {
+		struct event_prog prog = {};
+		struct world *world = kernel->world;
+
+		lock(kernel);
+		for (size_t i = 0; !prog.id && i < world->program_count; i++) {
+			struct program *program = &world->programs[i];
+
+			if (program->prog.id <= after || !program->listed)
+				continue;
+			prog = program->prog;
+			program->followed = true;
+		}
+		unlock(kernel);
+		if (!prog.id)
+			break;
+		after = prog.id;
+		err = fn(arg, &prog);
+	}
+	return err;
+}
+
+int kernel_end_take(struct kernel *kernel, struct event_end *ret_end)
+{
+	int got = 0;
+
+	lock(kernel);
+	if (kernel->world->end_count) {
+		*ret_end = kernel->world->ends[kernel->world->end_count - 1];
+		kernel->world->end_count--;
+		got = 1;
+	}
+	unlock(kernel);
+	return got;
+}
+
+const struct kernel_entry *kernel_ledger(const struct kernel *kernel, size_t n)
+{
+	return n < kernel->world->entry_count ? &kernel->world->ledger[n] : NULL;
+}
