@@ -229,6 +229,26 @@ check-unit: unit-tests
 	@tests/run-units $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS)) \
 		$(patsubst %,$(O)/san/tests/unit/%,$(UNIT_TESTS))
 
+# ---- the daemon without BPF ----------------------------------------------------------------------
+# The same objects, but the kernel below bpf/probe.h is one made of files: tests/fault/kernel.h.
+
+.PHONY: fault-programs check-fault
+check-fault: all fault-programs
+	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san all fault-programs
+	@tests/fault/kill
+	@tests/fault/kill --san --kills $(if $(CHECK_LONG),1000,40)
+
+fault-programs: $(O)/tests/fault/bpfmeasured $(O)/tests/fault/kernel
+
+$(O)/tests/fault/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(O)/tests/fault/probe_fake.o $(O)/tests/fault/kernel.o \
+		$(O)/bpf/probe_kernel.o $(O)/bpf/ring.o $(filter-out $(O)/probe.a,$(ARCHIVES_agent))
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -Wl,--wrap=ring_open -o $@ $^ $(call libs,agent attest db tpm probe bpf)
+
+$(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(O)/tests/fault/kernel.o $(O)/bpf.a
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
+
 # ---- figures -------------------------------------------------------------------------------------
 
 BENCH_TOOLS := load record evidence make-log
