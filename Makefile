@@ -20,7 +20,7 @@ SRC_cli    := cli/ask.c cli/cli.c cli/export.c cli/field.c cli/filter.c cli/log.
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/quoted.c attest/verify.c attest/verify_log.c
 SRC_db     := db/handle.c db/open.c db/log.c db/query.c
-SRC_tpm    := tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
+SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/ring.c
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
               bpf/record.c bpf/record_views.c
@@ -30,7 +30,7 @@ MAIN_cli   := cli/main.c
 
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
 UNIT_bpf    := bank line line_values record record_check
-UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_swtpm
+UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_device tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_tamper
 UNIT_oracle := attest_tpms attest_tpm
@@ -42,7 +42,7 @@ PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
 PKGS_cli    := smartcols jansson libcrypto sqlite3
 PKGS_attest := libcrypto
 PKGS_db     := sqlite3
-PKGS_tpm    := tss2-esys tss2-sys tss2-tctildr tss2-rc tss2-mu
+PKGS_tpm    := tss2-esys tss2-sys tss2-rc tss2-mu
 PKGS_probe  := libbpf
 PKGS_bpf    := libcrypto
 PKGS_all    := $(sort $(PKGS_agent) $(PKGS_cli) $(PKGS_attest) $(PKGS_db) $(PKGS_tpm) \

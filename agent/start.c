@@ -53,6 +53,7 @@ int measurer_tpm_connect(struct measurer *measurer)
 		snprintf(measurer->tcti, sizeof(measurer->tcti), "%s%s",
 			device[0] == '/' ? "device:" : "", device);
 	}
+	tpm_set_timeout(measurer->tpm, conf->tpm_timeout_ms);
 	err = tpm_connect(measurer->tpm, measurer->tcti);
 	if (!err)
 		err = tpm_ak_open(measurer->tpm, conf->tpm_ak_handle);

@@ -25,13 +25,16 @@ struct ak {
 
 struct tpm {
 	char *tcti;
-	bool shared_slots; /* the swtpm TCTI: no resource manager, slots outlive connections */
+	unsigned timeout_ms; /* 0: no limit */
+	int unanswered; /* a device whose last command is still under way, or -1 */
+	char trouble[160]; /* what broke the way to the TPM, where the TCTI knows it */
+	bool shared_slots; /* a software TPM: no resource manager, slots outlive connections */
 	struct tpm_link main;
 	struct ak ak;
 	struct tpm_identity identity;
 	bank_set banks[TPM_PCR_COUNT];
 	uint16_t foreign_bank[TPM_PCR_COUNT];
-	char errmsg[256];
+	char errmsg[384];
 };
 
 /* The one place where a TSS2_RC becomes an errno and a text. rc is a failure. Returns the errno. */
@@ -49,6 +52,15 @@ int tpm_check_pcr(struct tpm *tpm, unsigned pcr);
 
 /* One PCR in a set of banks, in the order of the enum. */
 void tpm_select_pcr(unsigned pcr, bank_set banks, struct TPML_PCR_SELECTION *ret_selection);
+
+/* Whether a name of tpm_connect() is that of a software TPM's socket. */
+bool tpm_tcti_is_swtpm(const char *name);
+
+/* Open tpm->tcti; nothing is sent yet. Returns a TSS2_RC; tpm->trouble says more. */
+uint32_t tpm_tcti_open(struct tpm *tpm, struct TSS2_TCTI_OPAQUE_CONTEXT_BLOB **ret_tcti);
+
+/* Never waits, NULL is fine. A device that has not answered goes to tpm->unanswered. */
+void tpm_tcti_close(struct TSS2_TCTI_OPAQUE_CONTEXT_BLOB **tcti);
 
 int tpm_link_open(struct tpm *tpm, struct tpm_link *ret_link);
 void tpm_link_close(struct tpm_link *link);

@@ -11,7 +11,7 @@
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_sys.h>
-#include <tss2/tss2_tctildr.h>
+#include <unistd.h>
 
 /* ---- errors --------------------------------------------------------------------------------- */
 
@@ -64,6 +64,26 @@ static int errno_of(TSS2_RC rc)
 	}
 }
 
+/* What an operator can do about it, to follow the TPM's own words. */
+static const char *remedy_of(int error)
+{
+	switch (error) {
+	case -EACCES:
+		return "; an authorization value is set that must be empty here (tpm2_changeauth)";
+	case -EPERM:
+		return "; wait, or end the lockout (tpm2_dictionarylockout --clear-lockout)";
+	case -ENOSPC:
+		return "; make room (tpm2_getcap handles-transient, tpm2_flushcontext; "
+		       "handles-persistent, tpm2_evictcontrol)";
+	case -ESTALE:
+		return "; it was reset behind our back (tpm2_startup --clear)";
+	case -EHWPOISON:
+		return "; failure mode ends with a reset: reboot, or restart the software TPM";
+	default:
+		return "";
+	}
+}
+
 static void disconnect(struct tpm *tpm)
 {
 	tpm_link_close(&tpm->ak.link);
@@ -77,7 +97,10 @@ int tpm_fail(struct tpm *tpm, const char *command, uint32_t rc)
 
 	if (error == -ENODEV)
 		disconnect(tpm);
-	return tpm_fail_text(tpm, error, "%s: %s (0x%x)", command, Tss2_RC_Decode(rc), rc);
+	if (error == -ENODEV && tpm->trouble[0])
+		return tpm_fail_text(tpm, error, "%s: %s", command, tpm->trouble);
+	return tpm_fail_text(
+		tpm, error, "%s: %s (0x%x)%s", command, Tss2_RC_Decode(rc), rc, remedy_of(error));
 }
 
 int tpm_fail_text(struct tpm *tpm, int error, const char *format, ...)
@@ -104,7 +127,18 @@ const char *tpm_errmsg(const struct tpm *tpm)
 
 struct tpm *tpm_new(void)
 {
-	return calloc(1, sizeof(struct tpm));
+	struct tpm *tpm = calloc(1, sizeof(*tpm));
+
+	if (!tpm)
+		return NULL;
+	tpm->timeout_ms = TPM_TIMEOUT_MS;
+	tpm->unanswered = -1;
+	return tpm;
+}
+
+void tpm_set_timeout(struct tpm *tpm, unsigned timeout_ms)
+{
+	tpm->timeout_ms = timeout_ms;
 }
 
 void tpm_free(struct tpm *tpm)
@@ -113,6 +147,8 @@ void tpm_free(struct tpm *tpm)
 		return;
 	tpm_ak_close(tpm);
 	disconnect(tpm);
+	if (tpm->unanswered >= 0)
+		close(tpm->unanswered);
 	free(tpm->tcti);
 	free(tpm);
 }
@@ -131,14 +167,16 @@ int tpm_link_open(struct tpm *tpm, struct tpm_link *ret_link)
 {
 	struct tpm_link link = { 0 };
 
-	TSS2_RC rc = Tss2_TctiLdr_Initialize(tpm->tcti, &link.tcti);
+	TSS2_RC rc = tpm_tcti_open(tpm, &link.tcti);
+	if (rc == TSS2_TCTI_RC_MEMORY)
+		return tpm_fail_text(tpm, -ENOMEM, "out of memory");
 	if (rc)
 		return tpm_fail(tpm, tpm->tcti, rc);
 
 	rc = Esys_Initialize(&link.esys, link.tcti, NULL);
 	if (rc) {
 		tpm_link_close(&link);
-		return tpm_fail(tpm, tpm->tcti, rc);
+		return tpm_fail_text(tpm, -ENOMEM, "Esys_Initialize: %s", Tss2_RC_Decode(rc));
 	}
 	*ret_link = link;
 	return 0;
@@ -147,7 +185,7 @@ int tpm_link_open(struct tpm *tpm, struct tpm_link *ret_link)
 void tpm_link_close(struct tpm_link *link)
 {
 	Esys_Finalize(&link->esys);
-	Tss2_TctiLdr_Finalize(&link->tcti);
+	tpm_tcti_close(&link->tcti);
 }
 
 static int get_capability(struct tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
@@ -308,7 +346,7 @@ int tpm_connect(struct tpm *tpm, const char *tcti)
 		return tpm_fail_text(tpm, -ENOMEM, "out of memory");
 	free(tpm->tcti);
 	tpm->tcti = copy;
-	tpm->shared_slots = strncmp(tcti, "swtpm", strlen("swtpm")) == 0;
+	tpm->shared_slots = tpm_tcti_is_swtpm(tcti);
 
 	int r = tpm_link_open(tpm, &tpm->main);
 	if (r == 0)

@@ -3,29 +3,37 @@
  * The TPM, as far as measuring needs it: extend and read one PCR, read the counters, hold the
  * attestation key (AK), sign a quote.
  *
- * One context serves one thread. Every command may block for as long as the TPM takes.
+ * One context serves one thread. A command blocks for as long as the TPM takes, at most the limit of
+ * tpm_set_timeout(); a function here sends a few.
  *
  * Errors, the same for every function that returns int here. Each is a class by what the caller can
- * do; tpm_errmsg() has the words of the TPM and the command that failed.
+ * do; tpm_errmsg() has the words of the TPM, the command that failed, and what an operator can do.
  *
- *   -EAGAIN     asked to come back later, after five tries: nothing was executed
- *   -ENODEV     the way to the TPM broke, or the answer made no sense: it is UNKNOWN whether the
- *               command was executed. The context is disconnected: tpm_connect(), look, then go on
+ *   -EAGAIN     asked to come back later, after five tries: nothing was executed. Later it may be
+ *   -ENODEV     the way to the TPM broke, no answer came in time, or the answer made no sense: it is
+ *               UNKNOWN whether the command was executed. The context is disconnected:
+ *               tpm_connect(), look, then go on
  *   -EIO        refused: nothing was executed, and asking again will not help. Or it answered, and
  *               gave something else than was asked for
- *   -EACCES     refused: an authorization value is set that we do not have
- *   -EPERM      refused: the TPM is in dictionary attack lockout
- *   -ENOSPC     refused: the TPM has no room left, even after what leaked was flushed
+ *   -EACCES     refused: an authorization value is set that we do not have. Operator: make the
+ *               hierarchy's value empty (tpm2_changeauth)
+ *   -EPERM      refused: the TPM is in dictionary attack lockout. Our AK and PCRs are not subject to
+ *               it. Operator: wait, or tpm2_dictionarylockout --clear-lockout
+ *   -ENOSPC     refused: the TPM has no room left, even after what leaked was flushed. Operator:
+ *               tpm2_flushcontext, tpm2_evictcontrol
  *   -ENOENT     the AK is gone (TPM2_Clear, evicted, reset): tpm_ak_open()
  *   -ESTALE     refused: the TPM was reset and not started up (TPM_RC_INITIALIZE); a software TPM
- *               that was restarted without TPM2_Startup. PCRs are gone
- *   -EHWPOISON  the TPM is in failure mode and answers no command until it is reset
+ *               that was restarted without TPM2_Startup. PCRs are gone. Operator: tpm2_startup
+ *   -EHWPOISON  the TPM is in failure mode and answers no command until it is reset. Operator:
+ *               reboot; restart a software TPM
  *   -ENOMEM     in this process, before anything was sent
+ *
+ * Nothing here repeats a command after -ENODEV, and only what was refused for want of room is sent
+ * again, once.
  *
  * libtss2 writes to stderr what it thinks of an error. It reads TSS2_LOG from the environment once,
  * so the program that wants a quiet stderr puts TSS2_LOG=all+none there before the first
- * tpm_connect(); this library leaves the environment alone. And it writes to a software TPM's
- * socket in a way that raises SIGPIPE when that dies: the program ignores that signal.
+ * tpm_connect(); this library leaves the environment alone.
  */
 #ifndef TPM_TPM_H
 #define TPM_TPM_H
@@ -39,6 +47,7 @@
 struct tpm;
 
 enum {
+	TPM_TIMEOUT_MS = 20000, /* of a new context */
 	TPM_PCR_COUNT = 24,
 	TPM_NAME_LEN = 2 + SHA256_LEN,
 	/* Of a quote: one PCR in every bank there could be, signed with P-256. */
@@ -55,6 +64,18 @@ void tpm_free(struct tpm *tpm);
 /* For [[gnu::cleanup(tpm_freep)]]. */
 void tpm_freep(struct tpm **tpm);
 
+/*
+ * How long one command may take, in milliseconds, from now on; 0: no limit. TPM_TIMEOUT_MS until
+ * then. After it the command ends with -ENODEV. The slowest command is TPM2_CreatePrimary, which a
+ * chip may take seconds for; the kernel gives most commands up after two minutes itself. A command
+ * that the TPM asks to have again (TPM_RC_RETRY and the like) has that time each time.
+ *
+ * A software TPM's connection is closed then, and if it gets round to the command it may yet execute
+ * it. A device cannot be closed while the kernel waits for the TPM: until it does not any more,
+ * tpm_connect() fails with -ENODEV at once, and only tpm_free() waits, as the end of the process does.
+ */
+void tpm_set_timeout(struct tpm *tpm, unsigned timeout_ms);
+
 /* What went wrong, after a call that returned an error. Never NULL. */
 const char *tpm_errmsg(const struct tpm *tpm);
 
@@ -64,15 +85,15 @@ const char *tpm_errmsg(const struct tpm *tpm);
  *
  * tcti   "device:/dev/tpmrm0" for the kernel's TPM, "swtpm:path=SOCKET" for a software TPM.
  *
- * A software TPM behind the swtpm TCTI has no resource manager: what a killed process left in its
- * few slots stays there. So on such a TPM, and on no other, every transient object and session is
- * flushed here. Only one agent can use one of these.
+ * A software TPM has no resource manager: what a killed process left in its few slots stays there.
+ * So on such a TPM, and on no other, every transient object and session is flushed here. Only one
+ * agent can use one of these.
  *
- * The swtpm TCTI of tpm2-tss 3.2 opens the socket again for every command, so it does not notice
- * that a software TPM was restarted between two commands: compare tpm_clock_read() before believing
- * a PCR.
+ * A software TPM's socket is opened again for every command, so that others get their turn, and it is
+ * not noticed here that it was restarted between two: compare tpm_clock_read() before believing a
+ * PCR.
  *
- * Returns 0 or an error of the table above.
+ * Returns 0 or an error of the table above, -ENODEV for a tcti of another kind.
  */
 [[nodiscard]] int tpm_connect(struct tpm *tpm, const char *tcti);
 

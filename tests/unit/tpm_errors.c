@@ -3,11 +3,9 @@
  * What the TPM and the way to it can do to us, done on purpose: a proxy in front of the software
  * TPM that answers a command itself, swallows it, or swallows its answer.
  */
-#include "tests/unit/tpm_fixture.h"
+#include "tests/unit/tpm_peer.h"
 
 #include <stdatomic.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <threads.h>
 
 enum { PCR = 13, HANDLE = 0x81020001 };
@@ -45,57 +43,6 @@ static struct {
 
 static char proxy_tcti[SWTPM_TCTI_MAX];
 static int proxy_fd = -1;
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put32(uint8_t *p, uint32_t value)
-{
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
-static struct sockaddr_un address_of(const char *name)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", fixture_dir, name);
-	return address;
-}
-
-/* A whole command or answer, or 0. */
-static size_t receive(int fd, uint8_t buffer[static 4096])
-{
-	size_t len = 0, want = 10;
-
-	while (len < want) {
-		ssize_t n = read(fd, buffer + len, want - len);
-		if (n <= 0)
-			return 0;
-		len += (size_t)n;
-		if (len == 10)
-			want = get32(buffer + 2);
-		if (want > 4096)
-			return 0;
-	}
-	return len;
-}
-
-/* Asks the TPM; buffer has the command and then the answer. */
-static size_t ask(uint8_t buffer[static 4096], size_t len)
-{
-	struct sockaddr_un address = address_of("tpm.sock");
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	size_t n = 0;
-
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-		write(fd, buffer, len) == (ssize_t)len)
-		n = receive(fd, buffer);
-	close(fd);
-	return n;
-}
 
 /* Somebody else extends PCR 10, which moves the PCR update counter. */
 static void extend_something(void)

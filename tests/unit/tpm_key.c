@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tests/unit/tpm_fixture.h"
+#include "tests/unit/tpm_peer.h"
 
 enum { PCR = 13, HANDLE = 0x81020001, FOREIGN = 0x81020002 };
 
@@ -163,18 +163,16 @@ static void with_owner_auth_set_the_ak_is_transient(void **)
 	sh("tpm2_changeauth -T %s -c o -p secret", fixture_tcti);
 }
 
-/* Named in full, the TCTI is not known as swtpm's: as if there were a resource manager
- * behind it. */
+/* A device is taken to have a resource manager behind it. */
 static void a_transient_ak_has_a_connection_of_its_own(void **)
 {
 	struct bank_values digests = digests_of("x");
-	char tcti[SWTPM_TCTI_MAX];
 
-	snprintf(tcti, sizeof(tcti), "libtss2-tcti-swtpm.so.0:path=%s/tpm.sock", fixture_dir);
+	device_setup();
 	sh("tpm2_changeauth -T %s -c o secret", fixture_tcti);
 	{
 		[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = tpm_new();
-		assert_ok(tpm, tpm_connect(tpm, tcti));
+		assert_ok(tpm, tpm_connect(tpm, device_tcti));
 		for (int i = 0; i < 2; i++) {
 			assert_ok(tpm, tpm_ak_open(tpm, HANDLE));
 			assert_false(tpm_ak_is_persistent(tpm));
