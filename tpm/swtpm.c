@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -12,13 +13,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OPTION_MAX = 256, LOG_TAIL = 300 };
+enum {
+	OPTION_MAX = 256,
+	LOG_TAIL = 300,
+	RUN_MAX_S = 120, /* swtpm_setup takes a second; on a machine without randomness longer */
+	ACCEPT_MAX_S = 2,
+};
 
 /* One call: the directory, and where the text of an error goes. */
 struct place {
@@ -67,8 +74,8 @@ static int find_program(struct place *place, const char *name, char ret_path[sta
 	return fail(place, -ENOENT, "there is no %s in /usr/local/bin, /usr/bin, /bin", name);
 }
 
-/* With nothing of ours but the log: no descriptors, no environment, no signals blocked
- * or ignored. */
+/* With nothing of ours but the log: no descriptors, no environment, no signals blocked or ignored;
+ * in a process group of its own. */
 static int spawn(const char *path, const char *const argv[], int log, pid_t *ret_pid)
 {
 	static const char *const environment[] = {
@@ -97,7 +104,8 @@ static int spawn(const char *path, const char *const argv[], int log, pid_t *ret
 		error = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setflags(&attributes,
+		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	if (!error)
 		error = posix_spawn(ret_pid, path, &actions, &attributes, (char *const *)argv,
 			(char *const *)environment);
@@ -121,6 +129,17 @@ static void log_tail(int log, char ret_text[static LOG_TAIL + 1])
 			*p = ' ';
 }
 
+/* The end of a process, which is made to come, for its whole group, when it takes too long. */
+static int reap(pid_t pid, int *ret_status)
+{
+	[[gnu::cleanup(closep)]] int fd = pidfd_open(pid, 0);
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+	if (fd < 0 || TEMP_FAILURE_RETRY(poll(&pollfd, 1, RUN_MAX_S * 1000)) <= 0)
+		kill(-pid, SIGKILL);
+	return TEMP_FAILURE_RETRY(waitpid(pid, ret_status, 0)) < 0 ? -errno : 0;
+}
+
 /* Run a program to its end, its output in a log of ours; 0 if it ends well. */
 static int run(
 	struct place *place, const char *name, const char *const argv[], const char *log_name)
@@ -139,9 +158,9 @@ static int run(
 	r = spawn(path, argv, log, &pid);
 	if (r < 0)
 		return fail(place, r, "cannot run %s: %s", path, strerror(-r));
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return fail(place, -errno, "cannot wait for %s: %s", path, strerror(errno));
+	r = reap(pid, &status);
+	if (r < 0)
+		return fail(place, r, "cannot wait for %s: %s", path, strerror(-r));
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 
@@ -336,13 +355,16 @@ static int find_running(struct place *place, pid_t *ret_pid)
 	return 0;
 }
 
+/* One that is stuck takes connections until a few wait; then connect(2) would wait too. */
 static bool socket_accepts(struct place *place, const char *name)
 {
+	const struct timeval limit = { .tv_sec = ACCEPT_MAX_S };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	[[gnu::cleanup(closep)]] int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", place->dir, name);
-	return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+	return fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
+		connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
 
 /* --daemon: it returns when the TPM is ready, in a session of its own. */

@@ -39,9 +39,13 @@ enum { SWTPM_TCTI_MAX = 128, SWTPM_ERROR_MAX = 512 };
  *
  * Safe against itself: concurrent callers take turns.
  *
+ * It does not ask the TPM anything, so that it runs and listens is not yet that it answers: that is
+ * found out by tpm_connect(), within its limit. No program that is run here may take more than two
+ * minutes.
+ *
  * Returns 0; -EINVAL or -ENAMETOOLONG for a dir that cannot be used; -EPERM for one that others may
- * write; -EBUSY where a running swtpm has lost its sockets; -ENOENT where swtpm is not installed;
- * -EIO where it failed; or another negative errno.
+ * write; -EBUSY where a running swtpm has lost its sockets or is stuck; -ENOENT where swtpm is not
+ * installed; -EIO where it failed; or another negative errno.
  */
 [[nodiscard]] int swtpm_ensure(const char *dir, char ret_tcti[static SWTPM_TCTI_MAX],
 	char ret_error[static SWTPM_ERROR_MAX]);

@@ -233,9 +233,10 @@ static void full_slots_are_flushed_for_a_quote_and_for_the_ak(void **)
 	assert_same_name(tpm);
 }
 
-static void lockout_does_not_stop_quotes(void **)
+static void lockout_stops_neither_quotes_nor_extends(void **)
 {
 	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = opened();
+	struct bank_values digests = digests_of("x");
 
 	sh("tpm2_dictionarylockout -T %s -s -n 1 -t 1000 -l 1000", fixture_tcti);
 	sh("tpm2_createprimary -Q -T %s -C n -G ecc -p right -c %s/da.ctx", fixture_tcti,
@@ -243,6 +244,10 @@ static void lockout_does_not_stop_quotes(void **)
 	sh("! tpm2_create -Q -T %s -C %s/da.ctx -P wrong -G ecc -c %s/x.ctx 2>&1", fixture_tcti,
 		fixture_dir, fixture_dir);
 	sh("tpm2_getcap -T %s properties-variable | grep 'inLockout: *1'", fixture_tcti);
+	assert_quotes(tpm);
+	assert_ok(tpm, tpm_pcr_extend(tpm, PCR, &digests));
+	assert_ok(tpm, tpm_connect(tpm, fixture_tcti));
+	assert_ok(tpm, tpm_ak_open(tpm, HANDLE));
 	assert_quotes(tpm);
 	sh("tpm2_dictionarylockout -T %s -c", fixture_tcti);
 	sh("tpm2_flushcontext -T %s -t", fixture_tcti);
@@ -392,7 +397,7 @@ int main(void)
 		cmocka_unit_test(a_transient_ak_is_gone_after_a_reset),
 		cmocka_unit_test(with_endorsement_auth_set_only_a_stored_ak_can_be_used),
 		cmocka_unit_test(full_slots_are_flushed_for_a_quote_and_for_the_ak),
-		cmocka_unit_test(lockout_does_not_stop_quotes),
+		cmocka_unit_test(lockout_stops_neither_quotes_nor_extends),
 		cmocka_unit_test(a_quote_says_what_was_asked),
 		cmocka_unit_test(a_quote_passes_tpm2_checkquote),
 		cmocka_unit_test(a_quote_passes_openssl_over_the_raw_bytes),

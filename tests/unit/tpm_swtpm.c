@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/tpm_fixture.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 
 static int ensure(const char *dir)
 {
@@ -85,6 +88,38 @@ static void one_without_its_sockets_is_left_alone(void **)
 	assert_int_equal(swtpm_pid(fixture_dir), pid);
 	sh("mv %1$s/tpm.moved %1$s/tpm.sock", fixture_dir);
 	assert_int_equal(ensure(fixture_dir), 0);
+}
+
+static void one_that_is_stuck_is_given_up(void **)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = tpm_new();
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	pid_t pid = swtpm_pid(fixture_dir);
+	int waiting[8];
+	time_t began = time(NULL);
+
+	assert_non_null(tpm);
+	kill(pid, SIGSTOP);
+	/* It listens, so it is there; it does not answer. */
+	tpm_set_timeout(tpm, 200);
+	assert_int_equal(ensure(fixture_dir), 0);
+	assert_int_equal(tpm_connect(tpm, fixture_tcti), -ENODEV);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/tpm.sock", fixture_dir);
+	for (int i = 0; i < 8; i++) {
+		waiting[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)!connect(waiting[i], (struct sockaddr *)&address, sizeof(address));
+	}
+	assert_int_equal(tpm_connect(tpm, fixture_tcti), -ENODEV);
+	assert_non_null(strstr(tpm_errmsg(tpm), "no answer within 200 ms"));
+	assert_int_equal(ensure(fixture_dir), -EBUSY);
+	assert_in_range(time(NULL) - began, 0, 10);
+
+	kill(pid, SIGCONT);
+	for (int i = 0; i < 8; i++)
+		close(waiting[i]);
+	assert_int_equal(ensure(fixture_dir), 0);
+	assert_ok(tpm, tpm_connect(tpm, fixture_tcti));
 }
 
 static void it_has_ek_certificates_of_its_own_ca(void **)
@@ -176,6 +211,7 @@ int main(void)
 		cmocka_unit_test(it_is_not_started_twice),
 		cmocka_unit_test(killed_it_comes_back_as_the_same_tpm),
 		cmocka_unit_test(one_without_its_sockets_is_left_alone),
+		cmocka_unit_test(one_that_is_stuck_is_given_up),
 		cmocka_unit_test(it_has_ek_certificates_of_its_own_ca),
 		cmocka_unit_test(a_half_made_state_does_not_count),
 		cmocka_unit_test(callers_at_once_start_one),
