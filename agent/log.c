@@ -168,6 +168,12 @@ static void encode(struct line *line, const struct record_head *head, enum recor
 		return record_encode_unload(line, *head, record);
 	case RECORD_LOST:
 		return record_encode_lost(line, *head, record);
+	case RECORD_RESUME:
+		return record_encode_resume(line, *head, record);
+	case RECORD_FOREIGN:
+		return record_encode_foreign(line, *head, record);
+	case RECORD_TRIM:
+		return record_encode_trim(line, *head, record);
 	default:
 		assert(!"a kind that is written");
 	}
