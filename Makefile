@@ -19,7 +19,7 @@ SRC_cli    := cli/ask.c cli/cli.c cli/export.c cli/field.c cli/filter.c cli/log.
               cli/status_stopped.c cli/table.c cli/tree.c cli/verify.c cli/when.c
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/quoted.c attest/verify.c attest/verify_log.c
-SRC_db     := db/handle.c db/open.c db/log.c db/query.c
+SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/ring.c
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \

@@ -36,6 +36,7 @@
  *   -EBUSY        another writer has the log, or a lock was not to be had within DB_BUSY_MS
  *   -EMEDIUMTYPE  a SQLite database, but not a log of this version
  *   -EUCLEAN      not a database, or a damaged one, or records are missing
+ *   -ESTALE       PATH or PATH-wal is not the file any more that is open
  *   -EMSGSIZE     a line, program or value larger than DB_VALUE_MAX
  *   -ENOSPC       disk or quota full
  *   -EROFS        the file system is read-only, or the handle is a reader's
@@ -135,6 +136,9 @@ struct db_batch {
 /* The number of the newest record; 0 in an empty log. */
 [[nodiscard]] int db_last_seq(struct db *db, uint64_t *ret_seq);
 
+/* The number of the oldest record, above 1 where the log was trimmed; 0 in an empty log. */
+[[nodiscard]] int db_first_seq(struct db *db, uint64_t *ret_seq);
+
 /* One record's line, NUL after it, for the caller to free(). -ENOENT if there is none. */
 [[nodiscard]] int db_line_get(struct db *db, uint64_t seq, char **ret_line, size_t *ret_len);
 
@@ -146,7 +150,8 @@ void db_line_freep(char **line);
  * end is where it was when this was called. line is valid for the call and has no NUL after it.
  *
  * Scans by seq, trusts no index, and finds gaps: -EUCLEAN with a text that says which record is
- * missing, after fn has had those before it. Memory does not grow with the log. fn runs outside any
+ * missing, after fn has had those before it. A record before db_first_seq() is missing too: a
+ * caller that wants all there are begins there. Memory does not grow with the log. fn runs outside any
  * transaction: one that blocks for hours keeps nobody waiting, and it may use the handle.
  *
  * Returns 0, an error, or the first value other than 0 that fn returns, which ends it.
@@ -167,6 +172,92 @@ void db_line_freep(char **line);
 
 /* Bytes of all the programs kept. */
 [[nodiscard]] int db_program_bytes(struct db *db, uint64_t *ret_bytes);
+
+/*
+ * Keep a quote: a line that says what a PCR was after record seq, proven by whatever is in it. One
+ * for each seq: it replaces the one that was kept. On the disk (fsync) before this returns.
+ *
+ * Errors and what is unknown after one: as db_append(). seq above 2^63 - 1 is -EINVAL.
+ */
+[[nodiscard]] int db_quote_put(struct db *db, uint64_t seq, const void *line, size_t len);
+
+/*
+ * The newest kept quote of a record up to at_most_seq, NUL after it, for the caller to free().
+ * -ENOENT if there is none.
+ */
+[[nodiscard]] int db_quote_last(
+	struct db *db, uint64_t at_most_seq, char **ret_line, size_t *ret_len, uint64_t *ret_seq);
+
+/*
+ * Hand the kept quotes of records first ... last to fn, in order; line is valid for the call. fn
+ * runs outside any transaction, as db_each()'s does: a quote that is put meanwhile may be among
+ * them.
+ *
+ * Returns 0, an error, or the first value other than 0 that fn returns, which ends it.
+ */
+[[nodiscard]] int db_quotes_each(struct db *db, uint64_t first, uint64_t last,
+	int (*fn)(void *arg, uint64_t seq, const void *line, size_t len), void *arg);
+
+/*
+ * Remove the oldest records, up to record last; when those are gone, the quotes before last, which
+ * itself keeps its quote. At most rows_max (not 0) rows go, in one transaction, so that a large
+ * trim can be spread: call again until it returns 0. The records stay without a gap, whatever
+ * happens in between, and what was begun can be gone on with after a crash.
+ *
+ * Programs and states stay. The file does not shrink: the pages are used for what comes next; see
+ * db_used_bytes().
+ *
+ * Returns how many rows were removed, 0: there is nothing left to remove; -EINVAL if last is the
+ * newest record or beyond it; or an error as of db_append().
+ */
+[[nodiscard]] int db_trim(struct db *db, uint64_t last, unsigned rows_max);
+
+/* Bytes of PATH that are in use: its pages but for those that are free for what comes next. */
+[[nodiscard]] int db_used_bytes(struct db *db, uint64_t *ret_bytes);
+
+/*
+ * Whether PATH and PATH-wal are still the files that are open: 0, or -ESTALE where one was removed,
+ * renamed or replaced, and then what is appended goes into a file that nobody will find. Two
+ * stat(): cheap enough for once a second.
+ *
+ * A file that was exchanged and put back in between is not noticed.
+ */
+[[nodiscard]] int db_check_file(struct db *db);
+
+/*
+ * Rename a damaged log out of the way: PATH, PATH-wal and PATH-shm become NAME, NAME-wal and
+ * NAME-shm, where NAME is PATH.damaged-YYYYmmddTHHMMSSZ, in UTC. Nothing is overwritten, and
+ * PATH-lock stays. The handle must have no log open; -EBUSY if a writer lives. Readers that have
+ * the log open keep the files that they have.
+ *
+ * What is not there is left out: called again after a crash, it moves what was left, under another
+ * name. ret_name gets NAME, cut to size. -ENOENT if there is nothing; -EEXIST if there is such a
+ * name already, a second later there is not.
+ */
+[[nodiscard]] int db_set_aside(struct db *db, const char *path, char *ret_name, size_t size);
+
+/*
+ * db_each() for whoever reads it all: with each record's ref, as fast as it can be read, without
+ * copying. fn runs inside a transaction: while it blocks, PATH-wal only grows. It must not use the
+ * handle.
+ */
+[[nodiscard]] int db_scan(struct db *db, uint64_t first, uint64_t last,
+	int (*fn)(void *arg, uint64_t seq, uint64_t ref, const void *line, size_t len), void *arg);
+
+/* Hand every program kept to fn, for it to hash; as db_scan(). */
+[[nodiscard]] int db_programs_each(struct db *db,
+	int (*fn)(void *arg, const uint8_t *sha256, const void *insns, size_t len), void *arg);
+
+/*
+ * Check what an answer could come from besides the lines: the structure of the database, its
+ * indexes against their tables, the programs' totals. Each finding is a text for fn, valid for the
+ * call. What this leaves to the caller, because it needs to know what a line means and to hash: the
+ * lines and their refs (db_scan()), the programs' bytes (db_programs_each()).
+ *
+ * Returns 0, whatever was found; an error, -EUCLEAN too; or the first value other than 0 that fn
+ * returns, which ends it.
+ */
+[[nodiscard]] int db_audit(struct db *db, int (*fn)(void *arg, const char *finding), void *arg);
 
 struct db_value {
 	enum { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXT, DB_BLOB } type;
@@ -200,7 +291,8 @@ enum { DB_LIMIT_GRAIN = 1000 };
  *         no statement in it is -EINVAL.
  * views   trusted text: CREATE TEMP VIEW statements that sql may use, gone afterwards; or NULL.
  *         The tables under them: record(seq, ref, line), program(sha256, insns), state(key,
- *         value); line is a BLOB that JSON functions need as CAST(line AS TEXT).
+ *         value), quote(seq, line); line is a BLOB that JSON functions need as CAST(line AS
+ *         TEXT).
  * fn      called for each row; a value other than 0 ends the query and is returned. It runs
  *         inside the snapshot: while it blocks, PATH-wal only grows. It must not use the handle.
  * limits  or NULL for none.

@@ -146,32 +146,3 @@ const char *db_errmsg(const struct db *db)
 {
 	return db->errmsg;
 }
-
-int db_step(sqlite3_stmt *stmt)
-{
-	bool first = !sqlite3_stmt_busy(stmt); /* later ones are inside a transaction */
-	int rc = sqlite3_step(stmt);
-
-	for (int ms = 0; first && db_is_unsettled(rc) && ms < DB_BUSY_MS; ms += DB_UNSETTLED_MS) {
-		sqlite3_reset(stmt);
-		sqlite3_sleep(DB_UNSETTLED_MS);
-		rc = sqlite3_step(stmt);
-	}
-	return rc;
-}
-
-int db_run(struct db *db, enum db_stmt which, const char *what)
-{
-	int rc = sqlite3_step(db->stmts[which]);
-	int r = rc == SQLITE_DONE ? 0 : db_fail(db, what);
-	sqlite3_reset(db->stmts[which]);
-	return r;
-}
-
-void db_rollback(struct db *db)
-{
-	if (sqlite3_get_autocommit(db->sql))
-		return;
-	(void)sqlite3_step(db->stmts[DB_ROLLBACK]);
-	sqlite3_reset(db->stmts[DB_ROLLBACK]);
-}

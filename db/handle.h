@@ -4,6 +4,7 @@
 #define DB_HANDLE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "db/db.h"
 
@@ -23,7 +24,22 @@ enum db_stmt {
 	DB_PROGRAM_BYTES,
 	DB_STATE_PUT,
 	DB_STATE_GET,
+	DB_FIRST_SEQ,
+	DB_RECORDS_TRIM,
+	DB_QUOTE_PUT,
+	DB_QUOTE_LAST,
+	DB_QUOTES_FROM,
+	DB_QUOTES_TRIM,
+	DB_USED_BYTES,
+	DB_SCAN,
+	DB_PROGRAMS,
 	DB_STMT_COUNT,
+};
+
+/* Which file it is, whatever it is called. */
+struct db_inode {
+	dev_t dev;
+	ino_t ino;
 };
 
 struct db {
@@ -31,6 +47,7 @@ struct db {
 	struct sqlite3_stmt *stmts[DB_STMT_COUNT];
 	bool writer;
 	int lock_fd; /* PATH-lock of a writer, else -1 */
+	struct db_inode file, wal; /* that are open, PATH and PATH-wal */
 	char errmsg[512];
 };
 
@@ -62,5 +79,40 @@ bool db_is_unsettled(int rc);
 
 /* Undo the transaction that is open, if one is; leaves the text alone. */
 void db_rollback(struct db *db);
+
+/* Ends the statement's transaction and lets go of what was bound, which was the caller's. */
+void db_stmt_resetp(struct sqlite3_stmt **stmt);
+
+/* Bind a number; what is stored is below 2^63, and above it any is as good as the largest. */
+[[nodiscard]] int db_bind_number(
+	struct db *db, struct sqlite3_stmt *stmt, int column, uint64_t value);
+
+/* Bind bytes, the caller's until the statement is reset. -EMSGSIZE above DB_VALUE_MAX. */
+[[nodiscard]] int db_bind_blob(
+	struct db *db, struct sqlite3_stmt *stmt, int column, const void *data, size_t len);
+
+/* Step to a row: 1 if there is one, 0 if not. */
+[[nodiscard]] int db_fetch(struct db *db, struct sqlite3_stmt *stmt, const char *what);
+
+/* The bytes of a column, valid until the statement moves on; never NULL. */
+[[nodiscard]] int db_column_blob(struct db *db, struct sqlite3_stmt *stmt, int column,
+	const void **ret_data, size_t *ret_len);
+
+/* A copy of a column with a NUL after it. */
+[[nodiscard]] int db_column_copy(
+	struct db *db, struct sqlite3_stmt *stmt, int column, char **ret_copy, size_t *ret_len);
+
+/* The number of a record or a quote, of a column; -EUCLEAN if it is below 0. */
+[[nodiscard]] int db_column_seq(
+	struct db *db, struct sqlite3_stmt *stmt, int column, uint64_t *ret_seq);
+
+/* The path is that of a log's file, and short enough for the names beside it. */
+[[nodiscard]] int db_path_check(struct db *db, const char *path);
+
+/* Take PATH-lock, which makes this the one writer; db_shut() lets go. */
+[[nodiscard]] int db_lock_take(struct db *db, const char *path);
+
+/* Remember which files are open, for db_check_file(). */
+[[nodiscard]] int db_file_remember(struct db *db);
 
 #endif

@@ -13,77 +13,9 @@
 
 static_assert(DB_SHA256_LEN == 32, "a sha256");
 
-/* Ends the statement's transaction and lets go of what was bound, which was the caller's. */
-static void stmt_resetp(sqlite3_stmt **stmt)
-{
-	sqlite3_reset(*stmt);
-	sqlite3_clear_bindings(*stmt);
-}
-
-/* What is stored is below 2^63; above, any number is as good as the largest. */
-static int bind_number(struct db *db, sqlite3_stmt *stmt, int column, uint64_t value)
-{
-	sqlite3_int64 bound = value > INT64_MAX ? INT64_MAX : (sqlite3_int64)value;
-	return sqlite3_bind_int64(stmt, column, bound) == SQLITE_OK ? 0 : db_fail(db, "bind");
-}
-
-static int bind_blob(struct db *db, sqlite3_stmt *stmt, int column, const void *data, size_t len)
-{
-	if (len > DB_VALUE_MAX)
-		return db_refuse(db, -EMSGSIZE, "%zu bytes are more than a value can hold", len);
-	int rc = len == 0 ? sqlite3_bind_zeroblob(stmt, column, 0)
-			  : sqlite3_bind_blob(stmt, column, data, (int)len, SQLITE_STATIC);
-	return rc == SQLITE_OK ? 0 : db_fail(db, "bind");
-}
-
-/* Step to a row: 1 if there is one, 0 if not. */
-static int fetch(struct db *db, sqlite3_stmt *stmt, const char *what)
-{
-	switch (db_step(stmt)) {
-	case SQLITE_ROW:
-		return 1;
-	case SQLITE_DONE:
-		return 0;
-	default:
-		return db_fail(db, what);
-	}
-}
-
-/* The bytes of a column, valid until the statement moves on; never NULL. */
-static int column_blob(
-	struct db *db, sqlite3_stmt *stmt, int column, const void **ret_data, size_t *ret_len)
-{
-	const void *data = sqlite3_column_blob(stmt, column);
-	if (!data && sqlite3_errcode(db->sql) == SQLITE_NOMEM)
-		return db_fail(db, "reading a value");
-	*ret_data = data ? data : "";
-	*ret_len = data ? (size_t)sqlite3_column_bytes(stmt, column) : 0;
-	return 0;
-}
-
-/* A copy of a column with a NUL after it. */
-static int column_copy(
-	struct db *db, sqlite3_stmt *stmt, int column, char **ret_copy, size_t *ret_len)
-{
-	const void *data = NULL;
-	size_t len = 0;
-
-	int r = column_blob(db, stmt, column, &data, &len);
-	if (r < 0)
-		return r;
-	char *copy = malloc(len + 1);
-	if (!copy)
-		return db_refuse(db, -ENOMEM, "out of memory");
-	memcpy(copy, data, len);
-	copy[len] = '\0';
-	*ret_copy = copy;
-	*ret_len = len;
-	return 0;
-}
-
 static int line_put(struct db *db, const struct db_line *line, uint64_t expected)
 {
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LINE_PUT];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LINE_PUT];
 
 	assert(line->len > 0);
 	if (line->seq != expected || line->seq > INT64_MAX)
@@ -91,26 +23,26 @@ static int line_put(struct db *db, const struct db_line *line, uint64_t expected
 			line->seq, expected);
 	if (line->ref > INT64_MAX)
 		return db_refuse(db, -EINVAL, "record %" PRIu64 ": ref is too large", line->seq);
-	int r = bind_number(db, stmt, 1, line->seq);
+	int r = db_bind_number(db, stmt, 1, line->seq);
 	if (r == 0)
-		r = bind_number(db, stmt, 2, line->ref);
+		r = db_bind_number(db, stmt, 2, line->ref);
 	if (r == 0)
-		r = bind_blob(db, stmt, 3, line->line, line->len);
+		r = db_bind_blob(db, stmt, 3, line->line, line->len);
 	return r == 0 ? db_run(db, DB_LINE_PUT, "storing a record") : r;
 }
 
 static int program_has(struct db *db, const uint8_t *sha256)
 {
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_HAS];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_HAS];
 
-	int r = bind_blob(db, stmt, 1, sha256, DB_SHA256_LEN);
-	return r == 0 ? fetch(db, stmt, "looking for a program") : r;
+	int r = db_bind_blob(db, stmt, 1, sha256, DB_SHA256_LEN);
+	return r == 0 ? db_fetch(db, stmt, "looking for a program") : r;
 }
 
 /* Returns 1 if the program was left out because bytes_max leaves no room for it. */
 static int program_put(struct db *db, const struct db_program *program, uint64_t bytes_max)
 {
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_PUT];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_PUT];
 	uint64_t total = 0;
 
 	assert(program->len > 0);
@@ -122,11 +54,11 @@ static int program_put(struct db *db, const struct db_program *program, uint64_t
 		return r;
 	if (program->len > bytes_max || total > bytes_max - program->len)
 		return 1;
-	r = bind_blob(db, stmt, 1, program->sha256, DB_SHA256_LEN);
+	r = db_bind_blob(db, stmt, 1, program->sha256, DB_SHA256_LEN);
 	if (r == 0)
-		r = bind_number(db, stmt, 2, total + program->len);
+		r = db_bind_number(db, stmt, 2, total + program->len);
 	if (r == 0)
-		r = bind_blob(db, stmt, 3, program->insns, program->len);
+		r = db_bind_blob(db, stmt, 3, program->insns, program->len);
 	return r == 0 ? db_run(db, DB_PROGRAM_PUT, "storing a program") : r;
 }
 
@@ -138,11 +70,11 @@ static int bind_key(struct db *db, sqlite3_stmt *stmt, const char *key)
 
 static int state_put(struct db *db, const struct db_state *state)
 {
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_STATE_PUT];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_STATE_PUT];
 
 	int r = bind_key(db, stmt, state->key);
 	if (r == 0)
-		r = bind_blob(db, stmt, 2, state->value, state->len);
+		r = db_bind_blob(db, stmt, 2, state->value, state->len);
 	return r == 0 ? db_run(db, DB_STATE_PUT, "storing a state") : r;
 }
 
@@ -185,16 +117,21 @@ int db_append(struct db *db, const struct db_batch *batch)
 int db_last_seq(struct db *db, uint64_t *ret_seq)
 {
 	assert(db->sql);
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LAST_SEQ];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LAST_SEQ];
 
-	int r = fetch(db, stmt, "looking for the last record");
+	int r = db_fetch(db, stmt, "looking for the last record");
 	if (r < 0)
 		return r;
-	sqlite3_int64 seq = sqlite3_column_int64(stmt, 0);
-	if (seq < 0)
-		return db_refuse(db, -EUCLEAN, "the last record has number %lld", (long long)seq);
-	*ret_seq = (uint64_t)seq;
-	return 0;
+	return db_column_seq(db, stmt, 0, ret_seq);
+}
+
+int db_first_seq(struct db *db, uint64_t *ret_seq)
+{
+	assert(db->sql);
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_FIRST_SEQ];
+
+	int r = db_fetch(db, stmt, "looking for the first record");
+	return r < 0 ? r : db_column_seq(db, stmt, 0, ret_seq);
 }
 
 void db_line_freep(char **line)
@@ -205,14 +142,14 @@ void db_line_freep(char **line)
 int db_line_get(struct db *db, uint64_t seq, char **ret_line, size_t *ret_len)
 {
 	assert(db->sql);
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LINE_GET];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LINE_GET];
 
-	int r = bind_number(db, stmt, 1, seq);
+	int r = db_bind_number(db, stmt, 1, seq);
 	if (r == 0)
-		r = fetch(db, stmt, "reading a record");
+		r = db_fetch(db, stmt, "reading a record");
 	if (r == 0)
 		return db_refuse(db, -ENOENT, "there is no record %" PRIu64, seq);
-	return r < 0 ? r : column_copy(db, stmt, 0, ret_line, ret_len);
+	return r < 0 ? r : db_column_copy(db, stmt, 0, ret_line, ret_len);
 }
 
 /* Consecutive lines, copied out of a transaction that is over. */
@@ -259,19 +196,19 @@ static int page_add(struct page *page, const void *line, size_t len)
  */
 static int page_read(struct db *db, struct page *page, uint64_t first, uint64_t last)
 {
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LINES_FROM];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_LINES_FROM];
 
 	page->used = 0;
 	page->count = 0;
-	int r = bind_number(db, stmt, 1, first);
+	int r = db_bind_number(db, stmt, 1, first);
 	for (uint64_t seq = first; seq <= last && r == 0; seq++) {
 		const void *line = NULL;
 		size_t len = 0;
-		r = fetch(db, stmt, "reading records");
+		r = db_fetch(db, stmt, "reading records");
 		if (r == 0 || (r == 1 && (uint64_t)sqlite3_column_int64(stmt, 0) != seq))
 			r = db_refuse(db, -EUCLEAN, "record %" PRIu64 " is missing", seq);
 		if (r == 1)
-			r = column_blob(db, stmt, 1, &line, &len);
+			r = db_column_blob(db, stmt, 1, &line, &len);
 		if (r == 0)
 			r = page_add(page, line, len);
 		if (r == -ENOMEM)
@@ -309,13 +246,13 @@ int db_each(struct db *db, uint64_t first, uint64_t last,
 int db_ref_last(struct db *db, uint64_t ref, uint64_t at_least_seq, uint64_t *ret_seq)
 {
 	assert(db->sql && ref != 0);
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_REF_LAST];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_REF_LAST];
 
-	int r = bind_number(db, stmt, 1, ref);
+	int r = db_bind_number(db, stmt, 1, ref);
 	if (r == 0)
-		r = bind_number(db, stmt, 2, at_least_seq);
+		r = db_bind_number(db, stmt, 2, at_least_seq);
 	if (r == 0)
-		r = fetch(db, stmt, "looking for a record");
+		r = db_fetch(db, stmt, "looking for a record");
 	if (r < 0)
 		return r;
 	if (sqlite3_column_type(stmt, 0) == SQLITE_NULL)
@@ -327,17 +264,17 @@ int db_ref_last(struct db *db, uint64_t ref, uint64_t at_least_seq, uint64_t *re
 int db_state_get(struct db *db, const char *key, void *buf, size_t size)
 {
 	assert(db->sql);
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_STATE_GET];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_STATE_GET];
 	const void *data = NULL;
 	size_t len = 0;
 
 	int r = bind_key(db, stmt, key);
 	if (r == 0)
-		r = fetch(db, stmt, "reading a state");
+		r = db_fetch(db, stmt, "reading a state");
 	if (r == 0)
 		return db_refuse(db, -ENOENT, "there is no state %s", key);
 	if (r > 0)
-		r = column_blob(db, stmt, 0, &data, &len);
+		r = db_column_blob(db, stmt, 0, &data, &len);
 	if (r < 0)
 		return r;
 	if (len > size)
@@ -351,22 +288,22 @@ int db_program_get(struct db *db, const uint8_t sha256[static DB_SHA256_LEN], ui
 	size_t *ret_len)
 {
 	assert(db->sql);
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_GET];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_GET];
 
-	int r = bind_blob(db, stmt, 1, sha256, DB_SHA256_LEN);
+	int r = db_bind_blob(db, stmt, 1, sha256, DB_SHA256_LEN);
 	if (r == 0)
-		r = fetch(db, stmt, "reading a program");
+		r = db_fetch(db, stmt, "reading a program");
 	if (r == 0)
 		return db_refuse(db, -ENOENT, "this program's instructions are not kept");
-	return r < 0 ? r : column_copy(db, stmt, 0, (char **)ret_insns, ret_len);
+	return r < 0 ? r : db_column_copy(db, stmt, 0, (char **)ret_insns, ret_len);
 }
 
 int db_program_bytes(struct db *db, uint64_t *ret_bytes)
 {
 	assert(db->sql);
-	[[gnu::cleanup(stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_BYTES];
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PROGRAM_BYTES];
 
-	int r = fetch(db, stmt, "adding up the programs");
+	int r = db_fetch(db, stmt, "adding up the programs");
 	if (r < 0)
 		return r;
 	*ret_bytes = r == 0 ? 0 : (uint64_t)sqlite3_column_int64(stmt, 0);

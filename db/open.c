@@ -31,6 +31,7 @@ static const char *const schema[] = {
 	"CREATE INDEX record_ref ON record(ref) WHERE ref<>0",
 	"CREATE TABLE program(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, total INTEGER NOT NULL, insns BLOB NOT NULL)",
 	"CREATE TABLE state(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE quote(seq INTEGER PRIMARY KEY, line BLOB NOT NULL)",
 };
 enum { SCHEMA_COUNT = sizeof(schema) / sizeof(schema[0]) };
 
@@ -49,6 +50,17 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 	[DB_PROGRAM_BYTES] = "SELECT total FROM program ORDER BY id DESC LIMIT 1",
 	[DB_STATE_PUT] = "INSERT OR REPLACE INTO state(key, value) VALUES(?1, ?2)",
 	[DB_STATE_GET] = "SELECT value FROM state WHERE key=?1",
+	[DB_FIRST_SEQ] = "SELECT min(seq) FROM record",
+	[DB_RECORDS_TRIM] = "DELETE FROM record WHERE seq<=?1",
+	[DB_QUOTE_PUT] = "INSERT OR REPLACE INTO quote(seq, line) VALUES(?1, ?2)",
+	[DB_QUOTE_LAST] = "SELECT seq, line FROM quote WHERE seq<=?1 ORDER BY seq DESC LIMIT 1",
+	[DB_QUOTES_FROM] = "SELECT seq, line FROM quote WHERE seq>=?1 ORDER BY seq LIMIT 1",
+	[DB_QUOTES_TRIM] = "DELETE FROM quote WHERE seq IN"
+			   " (SELECT seq FROM quote WHERE seq<?1 ORDER BY seq LIMIT ?2)",
+	[DB_USED_BYTES] = "SELECT (page_count - freelist_count) * page_size"
+			  " FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+	[DB_SCAN] = "SELECT seq, ref, line FROM record WHERE seq>=?1 ORDER BY seq",
+	[DB_PROGRAMS] = "SELECT sha256, insns FROM program ORDER BY id",
 };
 
 static void stmt_finalizep(sqlite3_stmt **stmt)
@@ -75,7 +87,7 @@ static int ask(struct db *db, const char *sql, int *ret_answer)
 }
 
 /* SQLite takes some names for something other than a file's; those are not a log's. */
-static int path_check(struct db *db, const char *path)
+int db_path_check(struct db *db, const char *path)
 {
 	if (path[0] == '\0' || path[0] == ':' || strncmp(path, "file:", 5) == 0)
 		return db_refuse(db, -EINVAL, "\"%s\" is not the path of a log", path);
@@ -84,8 +96,7 @@ static int path_check(struct db *db, const char *path)
 	return 0;
 }
 
-/* Take the lock that makes this the one writer. */
-static int lock_take(struct db *db, const char *path)
+int db_lock_take(struct db *db, const char *path)
 {
 	char name[PATH_MAX];
 
@@ -229,6 +240,8 @@ static int wal_set(struct db *db)
 	const char *mode = (const char *)sqlite3_column_text(stmt, 0);
 	if (!mode || strcmp(mode, "wal") != 0)
 		return db_refuse(db, -EIO, "this file system cannot hold a log in WAL mode");
+	if (sqlite3_step(stmt) != SQLITE_DONE) /* it is only said so far, and not yet written */
+		return db_fail(db, "opening the log");
 	return exec(db,
 		"PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000;"
 		" PRAGMA journal_size_limit=16777216");
@@ -255,9 +268,9 @@ static int writer_open(struct db *db, const char *path)
 {
 	bool blank = false;
 
-	int r = path_check(db, path);
+	int r = db_path_check(db, path);
 	if (r == 0)
-		r = lock_take(db, path);
+		r = db_lock_take(db, path);
 	if (r == 0)
 		r = file_make(db, path);
 	if (r == 0)
@@ -270,14 +283,16 @@ static int writer_open(struct db *db, const char *path)
 		r = schema_make(db);
 	if (r == 0)
 		r = schema_check(db);
-	return r == 0 ? prepare_all(db) : r;
+	if (r == 0)
+		r = prepare_all(db);
+	return r == 0 ? db_file_remember(db) : r;
 }
 
 static int reader_open(struct db *db, const char *path)
 {
 	bool blank = false;
 
-	int r = path_check(db, path);
+	int r = db_path_check(db, path);
 	if (r == 0)
 		r = connect(db, path, SQLITE_OPEN_READONLY);
 	if (r == 0)
@@ -286,7 +301,9 @@ static int reader_open(struct db *db, const char *path)
 		r = db_refuse(db, -EMEDIUMTYPE, "a log that nobody has begun to write");
 	if (r == 0)
 		r = schema_check(db);
-	return r == 0 ? prepare_all(db) : r;
+	if (r == 0)
+		r = prepare_all(db);
+	return r == 0 ? db_file_remember(db) : r;
 }
 
 int db_create(struct db *db, const char *path)
