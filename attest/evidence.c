@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define BASE64_LEN(bytes) (((bytes) + 2) / 3 * 4)
+
 /* ---- what statement and kept quote share ---- */
 
 static const char *const versions[] = { "evidence/1", NULL };
@@ -151,6 +153,15 @@ static const struct line_field batch_fields[] = {
 	{ 0 },
 };
 
+static const struct line_field statement_kept_fields[] = {
+	{ LINE_KEY("seq"), .type = LINE_UINT, .min = 1 },
+	{ LINE_KEY("sha256"), .type = LINE_HEX, .min = SHA256_LEN, .max = SHA256_LEN },
+	{ LINE_KEY("values"), .type = LINE_OBJECT, .min = 1, .fields = bank_fields },
+	{ LINE_KEY("quote"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_QUOTE_MAX },
+	{ LINE_KEY("signature"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_SIGNATURE_MAX },
+	{ 0 },
+};
+
 static const struct line_field statement_fields[] = {
 	{ LINE_KEY("bpfmeasure"), .type = LINE_WORD, .words = versions },
 	{ LINE_KEY("nonce"), .type = LINE_HEX, .min = SHA256_LEN, .max = SHA256_LEN },
@@ -165,11 +176,32 @@ static const struct line_field statement_fields[] = {
 	{ LINE_KEY("signature"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_SIGNATURE_MAX },
 	{ LINE_KEY("ak"), .type = LINE_BASE64, .min = 1, .max = EVIDENCE_AK_MAX },
 	{ LINE_KEY("batch"), .type = LINE_OBJECT, .fields = batch_fields },
+	{ LINE_KEY("kept"), .type = LINE_OBJECT, .flags = LINE_OPTIONAL,
+		.fields = statement_kept_fields },
 	{ LINE_KEY("behind"), .type = LINE_UINT },
 	{ LINE_KEY("state"), .type = LINE_WORD, .words = states },
 	{ LINE_KEY("agent"), .type = LINE_TEXT, .max = EVIDENCE_AGENT_MAX },
 	{ 0 },
 };
+
+/* Bytes of each member at its cap, so that no statement is too long for those who read it. */
+enum {
+	KEY_LEN = sizeof(
+		"\"bpfmeasure\":\"\","), /* the longest, with what is around it and the value */
+	UINT_LEN = KEY_LEN + 19,
+	SHA256_HEX_LEN = KEY_LEN + 2 * SHA256_LEN,
+	BANKS_LEN = KEY_LEN + 4 * KEY_LEN + 2 * (20 + 32 + 48 + 64),
+	QUOTED_LEN = 2 * KEY_LEN + BASE64_LEN(EVIDENCE_QUOTE_MAX) +
+		BASE64_LEN(EVIDENCE_SIGNATURE_MAX),
+	AK_LEN = KEY_LEN + BASE64_LEN(EVIDENCE_AK_MAX),
+	BATCH_LEN = KEY_LEN + 2 * UINT_LEN + KEY_LEN + MERKLE_PATH_MAX * SHA256_HEX_LEN,
+	KEPT_LEN = KEY_LEN + UINT_LEN + SHA256_HEX_LEN + BANKS_LEN + QUOTED_LEN,
+	STATEMENT_LEN = 2 * SHA256_HEX_LEN + 5 * UINT_LEN + 2 * BANKS_LEN + QUOTED_LEN + AK_LEN +
+		BATCH_LEN + KEPT_LEN + 3 * KEY_LEN + sizeof("evidence/1measuring{}") +
+		EVIDENCE_AGENT_MAX,
+};
+static_assert((size_t)STATEMENT_LEN <= EVIDENCE_STATEMENT_MAX);
+static_assert((size_t)KEPT_LEN + AK_LEN + UINT_LEN + sizeof("kept/1") <= EVIDENCE_KEPT_MAX);
 
 const char *evidence_state_name(enum evidence_state state)
 {
@@ -188,6 +220,23 @@ static void encode_batch(struct line *line, const struct evidence_statement *sta
 	line_close_object(line);
 }
 
+static void encode_kept(struct line *line, const struct evidence_kept *kept)
+{
+	line_open_object(line, "kept");
+	line_uint(line, "seq", kept->seq);
+	line_hex(line, "sha256", kept->sha256, SHA256_LEN);
+	encode_banks(line, "values", kept->banks, &kept->values);
+	line_base64(line, "quote", kept->quote, kept->quote_len);
+	line_base64(line, "signature", kept->signature, kept->signature_len);
+	line_close_object(line);
+}
+
+static bool is_kept_in_place(const struct evidence_statement *statement)
+{
+	return statement->kept.seq + 1 >= statement->first &&
+		statement->kept.seq <= statement->last;
+}
+
 void evidence_statement_encode(struct line *line, const struct evidence_statement *statement)
 {
 	assert(statement->last >= 1 && statement->first <= statement->last + 1);
@@ -195,6 +244,7 @@ void evidence_statement_encode(struct line *line, const struct evidence_statemen
 	assert(statement->start_banks & statement->banks & 1u << BANK_SHA256);
 	assert(statement->index < statement->count && statement->count <= MERKLE_LEAVES_MAX);
 	assert(statement->quote_len && statement->signature_len && statement->ak_len);
+	assert(!statement->has_kept || is_kept_in_place(statement));
 
 	line_init(line, line->buf, line->size);
 	line_open_object(line, NULL);
@@ -211,6 +261,8 @@ void evidence_statement_encode(struct line *line, const struct evidence_statemen
 	line_base64(line, "signature", statement->signature, statement->signature_len);
 	line_base64(line, "ak", statement->ak, statement->ak_len);
 	encode_batch(line, statement);
+	if (statement->has_kept)
+		encode_kept(line, &statement->kept);
 	line_uint(line, "behind", statement->behind);
 	line_word(line, "state", evidence_state_name(statement->state));
 	line_text(line, "agent", statement->agent, strlen(statement->agent), EVIDENCE_AGENT_MAX);
@@ -227,6 +279,26 @@ static size_t decode_path(
 	while (len < MERKLE_PATH_MAX && line_next(&each, NULL, &value))
 		line_value_hex(value, ret_path[len++].sha256, SHA256_LEN);
 	return len;
+}
+
+/* The statement's pcr and ak are those of the kept quote as well. */
+static void decode_kept(const char *line, size_t len, struct evidence_statement *statement)
+{
+	struct evidence_kept *kept = &statement->kept;
+	struct line_value object;
+
+	statement->has_kept = line_get(line, len, "kept", &object);
+	if (!statement->has_kept)
+		return;
+	kept->seq = line_value_uint(member(line, len, "kept.seq"));
+	line_value_hex(member(line, len, "kept.sha256"), kept->sha256, SHA256_LEN);
+	kept->banks = decode_banks(member(line, len, "kept.values"), &kept->values);
+	kept->quote_len = decode_base64(line, len, "kept.quote", kept->quote, EVIDENCE_QUOTE_MAX);
+	kept->signature_len = decode_base64(
+		line, len, "kept.signature", kept->signature, EVIDENCE_SIGNATURE_MAX);
+	kept->pcr = statement->pcr;
+	kept->ak_len = statement->ak_len;
+	memcpy(kept->ak, statement->ak, statement->ak_len);
 }
 
 static void decode(const char *line, size_t len, struct evidence_statement *ret)
@@ -250,6 +322,7 @@ static void decode(const char *line, size_t len, struct evidence_statement *ret)
 		line, len, "signature", ret->signature, EVIDENCE_SIGNATURE_MAX);
 	ret->ak_len = decode_base64(line, len, "ak", ret->ak, EVIDENCE_AK_MAX);
 	ret->path_len = decode_path(member(line, len, "batch.path"), ret->path);
+	decode_kept(line, len, ret);
 	line_value_text(member(line, len, "agent"), ret->agent, sizeof(ret->agent));
 }
 
@@ -271,6 +344,11 @@ static const char *contradiction(const struct evidence_statement *statement, con
 	*ret_key = "batch";
 	if (statement->index >= statement->count)
 		return "the index is not below the count";
+	*ret_key = "kept";
+	if (statement->has_kept && !(statement->kept.banks & 1u << BANK_SHA256))
+		return no_sha256;
+	if (statement->has_kept && !is_kept_in_place(statement))
+		return "it is of none of these records, and not of the one before them";
 	return NULL;
 }
 

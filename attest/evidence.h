@@ -74,6 +74,7 @@ void evidence_kept_encode(struct line *line, const struct evidence_kept *kept);
  * - pcr and values: the quote's selection and PCR digest.
  * - first, last and start: the records themselves, which lead from start to values.
  * - ak: the verifier's enrolment.
+ * - kept: itself, see verify_kept(); and for its seq, the records.
  * - since, behind, state and agent: NOTHING. They are the word of whoever handed the evidence over.
  *
  * Where the challenger has every record already there are none to send: last is since, first is one
@@ -100,6 +101,8 @@ struct evidence_statement {
 	uint64_t count;
 	size_t path_len; /* from the challenge's leaf to the qualifying data, bottom up */
 	struct merkle_hash path[MERKLE_PATH_MAX];
+	bool has_kept; /* its seq is first - 1, or one of first to last; pcr and ak as above */
+	struct evidence_kept kept;
 	uint64_t behind; /* events collected before the challenge and not extended yet */
 	enum evidence_state state;
 	char agent[EVIDENCE_AGENT_MAX + 1]; /* version: ASCII 0x21-0x7e without \ and " */
@@ -119,8 +122,8 @@ void evidence_statement_encode(struct line *line, const struct evidence_statemen
  * the TPM's structures mean anything is for the verifier to find out.
  *
  * Returns 0; -EBADMSG with ret_error written: outside the grammar, above a cap, first > last + 1,
- * since >= first, index >= count, banks of start or values without sha256. ret is written on
- * success only.
+ * since >= first, index >= count, a kept quote of another seq, banks without sha256. ret is written
+ * on success only.
  */
 [[nodiscard]] int evidence_statement_decode(
 	const char *line, size_t len, struct evidence_statement *ret, struct line_error *ret_error);

@@ -57,21 +57,42 @@ bool replay_is_at(const struct replay *replay, bank_set banks, const struct bank
 	va_end(args);
 }
 
-static void begin_epoch(struct replay *replay, const struct record_epoch_facts *epoch)
+static enum replay_base begin_epoch(struct replay *replay, const struct record_epoch_facts *epoch)
 {
 	static const struct bank_values zero;
 	bank_set banks = epoch->banks;
 	const struct bank_values *base = &epoch->base;
+	enum replay_base ret = REPLAY_BASE_UNEXPLAINED;
 
-	if (!is_equal(banks, base, &zero) && !replay_is_at(replay, banks, base) &&
-		!(replay->pinned_banks == banks && is_equal(banks, base, &replay->pinned)))
-		find(replay, REPLAY_BASE,
-			"record %" PRIu64
-			" begins an epoch with a PCR that somebody else had extended "
-			"(sha256 %s)",
-			replay->place, replay_shorten(base->digest[BANK_SHA256]).text);
+	if (is_equal(banks, base, &zero) ||
+		(replay->pinned_banks == banks && is_equal(banks, base, &replay->pinned)))
+		ret = REPLAY_BASE_RESET;
+	else if (replay_is_at(replay, banks, base))
+		ret = REPLAY_BASE_RUNNING;
 	replay->banks = banks;
 	replay->values = *base;
+	return ret;
+}
+
+/* docs/format.md, "Measuring". */
+static const char *must_be_extended(const struct record_head *head, const char *bytes, size_t len)
+{
+	struct record_program_facts facts;
+
+	switch (head->kind) {
+	case RECORD_EPOCH:
+		return "begins an epoch";
+	case RECORD_RESUME:
+	case RECORD_FOREIGN:
+	case RECORD_TRIM:
+		return "is a record of what became of PCR or log";
+	case RECORD_LOAD:
+		record_program_facts(bytes, len, &facts);
+		return facts.verdict == VERDICT_VERIFIED ? "is the load of a verified program"
+							 : NULL;
+	default:
+		return NULL;
+	}
 }
 
 static void check_record(
@@ -89,29 +110,25 @@ static void check_record(
 		find(replay, REPLAY_SEQ,
 			"record %" PRIu64 " stands where record %" PRIu64 " belongs", head->seq,
 			replay->place);
-	if (head->extend)
-		return;
-	if (head->kind == RECORD_EPOCH)
-		find(replay, REPLAY_UNEXTENDED,
-			"record %" PRIu64 " begins an epoch and was not extended", head->seq);
-	if (head->kind != RECORD_LOAD)
-		return;
-	struct record_program_facts facts;
-	record_program_facts(bytes, len, &facts);
-	if (facts.verdict == VERDICT_VERIFIED)
-		find(replay, REPLAY_UNEXTENDED,
-			"record %" PRIu64
-			" is the load of a verified program and was not extended itself",
-			head->seq);
+	const char *why = head->extend ? NULL : must_be_extended(head, bytes, len);
+	if (why)
+		find(replay, REPLAY_UNEXTENDED, "record %" PRIu64 " %s and was not extended itself",
+			head->seq, why);
 }
 
-static int extend(struct replay *replay, const char *bytes, size_t len)
+/* The digest of the line in the sha256 bank is its sha256, which is known. */
+static int extend(
+	struct replay *replay, const struct replay_line *line, const char *bytes, size_t len)
 {
 	for (enum bank bank = 0; bank < BANK_COUNT; bank++) {
 		uint8_t digest[BANK_DIGEST_MAX];
+		int err = 0;
 		if (!(replay->banks & 1u << bank))
 			continue;
-		int err = bank_hash(bank, bytes, len, digest);
+		if (bank == BANK_SHA256)
+			memcpy(digest, line->sha256, SHA256_LEN);
+		else
+			err = bank_hash(bank, bytes, len, digest);
 		if (!err)
 			err = bank_extend(bank, replay->values.digest[bank], digest);
 		if (err)
@@ -139,10 +156,10 @@ int replay_next(struct replay *replay, const char *bytes, size_t len, struct rep
 	line.is_epoch = line.is_record && line.head.kind == RECORD_EPOCH;
 	if (line.is_epoch) {
 		record_epoch_facts(bytes, len, &line.epoch);
-		begin_epoch(replay, &line.epoch);
+		line.base = begin_epoch(replay, &line.epoch);
 	}
 	if (!line.is_record || line.head.extend) {
-		err = extend(replay, bytes, len);
+		err = extend(replay, &line, bytes, len);
 		if (err)
 			return err;
 	}

@@ -17,24 +17,31 @@
 #include "bpf/line.h"
 #include "bpf/record.h"
 
+/* What an epoch's base is, by the lines before it. */
+enum replay_base {
+	REPLAY_BASE_RESET, /* zero, or as pinned: the PCR began anew */
+	REPLAY_BASE_RUNNING, /* what those lines lead to: the PCR went on */
+	REPLAY_BASE_UNEXPLAINED, /* neither: somebody else had extended it */
+};
+
 /* One line, as replay sees it. */
 struct replay_line {
 	uint64_t place; /* the sequence number that belongs here */
 	uint8_t sha256[SHA256_LEN];
 	bool is_record; /* head is set: the line keeps to the grammar */
 	struct record_head head;
-	bool is_epoch; /* epoch is set */
+	bool is_epoch; /* epoch and base are set */
 	struct record_epoch_facts epoch;
+	enum replay_base base;
 	struct line_error error; /* where it is no record */
 };
 
 /* Contradictions, in the order in which a verifier asks for them. */
 enum replay_check {
-	REPLAY_BASE, /* an epoch begins with a PCR that is not zero, not as pinned, not as it was */
 	REPLAY_GRAMMAR, /* a line is no record */
 	REPLAY_PREV, /* a record does not name the sha256 of the line before it */
 	REPLAY_SEQ, /* a record's number is not that of its place */
-	REPLAY_UNEXTENDED, /* an epoch or a verified load says that it was not extended */
+	REPLAY_UNEXTENDED, /* a record that must be extended itself says that it was not */
 	REPLAY_CHECK_COUNT,
 };
 

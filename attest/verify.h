@@ -38,7 +38,8 @@ const char *verify_verdict_name(enum verify_verdict verdict);
 
 /*
  * The checks, in the order in which they are made; the first that fails is the reason, and nothing
- * after it was looked at. The words are part of the interface and do not change.
+ * after it was looked at. A kept quote in the evidence is refused with the reasons of "what the TPM
+ * signed", and the explanation says that it is the kept quote. The words are part of the interface and do not change.
  */
 enum verify_reason {
 	VERIFY_OK, /* "ok" */
@@ -61,14 +62,15 @@ enum verify_reason {
 
 	/* The log. Why it does not replay is in the explanation. */
 	VERIFY_START, /* "start": nobody vouches for the values before the first record */
-	VERIFY_BASE, /* "unexplained-base": an epoch began with a PCR that somebody had extended */
 	VERIFY_REPLAY, /* "replay": the log does not lead to the values signed */
+	VERIFY_BASE, /* "unexplained-base": an epoch began with a PCR that somebody had extended */
+	VERIFY_FOREIGN, /* "foreign": likewise, and the log tells of it */
 	VERIFY_GRAMMAR, /* "grammar": what was measured is no record */
 	VERIFY_PREV, /* "prev": a record does not name the line before it */
 	VERIFY_SEQ, /* "seq": numbers with gaps, or not those stated */
 	VERIFY_UNEXTENDED, /* "unextended": lines that the PCR does not cover as they must be */
 	VERIFY_AK_NAME, /* "ak-name": the epoch was begun with another AK */
-	VERIFY_EPOCH_COUNTS, /* "epoch-counts": the TPM was reset or resumed since the last epoch */
+	VERIFY_EPOCH_COUNTS, /* "epoch-counts": the TPM was reset or resumed, the log does not say so */
 	VERIFY_CLOCK, /* "clock": the quote is older than what it covers */
 
 	/* Against what was proven before (verify_options.after). */
@@ -94,7 +96,7 @@ struct verify_anchor {
 	uint8_t sha256[SHA256_LEN]; /* of record seq */
 	bank_set banks;
 	struct bank_values values; /* of the PCR after it */
-	uint8_t log_id[16];
+	uint8_t log_id[16]; /* zeros: not known */
 	bool software; /* as the epoch says */
 	uint32_t reset_count;
 	uint32_t restart_count;
@@ -127,7 +129,7 @@ struct verify_facts {
 	bool has_epoch; /* the last epoch record among them: */
 	uint64_t epoch_seq;
 	char epoch_why[16];
-	uint8_t log_id[16]; /* of the epoch, or of what was proven before */
+	uint8_t log_id[16]; /* of an epoch or trim, or of what was proven before; else zeros */
 	bool software; /* the TPM says that it is one; false proves nothing */
 	uint64_t loads[VERDICT_VERIFIED + 1]; /* by enum record_verdict */
 	uint64_t kinds[RECORD_KIND_COUNT];

@@ -7,33 +7,81 @@
 
 /* ---- one record ---- */
 
-static void begin_epoch(
-	struct verification *v, const struct replay_line *line, const struct line_value *ak_name)
+/* Every record that names a log names the same one. */
+static void name_log(struct verification *v, uint64_t place,
+	const uint8_t log_id[static sizeof(v->result->facts.log_id)], bool software)
+{
+	struct verify_facts *facts = &v->result->facts;
+
+	if (v->has_log_id && !v->other_log &&
+		memcmp(facts->log_id, log_id, sizeof(facts->log_id)) != 0)
+		v->other_log = place;
+	v->has_log_id = true;
+	memcpy(facts->log_id, log_id, sizeof(facts->log_id));
+	facts->software = software;
+}
+
+static void begin_epoch(struct verification *v, const struct replay_line *line)
 {
 	const struct record_epoch_facts *epoch = &line->epoch;
 	struct verify_facts *facts = &v->result->facts;
 	struct line_value why;
 
-	if ((facts->has_epoch || v->options->after) && !v->other_log &&
-		memcmp(facts->log_id, epoch->log_id, sizeof(facts->log_id)) != 0)
-		v->other_log = line->place;
-
+	name_log(v, line->place, epoch->log_id, epoch->software);
 	v->epoch = (struct verification_epoch){
 		.is_known = true,
 		.reset_count = epoch->reset_count,
 		.restart_count = epoch->restart_count,
 		.clock_ms = epoch->clock_ms,
+		.ak_name_len = epoch->ak_name_len,
 	};
-	v->epoch.ak_name_len = line_value_hex(*ak_name, v->epoch.ak_name, TPMS_NAME_MAX);
+	memcpy(v->epoch.ak_name, epoch->ak_name, sizeof(v->epoch.ak_name));
 	facts->has_epoch = true;
 	facts->epoch_seq = line->place;
-	facts->software = epoch->software;
-	memcpy(facts->log_id, epoch->log_id, sizeof(facts->log_id));
 	if (line_get(v->line, v->line_len, "why", &why))
 		line_value_text(why, facts->epoch_why, sizeof(facts->epoch_why));
 }
 
-static void tally(struct verification *v, const struct replay_line *line)
+/*
+ * TPM 2.0 Library, Part 1, "TPM Resume": it counts a restart and no reset; after a reset no PCR of
+ * ours is what it was.
+ */
+static void resume(struct verification *v, const struct replay_line *line)
+{
+	struct verification_epoch *epoch = &v->epoch;
+	struct record_resume_facts facts;
+	enum verify_reason reason = VERIFY_OK;
+
+	record_resume_facts(v->line, v->line_len, &facts);
+	if (facts.reset_count != epoch->reset_count || facts.restart_count < epoch->restart_count)
+		reason = VERIFY_EPOCH_COUNTS;
+	else if (facts.clock_ms < epoch->clock_ms)
+		reason = VERIFY_CLOCK;
+	if (reason && epoch->is_known && !v->backwards) {
+		v->backwards = line->place;
+		v->backwards_reason = reason;
+	}
+	epoch->reset_count = facts.reset_count;
+	epoch->restart_count = facts.restart_count;
+	epoch->clock_ms = facts.clock_ms;
+}
+
+static void trim(struct verification *v, const struct replay_line *line)
+{
+	const struct evidence_kept *kept = &v->statement.kept;
+	struct record_trim_facts facts;
+
+	record_trim_facts(v->line, v->line_len, &facts);
+	/* It tells of an earlier epoch: what is known of a later one stays. */
+	name_log(v, line->place, facts.log_id,
+		v->has_log_id ? v->result->facts.software : facts.software);
+	if (is_kept_start(v) && facts.last == kept->seq &&
+		memcmp(facts.last_sha256, kept->sha256, SHA256_LEN) != 0)
+		v->other_trim = line->place;
+}
+
+static void tally(struct verification *v, const struct replay_line *line,
+	const struct verification_lead *lead)
 {
 	struct verify_facts *facts = &v->result->facts;
 	struct record_program_facts program;
@@ -42,8 +90,17 @@ static void tally(struct verification *v, const struct replay_line *line)
 	facts->kinds[line->head.kind]++;
 	switch (line->head.kind) {
 	case RECORD_EPOCH:
-		line_get(v->line, v->line_len, "tpm.ak_name", &value);
-		begin_epoch(v, line, &value);
+		verification_meet_epoch(v, line, lead);
+		begin_epoch(v, line);
+		return;
+	case RECORD_RESUME:
+		resume(v, line);
+		return;
+	case RECORD_FOREIGN:
+		verification_meet_foreign(v, line);
+		return;
+	case RECORD_TRIM:
+		trim(v, line);
 		return;
 	case RECORD_LOAD:
 		record_program_facts(v->line, v->line_len, &program);
@@ -62,6 +119,11 @@ static bool take_record(struct verification *v, struct replay_line *ret_line)
 {
 	const struct evidence_statement *statement = &v->statement;
 	const struct verify_anchor *after = v->options->after;
+	const struct verification_lead lead = {
+		.seq = v->replay.extended,
+		.banks = v->replay.banks,
+		.values = v->replay.values,
+	};
 
 	int err = replay_next(&v->replay, v->line, v->line_len, ret_line);
 	if (!err)
@@ -71,7 +133,8 @@ static bool take_record(struct verification *v, struct replay_line *ret_line)
 
 	v->result->facts.records++;
 	if (ret_line->is_record)
-		tally(v, ret_line);
+		tally(v, ret_line, &lead);
+	verification_meet_kept(v, ret_line);
 	if (v->replay.extended == ret_line->place &&
 		replay_is_at(&v->replay, statement->banks, &statement->values))
 		v->matched = ret_line->place;
@@ -96,7 +159,12 @@ static void note_history(struct verification *v)
 	uint64_t first = v->statement.first;
 	uint64_t known = after ? after->seq : 0;
 
-	if (first > known + 1)
+	if (is_kept_start(v) && !after)
+		verification_note(v,
+			"history before record %" PRIu64
+			" is not shown: a quote that the agent kept vouches for the PCR there",
+			first);
+	else if (first > known + 1)
 		verification_note(
 			v, "records %" PRIu64 "-%" PRIu64 " were not shown", known + 1, first - 1);
 }
@@ -105,12 +173,16 @@ static void init_replay(struct verification *v)
 {
 	static const struct bank_values zero;
 	static const uint8_t no_line[SHA256_LEN];
+	static const uint8_t no_id[sizeof(v->result->facts.log_id)];
 	const struct verify_options *options = v->options;
 	const struct verify_anchor *after = options->after;
+	const struct evidence_kept *kept = &v->statement.kept;
 	uint64_t first = v->statement.first;
 
 	if (is_continued(v))
 		replay_init(&v->replay, first, after->banks, &after->values, after->sha256);
+	else if (is_kept_start(v))
+		replay_init(&v->replay, first, kept->banks, &kept->values, kept->sha256);
 	else
 		replay_init(&v->replay, first, 0, &zero, first == 1 ? no_line : NULL);
 	diagnosis_init(&v->diagnosis, first, &v->replay.values);
@@ -125,15 +197,22 @@ static void init_replay(struct verification *v)
 			.restart_count = after->restart_count,
 			.clock_ms = after->clock_ms,
 		};
+		v->has_log_id = memcmp(after->log_id, no_id, sizeof(no_id)) != 0;
 		memcpy(v->result->facts.log_id, after->log_id, sizeof(after->log_id));
 		v->result->facts.software = after->software;
 	}
+	if (is_kept_start(v) && !is_continued(v))
+		v->epoch = (struct verification_epoch){
+			.is_known = true,
+			.reset_count = v->kept.reset_count,
+			.restart_count = v->kept.restart_count,
+			.clock_ms = v->kept.clock_ms,
+		};
 }
 
 static bool check_first_epoch(struct verification *v, const struct record_epoch_facts *epoch)
 {
 	const struct evidence_statement *statement = &v->statement;
-	const struct replay_fault *base = &v->replay.faults[REPLAY_BASE];
 	struct replay at_base = { .banks = epoch->banks, .values = epoch->base };
 
 	if (epoch->pcr != statement->pcr)
@@ -145,8 +224,33 @@ static bool check_first_epoch(struct verification *v, const struct record_epoch_
 			"The statement and record %" PRIu64
 			" begin the epoch with different PCR values.",
 			statement->first);
-	if (base->found)
-		return verification_conclude(v, VERIFY_BASE, "Unexplained: %s.", base->what);
+	return true;
+}
+
+/* The PCR before the first record, where that does not say so itself. */
+static bool check_start_values(struct verification *v)
+{
+	const struct evidence_statement *statement = &v->statement;
+	const struct verify_anchor *after = v->options->after;
+	const struct evidence_kept *kept = &statement->kept;
+	struct replay there = { 0 };
+
+	if (is_continued(v)) {
+		there = (struct replay){ .banks = after->banks, .values = after->values };
+	} else if (is_kept_start(v)) {
+		there = (struct replay){ .banks = kept->banks, .values = kept->values };
+	} else {
+		return verification_conclude(v, VERIFY_START,
+			"Nobody vouches for the PCR values before record %" PRIu64
+			": it does not begin an epoch, and it does not follow a record that was "
+			"proven.",
+			statement->first);
+	}
+	if (!replay_is_at(&there, statement->start_banks, &statement->start))
+		return verification_conclude(v, VERIFY_START,
+			"%s %" PRIu64 "%s with other PCR values than those stated.",
+			is_continued(v) ? "Record" : "The kept quote after record",
+			statement->first - 1, is_continued(v) ? " was proven" : " was made");
 	return true;
 }
 
@@ -157,32 +261,31 @@ bool check_start(struct verification *v)
 
 	note_history(v);
 	init_replay(v);
-	if (is_continued(v) && !replay_is_at(&v->replay, statement->start_banks, &statement->start))
-		return verification_conclude(v, VERIFY_START,
-			"Record %" PRIu64 " was proven with other PCR values than those stated.",
-			statement->first - 1);
 	if (!verification_read(v))
 		return false;
 	if (!v->line && !(is_continued(v) && statement->last < statement->first))
 		return verification_conclude(
 			v, VERIFY_MALFORMED, "No record follows the statement.");
 	if (!v->line)
-		return true; /* nothing new */
+		return check_start_values(v); /* nothing new */
 	if (!take_record(v, &line))
 		return false;
-	if (is_continued(v))
-		return true;
+	if (is_kept_start(v) && line.is_record &&
+		memcmp(line.head.prev, statement->kept.sha256, SHA256_LEN) != 0)
+		return verification_conclude(v, VERIFY_START,
+			"Record %" PRIu64
+			" does not follow the one that the kept quote covers: it names the sha256 "
+			"%s, the quote %s.",
+			statement->first, replay_shorten(line.head.prev).text,
+			replay_shorten(statement->kept.sha256).text);
 	if (line.is_epoch)
 		return check_first_epoch(v, &line.epoch);
-	if (!line.is_record)
+	if (!line.is_record && !is_continued(v))
 		return verification_conclude(v, VERIFY_START,
 			"The log must begin with an epoch record; what is there is no record: %s "
 			"(byte %zu).",
 			line.error.what, line.error.at);
-	return verification_conclude(v, VERIFY_START,
-		"Nobody vouches for the PCR values before record %" PRIu64
-		": it does not begin an epoch, and it does not follow a record that was proven.",
-		statement->first);
+	return check_start_values(v);
 }
 
 /* ---- replay ---- */
@@ -257,14 +360,11 @@ static bool refuse_replay(struct verification *v)
 	const struct diagnosis *diagnosis = &v->diagnosis;
 	uint64_t last = v->replay.place - 1;
 	char findings[DIAGNOSIS_FINDINGS_MAX * FINDING_TEXT_MAX];
-	char kept[80] = "";
+	char proven[256] = "";
 
 	explain_findings(v, is_reproduced_mended(v) ? DIAGNOSIS_FINDINGS_MAX : 1, findings,
 		sizeof(findings));
-	if (v->options->after)
-		snprintf(kept, sizeof(kept),
-			" What was proven before, up to record %" PRIu64 ", stays so.",
-			v->options->after->seq);
+	verification_explain_proven(v, proven, sizeof(proven));
 
 	if (is_bank_reproduced(v, BANK_SHA256))
 		return refuse_bank(v);
@@ -283,18 +383,18 @@ static bool refuse_replay(struct verification *v)
 		return verification_conclude(v, VERIFY_REPLAY,
 			"The log ends with record %" PRIu64 ", by the statement with %" PRIu64
 			": it was cut. Of what is there the quote proves nothing.%s",
-			last, statement->last, kept);
+			last, statement->last, proven);
 	if (diagnosis->finding_count)
 		return verification_conclude(v, VERIFY_REPLAY,
 			"The log does not lead to what the TPM signed, and contradicts itself. First: "
 			"%s; of this log the quote proves nothing.%s",
-			findings, kept);
+			findings, proven);
 	return verification_conclude(v, VERIFY_REPLAY,
 		"The log does not lead to what the TPM signed, though each of its records follows from "
 		"the one before: the last one was changed, records after it were removed, all of it "
 		"was rewritten, or somebody else extended the PCR. Of this log the quote proves "
 		"nothing.%s",
-		kept);
+		proven);
 }
 
 bool check_replay(struct verification *v)
@@ -306,6 +406,11 @@ bool check_replay(struct verification *v)
 			"The quote does not cover the banks that the last epoch says are extended.");
 	if (!replay_is_at(&v->replay, statement->banks, &statement->values))
 		return refuse_replay(v);
+	if (v->kept_fault)
+		return verification_conclude(v, v->kept_fault,
+			"The log leads to what the TPM signed, but not to what the quote says that "
+			"was kept after record %" PRIu64 ".",
+			statement->kept.seq);
 	return true;
 }
 
@@ -314,7 +419,6 @@ bool check_replay(struct verification *v)
 static bool refuse_fault(struct verification *v, enum replay_check check)
 {
 	static const enum verify_reason reason_of[REPLAY_CHECK_COUNT] = {
-		[REPLAY_BASE] = VERIFY_BASE,
 		[REPLAY_GRAMMAR] = VERIFY_GRAMMAR,
 		[REPLAY_PREV] = VERIFY_PREV,
 		[REPLAY_SEQ] = VERIFY_SEQ,
@@ -362,12 +466,18 @@ bool check_epoch(struct verification *v)
 			"Record %" PRIu64
 			" began the epoch with another AK than the one that signed.",
 			v->result->facts.epoch_seq);
+	if (v->backwards)
+		return verification_conclude(v, v->backwards_reason,
+			"Record %" PRIu64
+			" says that the TPM was resumed, with counters that it cannot have had "
+			"then: those before it are later, or of another reset.",
+			v->backwards);
 	if (epoch->reset_count != quote->reset_count ||
 		epoch->restart_count != quote->restart_count)
 		return verification_conclude(v, VERIFY_EPOCH_COUNTS,
 			"The TPM counts %" PRIu32 " resets and %" PRIu32
-			" restarts, the epoch began at %" PRIu32 " and %" PRIu32
-			": the log does not know of a reset or resume.",
+			" restarts, the log is at %" PRIu32 " and %" PRIu32
+			": it does not know of a reset or resume.",
 			quote->reset_count, quote->restart_count, epoch->reset_count,
 			epoch->restart_count);
 	if (quote->clock_ms < epoch->clock_ms)
@@ -420,22 +530,27 @@ static void note_records(struct verification *v)
 static void explain_proof(struct verification *v)
 {
 	const struct evidence_statement *statement = &v->statement;
-	uint64_t epoch = v->result->facts.epoch_seq;
+	uint64_t first = statement->first;
 	uint64_t last = statement->last;
 
-	if (last < statement->first)
+	if (last < first)
 		verification_conclude(v, VERIFY_OK,
 			"Nothing was recorded after record %" PRIu64 ", which was proven before.",
 			last);
-	else if (epoch > statement->first)
+	else if (v->reset > first)
 		verification_conclude(v, VERIFY_OK,
 			"Records %" PRIu64 "-%" PRIu64 " are what PCR %u holds; those from %" PRIu64
 			" on are of earlier epochs, each named by the next.",
-			epoch, last, statement->pcr, statement->first);
+			v->reset, last, statement->pcr, first);
+	else if (is_kept_start(v) && !v->reset && !is_continued(v))
+		verification_conclude(v, VERIFY_OK,
+			"Records %" PRIu64 "-%" PRIu64
+			" lead from the quote that was kept before them to what PCR %u holds.",
+			first, last, statement->pcr);
 	else
 		verification_conclude(v, VERIFY_OK,
-			"Records %" PRIu64 "-%" PRIu64 " are what PCR %u holds, all of it.",
-			statement->first, last, statement->pcr);
+			"Records %" PRIu64 "-%" PRIu64 " are what PCR %u holds, all of it.", first,
+			last, statement->pcr);
 }
 
 bool check_memory(struct verification *v)

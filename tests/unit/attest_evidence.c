@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "attest_expect.h"
+#include "attest_forge_kept.h"
 
 #include <errno.h>
 
@@ -47,11 +48,19 @@ static void the_largest_statement_fits(void **state)
 	statement->count = MERKLE_LEAVES_MAX;
 	statement->index = MERKLE_LEAVES_MAX - 1;
 	memset(statement->agent, 'v', EVIDENCE_AGENT_MAX);
+	statement->has_kept = true;
+	statement->kept.seq = LINE_UINT_MAX;
+	statement->kept.banks = statement->banks;
+	statement->kept.quote_len = EVIDENCE_QUOTE_MAX;
+	statement->kept.signature_len = EVIDENCE_SIGNATURE_MAX;
 	size_t len = encode(statement, buf);
 
 	assert_int_equal(evidence_statement_decode(buf, len, &decoded, &error), 0);
 	assert_memory_equal(&decoded.path, &statement->path, sizeof(decoded.path));
 	assert_string_equal(decoded.agent, statement->agent);
+	assert_true(decoded.has_kept);
+	assert_int_equal(decoded.kept.ak_len, EVIDENCE_AK_MAX);
+	assert_int_equal(decoded.kept.quote_len, EVIDENCE_QUOTE_MAX);
 }
 
 static void refuse(struct forge *forge, const char *what, const char *with)
@@ -89,6 +98,19 @@ static void statements_that_contradict_themselves_are_refused(void **state)
 	refuse(forge, "}", "},\"more\":1");
 	refuse(forge, "\"nonce\"", "\"nonce\":\"\",\"nonce\"");
 	refuse(forge, "{", " {");
+}
+
+static void the_kept_quote_is_of_these_records_or_the_one_before(void **state)
+{
+	struct forge *forge = *state;
+
+	forge->statement.kept = forge_keep(forge, 5);
+	forge->statement.has_kept = true;
+	refuse(forge, "\"kept\":{\"seq\":5", "\"kept\":{\"seq\":9");
+	refuse(forge, "\"kept\":{\"seq\":5", "\"kept\":{\"seq\":0");
+	refuse(forge, "\"first\":1", "\"first\":7");
+	refuse(forge, "\"kept\":{\"seq\":5,", "\"kept\":{");
+	refuse(forge, "\"kept\":{\"seq\":5,\"sha256\":\"", "\"kept\":{\"seq\":5,\"sha256\":\"00");
 }
 
 static void a_statement_without_a_bank_is_refused(void **state)
@@ -250,6 +272,7 @@ int main(void)
 		TEST(what_was_encoded_is_decoded),
 		TEST(the_largest_statement_fits),
 		TEST(statements_that_contradict_themselves_are_refused),
+		TEST(the_kept_quote_is_of_these_records_or_the_one_before),
 		TEST(a_statement_without_a_bank_is_refused),
 		TEST(every_prefix_is_refused),
 		cmocka_unit_test(lines_are_read_as_they_are),

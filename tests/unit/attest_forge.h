@@ -404,39 +404,6 @@ static inline void forge_quote(struct forge *forge)
 	forge_sign(forge);
 }
 
-/* A quote of the TPM for its own daemon, after record seq of the log as it is now. */
-static inline struct evidence_kept forge_keep(struct forge *forge, uint64_t seq)
-{
-	struct forge *then = malloc(sizeof(*then));
-	struct evidence_statement *statement = &then->statement;
-	struct evidence_kept kept = { .seq = seq };
-	struct merkle_hash leaf;
-
-	assert(then);
-	*then = *forge;
-	then->count = seq - statement->first + 1;
-	forge_replay(then);
-	const struct forge_line *line = &then->lines[then->count - 1];
-	int err = sha256(line->text, line->len, kept.sha256);
-	if (!err)
-		err = merkle_leaf_kept(kept.sha256, &leaf);
-	assert(!err);
-	memcpy(then->extra, leaf.sha256, SHA256_LEN);
-	forge_quote(then);
-
-	kept.pcr = statement->pcr;
-	kept.banks = statement->banks;
-	kept.values = statement->values;
-	kept.quote_len = statement->quote_len;
-	memcpy(kept.quote, statement->quote, statement->quote_len);
-	kept.signature_len = statement->signature_len;
-	memcpy(kept.signature, statement->signature, statement->signature_len);
-	kept.ak_len = statement->ak_len;
-	memcpy(kept.ak, statement->ak, statement->ak_len);
-	free(then);
-	return kept;
-}
-
 /* ---- the whole ---- */
 
 static inline void forge_init(struct forge *forge)

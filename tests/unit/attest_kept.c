@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Quotes that the daemon keeps: their line, and what they prove by themselves. */
 #include "attest_expect.h"
+#include "attest_forge_kept.h"
 
 #include <errno.h>
 

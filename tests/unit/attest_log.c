@@ -209,6 +209,30 @@ static void evidence_goes_on_where_the_last_ended(void **state)
 	expect_with(forge, &options, VERIFY_CLOCK);
 }
 
+/* The challenger had everything when the machine was booted again. */
+static void an_epoch_may_begin_right_after_what_was_proven(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+	struct record_epoch epoch = forge_epoch_record(forge);
+
+	epoch.why = WHY_BOOT;
+	epoch.reset_count = ++forge->reset_count;
+	forge_add_epoch(forge, &epoch);
+	continue_after(forge, &anchor);
+	forge->statement.start = epoch.base;
+	forge_tpm(forge);
+	options.after = &anchor;
+	struct verify_result result = expect_with(forge, &options, VERIFY_OK);
+	assert_int_equal(result.note_count, 0);
+
+	forge->statement.start = anchor.values;
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_START);
+}
+
 static void nothing_new_is_proven_too(void **state)
 {
 	struct forge *forge = *state;
@@ -322,6 +346,7 @@ int main(void)
 		TEST(a_reset_that_the_log_does_not_know_is_refused),
 		TEST(a_quote_older_than_its_epoch_is_refused),
 		TEST(evidence_goes_on_where_the_last_ended),
+		TEST(an_epoch_may_begin_right_after_what_was_proven),
 		TEST(nothing_new_is_proven_too),
 		TEST(a_start_that_was_not_proven_is_refused),
 		TEST(a_log_rolled_back_is_refused),

@@ -81,7 +81,6 @@ static void the_first_fault_of_each_kind_is_kept(void **state)
 	assert_int_equal(replay.faults[REPLAY_SEQ].place, 3);
 	assert_int_equal(replay.faults[REPLAY_PREV].place, 4);
 	assert_int_equal(replay.faults[REPLAY_GRAMMAR].place, 6);
-	assert_false(replay.faults[REPLAY_BASE].found);
 }
 
 static void banks_are_part_of_where_it_is(void **state)
