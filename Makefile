@@ -18,7 +18,8 @@ SRC_cli    := cli/ask.c cli/cli.c cli/export.c cli/field.c cli/filter.c cli/log.
               cli/quote.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \
               cli/status_stopped.c cli/table.c cli/tree.c cli/verify.c cli/when.c
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
-              attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c
+              attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
+              attest/history.c attest/history_epoch.c attest/history_result.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/ring.c
@@ -33,7 +34,7 @@ UNIT_bpf    := bank line line_values record record_check
 UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_device tpm_proxy tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults
 UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_break \
-               attest_tamper
+               attest_tamper attest_history attest_history_tpm
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
                agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find

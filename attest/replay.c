@@ -75,11 +75,9 @@ static enum replay_base begin_epoch(struct replay *replay, const struct record_e
 }
 
 /* docs/format.md, "Measuring". */
-static const char *must_be_extended(const struct record_head *head, const char *bytes, size_t len)
+static const char *must_be_extended(const struct record_brief *brief)
 {
-	struct record_program_facts facts;
-
-	switch (head->kind) {
+	switch (brief->head.kind) {
 	case RECORD_EPOCH:
 		return "begins an epoch";
 	case RECORD_RESUME:
@@ -87,18 +85,16 @@ static const char *must_be_extended(const struct record_head *head, const char *
 	case RECORD_TRIM:
 		return "is a record of what became of PCR or log";
 	case RECORD_LOAD:
-		record_program_facts(bytes, len, &facts);
-		return facts.verdict == VERDICT_VERIFIED ? "is the load of a verified program"
-							 : NULL;
+		return brief->verdict == VERDICT_VERIFIED ? "is the load of a verified program"
+							  : NULL;
 	default:
 		return NULL;
 	}
 }
 
-static void check_record(
-	struct replay *replay, const struct replay_line *line, const char *bytes, size_t len)
+static void check_record(struct replay *replay, const struct record_brief *brief)
 {
-	const struct record_head *head = &line->head;
+	const struct record_head *head = &brief->head;
 
 	if (replay->prev_known && memcmp(head->prev, replay->prev, SHA256_LEN) != 0)
 		find(replay, REPLAY_PREV,
@@ -110,7 +106,7 @@ static void check_record(
 		find(replay, REPLAY_SEQ,
 			"record %" PRIu64 " stands where record %" PRIu64 " belongs", head->seq,
 			replay->place);
-	const char *why = head->extend ? NULL : must_be_extended(head, bytes, len);
+	const char *why = head->extend ? NULL : must_be_extended(brief);
 	if (why)
 		find(replay, REPLAY_UNEXTENDED, "record %" PRIu64 " %s and was not extended itself",
 			head->seq, why);
@@ -146,12 +142,16 @@ int replay_next(struct replay *replay, const char *bytes, size_t len, struct rep
 	if (err)
 		return err;
 
-	line.is_record = record_check(bytes, len, &line.head, &line.error) == 0;
-	if (line.is_record)
-		check_record(replay, &line, bytes, len);
-	else
+	struct record_brief brief;
+	line.is_record = record_check_brief(bytes, len, &brief, &line.error) == 0;
+	if (line.is_record) {
+		line.head = brief.head;
+		line.program_id = brief.program_id;
+		check_record(replay, &brief);
+	} else {
 		find(replay, REPLAY_GRAMMAR, "record %" PRIu64 " is no record: %s (byte %zu)",
 			replay->place, line.error.what, line.error.at);
+	}
 
 	line.is_epoch = line.is_record && line.head.kind == RECORD_EPOCH;
 	if (line.is_epoch) {
