@@ -32,7 +32,7 @@ MAIN_cli   := cli/main.c
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
 UNIT_bpf    := bank line line_values record record_check
 UNIT_tpm    := tpm_pcr tpm_key tpm_errors tpm_device tpm_proxy tpm_swtpm
-UNIT_db     := db_log db_reader db_crash db_query db_faults
+UNIT_db     := db_log db_reader db_crash db_query db_faults db_trim
 UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_break \
                attest_tamper attest_history attest_history_tpm
 UNIT_oracle := attest_tpms attest_tpm
@@ -264,6 +264,7 @@ $(O)/tests/bench/evidence: $(O)/tests/bench/evidence.o $(O)/attest.a $(O)/db.a $
 $(O)/tests/bench/make-log: $(O)/tests/tools/make-log.o $(O)/db.a $(O)/bpf.a
 $(BENCH_TOOLS:%=$(O)/tests/bench/%):
 	$(call say,LINK,$@)
+	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,attest db bpf)
 
 # ---- fuzzing -------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ const char *db_errmsg(const struct db *db);
  *
  * After an error the handle has no log open and may be used again.
  *
- * Returns 0 or an error: -EBUSY at once if another writer lives.
+ * Returns 0 or an error: -EBUSY at once if another writer lives; -EUCLEAN also where PATH is
+ * missing or empty and a PATH-wal that is not is there: that holds records, see db_set_aside().
  */
 [[nodiscard]] int db_create(struct db *db, const char *path);
 
@@ -200,19 +201,24 @@ void db_line_freep(char **line);
 
 /*
  * Remove the oldest records, up to record last; when those are gone, the quotes before last, which
- * itself keeps its quote. At most rows_max (not 0) rows go, in one transaction, so that a large
- * trim can be spread: call again until it returns 0. The records stay without a gap, whatever
- * happens in between, and what was begun can be gone on with after a crash.
+ * itself keeps its quote; and then give the pages that became free back to the file system, but
+ * for an eighth of the file. At most rows_max (not 0) rows or pages go, in one transaction, so that
+ * a large trim can be spread: call again until it returns 0. The records stay without a gap,
+ * whatever happens in between, and what was begun can be gone on with after a crash.
  *
- * Programs and states stay. The file does not shrink: the pages are used for what comes next; see
- * db_used_bytes().
+ * Programs and states stay. Free pages are used for what comes next, so that a log which is trimmed
+ * as it grows keeps its size; PATH itself becomes shorter when PATH-wal is copied into it. What was
+ * in pages that are free is still there to be read until they are used again.
  *
- * Returns how many rows were removed, 0: there is nothing left to remove; -EINVAL if last is the
- * newest record or beyond it; or an error as of db_append().
+ * Returns how many rows were removed or pages given back, 0: nothing is left to do; -EINVAL if last
+ * is the newest record or beyond it; or an error as of db_append().
  */
 [[nodiscard]] int db_trim(struct db *db, uint64_t last, unsigned rows_max);
 
-/* Bytes of PATH that are in use: its pages but for those that are free for what comes next. */
+/*
+ * Bytes of PATH that are in use: its pages but for those that are free for what comes next. Neither
+ * what of it is in PATH-wal still nor PATH-wal itself, up to 16 MiB more, counts.
+ */
 [[nodiscard]] int db_used_bytes(struct db *db, uint64_t *ret_bytes);
 
 /*

@@ -3,7 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sqlite3.h>
+#include <stdio.h>
 
 #include "db/handle.h"
 
@@ -116,6 +118,29 @@ static int rows_delete(struct db *db, enum db_stmt which, uint64_t number, uint6
 	return r < 0 ? r : sqlite3_changes(db->sql);
 }
 
+/*
+ * Give pages back to the file system, but for the eighth of the file that the next records will
+ * want: a log that is trimmed as it grows keeps its size and moves no pages. Returns how many.
+ */
+static int pages_give_back(struct db *db, unsigned pages_max)
+{
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_PAGES];
+	char sql[64];
+
+	int r = db_fetch(db, stmt, "trimming");
+	if (r < 0)
+		return r;
+	sqlite3_int64 spare = sqlite3_column_int64(stmt, 0) - sqlite3_column_int64(stmt, 1) / 8;
+	sqlite3_reset(stmt);
+	if (spare <= 0)
+		return 0;
+	unsigned pages = spare < pages_max ? (unsigned)spare : pages_max;
+	snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%u)", pages);
+	if (sqlite3_exec(db->sql, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return db_fail(db, "giving pages back");
+	return (int)pages;
+}
+
 static int trim(struct db *db, const void *arg)
 {
 	const struct trim *trim = arg;
@@ -130,8 +155,10 @@ static int trim(struct db *db, const void *arg)
 		return db_refuse(db, -EINVAL,
 			"trimming up to record %" PRIu64 " of %" PRIu64 " would leave none",
 			trim->last, newest);
-	if (first > trim->last)
-		return rows_delete(db, DB_QUOTES_TRIM, trim->last, trim->rows_max);
+	if (first > trim->last) {
+		r = rows_delete(db, DB_QUOTES_TRIM, trim->last, trim->rows_max);
+		return r == 0 ? pages_give_back(db, trim->rows_max) : r;
+	}
 	if (trim->last - first >= trim->rows_max)
 		return rows_delete(db, DB_RECORDS_TRIM, first + trim->rows_max - 1, 0);
 	return rows_delete(db, DB_RECORDS_TRIM, trim->last, 0);
@@ -141,7 +168,7 @@ int db_trim(struct db *db, uint64_t last, unsigned rows_max)
 {
 	const struct trim arg = { last, rows_max };
 
-	assert(rows_max > 0);
+	assert(rows_max > 0 && rows_max <= INT_MAX);
 	return transact(db, trim, &arg);
 }
 

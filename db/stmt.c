@@ -72,6 +72,8 @@ int db_fetch(struct db *db, sqlite3_stmt *stmt, const char *what)
 int db_column_blob(
 	struct db *db, sqlite3_stmt *stmt, int column, const void **ret_data, size_t *ret_len)
 {
+	if (sqlite3_column_type(stmt, column) != SQLITE_BLOB)
+		return db_refuse(db, -EUCLEAN, "a value is not of the type that was stored");
 	const void *data = sqlite3_column_blob(stmt, column);
 	if (!data && sqlite3_errcode(db->sql) == SQLITE_NOMEM)
 		return db_fail(db, "reading a value");
