@@ -5,6 +5,7 @@
  */
 #include "cli/filter.h"
 
+#include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,11 +60,12 @@ struct walk {
 	const struct filter *filter;
 	int (*fn)(void *arg, const struct filter_line *line);
 	void *arg;
+	uint64_t next; /* seq */
 };
 
 static int walk_line(void *arg, uint64_t seq, const void *bytes, size_t len)
 {
-	const struct walk *walk = arg;
+	struct walk *walk = arg;
 	struct filter_line line = { .line = bytes, .len = len };
 	struct line_error error;
 	char text[sizeof(error.what) + 64];
@@ -75,15 +77,27 @@ static int walk_line(void *arg, uint64_t seq, const void *bytes, size_t len)
 		line.error = "it says that it is another record";
 	}
 	line.head.seq = seq;
+	walk->next = seq + 1;
 	return filter_matches(walk->filter, &line) ? walk->fn(walk->arg, &line) : 0;
 }
 
 int filter_each(struct db *db, const struct filter *filter, uint64_t first, uint64_t last,
 	int (*fn)(void *arg, const struct filter_line *line), void *arg)
 {
-	struct walk walk = { .filter = filter, .fn = fn, .arg = arg };
+	struct walk walk = { .filter = filter, .fn = fn, .arg = arg, .next = first };
+	uint64_t oldest = 0;
 
-	return db_each(db, first, last, walk_line, &walk);
+	for (;;) {
+		int r = db_first_seq(db, &oldest);
+		if (r < 0)
+			return r;
+		if (walk.next < oldest)
+			walk.next = oldest;
+		first = walk.next;
+		r = first > last ? 0 : db_each(db, first, last, walk_line, &walk);
+		if (r != -EUCLEAN || db_first_seq(db, &oldest) < 0 || walk.next >= oldest)
+			return r;
+	}
 }
 
 enum { WINDOW = 4096 };
@@ -104,13 +118,16 @@ static int window_add(void *arg, const struct filter_line *line)
 int filter_newest(struct db *db, const struct filter *filter, uint64_t count, uint64_t last,
 	uint64_t *ret_first)
 {
-	uint64_t found = last + 1;
+	uint64_t found = last + 1, oldest = 0;
 
-	for (uint64_t end = last; end > 0 && count > 0;) {
+	int r = db_first_seq(db, &oldest);
+	if (r < 0)
+		return r;
+	for (uint64_t end = last; end > 0 && end >= oldest && count > 0;) {
 		uint64_t first = end > WINDOW ? end - WINDOW + 1 : 1;
 		struct window window = {};
 
-		int r = filter_each(db, filter, first, end, window_add, &window);
+		r = filter_each(db, filter, first, end, window_add, &window);
 		if (r < 0)
 			return r;
 		size_t taken = window.count < count ? window.count : (size_t)count;

@@ -40,7 +40,7 @@ struct filter_line {
 
 /*
  * Hand the records first ... last that match to fn, in order. A line that is no record matches
- * every filter: it shall not hide.
+ * every filter: it shall not hide. Records that were trimmed, before or meanwhile, are passed over.
  *
  * Returns 0, an error of db_each(), or the first value other than 0 that fn returns.
  */

@@ -217,7 +217,9 @@ static int follow(struct listing *listing, const struct options *options, uint64
 		if (fflush(stdout) != 0)
 			return CLI_GOOD; /* main() says so */
 		nanosleep(&pause, NULL);
-		int r = db_last_seq(listing->db, &now);
+		int r = db_check_file(listing->db); /* else it would wait for what never comes */
+		if (r == 0)
+			r = db_last_seq(listing->db, &now);
 		if (r == -EBUSY)
 			continue;
 		if (r < 0)

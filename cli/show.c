@@ -141,9 +141,15 @@ static int one_line(void *arg, const struct filter_line *line)
 static int run_record(struct one *one)
 {
 	struct filter filter = filter_any();
-	uint64_t last, seq = one->options->seq;
+	uint64_t first, last, seq = one->options->seq;
 
-	int r = db_last_seq(one->db, &last);
+	int r = db_first_seq(one->db, &first);
+	if (r == 0 && seq < first)
+		return cli_unknown("there is no record %" PRIu64
+				   " any more: the log was trimmed, its first is %" PRIu64,
+			seq, first);
+	if (r == 0)
+		r = db_last_seq(one->db, &last);
 	if (r == 0 && seq > last)
 		return cli_unknown(
 			"there is no record %" PRIu64 ": the last is %" PRIu64, seq, last);
