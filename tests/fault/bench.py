@@ -25,7 +25,7 @@ from harness import BUILD, ROOT, Results, build_preload, must, run  # noqa: F401
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 AK = "0x81020013"
 PCR = 13
-BANKS = {"sha256": (0x000b, 32), "sha384": (0x000c, 48)}
+BANKS = {"sha1": 0x0004, "sha256": 0x000b, "sha384": 0x000c, "sha512": 0x000d}
 READY = "bpfmeasured: measuring"
 BUSY = "another "  # daemon or process has the hooks or the log
 
@@ -77,20 +77,24 @@ class Daemon:
 
 
 class Bench:
-    def __init__(self, build=BUILD, conf="", tpm=None):
-        """conf: more of the configuration; tpm: the device, else a software TPM of the bench's own."""
+    def __init__(self, build=BUILD, conf="", proxy=False):
+        """conf: more of the configuration; proxy: tests/tools/tpm-proxy is between daemon and TPM."""
         self.dir = Path(tempfile.mkdtemp(prefix="bpfm-", dir=MEMORY))
         self.build, self.binary = build, build / "tests/fault/bpfmeasured"
-        self.kernel_dir, self.database = self.dir / "kernel", self.dir / "log.db"
+        self.kernel_dir, self.database = self.dir / "kernel", self.dir / "log" / "log.db"
         self.socket, self.conf, self.tpm_dir = self.dir / "sock", self.dir / "conf", self.dir / "tpm"
         self.prefix = []
-        self.daemon = self.ak = None
+        self.daemon = self.ak = self.proxy = None
         self.injectors = []
-        self.kernel_dir.mkdir()
-        self.environment = dict(os.environ, BPFMEASURE_FAKE_KERNEL=str(self.kernel_dir),
-                                TPM2TOOLS_TCTI=f"swtpm:path={self.tpm_dir}/tpm.sock")
+        for directory in (self.kernel_dir, self.tpm_dir, self.database.parent):
+            directory.mkdir()
+        self.environment = dict(os.environ, BPFMEASURE_FAKE_KERNEL=str(self.kernel_dir))
+        self.tpm_new()
+        if proxy:
+            self.proxy_start()
+        device = self.dir / "proxy.sock" if proxy else self.tpm_dir / "tpm.sock"
         self.conf.write_text(f"[log]\npath = {self.database}\n"
-                             f"[tpm]\ndevice = {tpm or 'software'}\nsoftware_dir = {self.tpm_dir}\n"
+                             f"[tpm]\ndevice = swtpm:path={device}\n"
                              f"[socket]\npath = {self.socket}\n[audit]\nenable = no\n"
                              f"[measure]\nring_size = 4M\n{conf}")
 
@@ -102,6 +106,9 @@ class Bench:
             self.stop_injector(injector)
         if self.daemon and self.daemon.process.poll() is None:
             self.daemon.end()
+        if self.proxy:
+            self.proxy.kill()
+            self.proxy.wait()
         self.tpm_kill()
         shutil.rmtree(self.dir)
 
@@ -235,7 +242,7 @@ class Bench:
     def pcr(self):
         """The PCR, every bank, as the TPM itself has it: TPM2_PCR_Read by hand, for it is asked for often."""
         values = {}
-        for bank, (algorithm, size) in BANKS.items():
+        for bank, algorithm in BANKS.items():
             command = struct.pack(">HIIIHB3s", 0x8001, 20, 0x17e, 1, algorithm, 3,
                                   (1 << PCR).to_bytes(3, "little"))
             with socket.socket(socket.AF_UNIX) as tpm:
@@ -244,8 +251,22 @@ class Bench:
                 answer = tpm.recv(4096)
             if struct.unpack(">I", answer[6:10])[0] != 0:
                 raise RuntimeError(f"TPM2_PCR_Read: {answer.hex()}")
-            values[bank] = answer[-size:]
+            if len(answer) > 30:  # else it has no such bank
+                values[bank] = answer[30:]
         return values
+
+    def tpm_start(self):
+        """swtpm on the state that there is: PCRs are zero, the reset count is one more."""
+        must("swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.tpm_dir}/state", "--server",
+             f"type=unixio,path={self.tpm_dir}/tpm.sock", "--ctrl", f"type=unixio,path={self.tpm_dir}/tpm.sock.ctrl",
+             "--flags", "not-need-init,startup-clear", "--pid", f"file={self.tpm_dir}/pid", "--daemon")
+
+    def tpm_new(self):
+        """Another TPM."""
+        self.tpm_kill()
+        shutil.rmtree(self.tpm_dir / "state", ignore_errors=True)
+        (self.tpm_dir / "state").mkdir()
+        self.tpm_start()
 
     def tpm_pid(self):
         try:
@@ -263,6 +284,16 @@ class Bench:
                     time.sleep(0.005)
         except (FileNotFoundError, ProcessLookupError):
             pass
+
+    def proxy_start(self):
+        self.proxy = subprocess.Popen([ROOT / "tests/tools/tpm-proxy", "--listen", self.dir / "proxy.sock", "--to",
+                                       self.tpm_dir / "tpm.sock", "--control", self.dir / "proxy.control"])
+        while not (self.dir / "proxy.control").exists():
+            time.sleep(0.01)
+
+    def meddle(self, *lines):
+        """Tell the proxy, see tests/tools/tpm-proxy."""
+        return must(ROOT / "tests/tools/tpm-proxy", "--tell", self.dir / "proxy.control", *lines).decode()
 
 
 class Fold:
