@@ -77,7 +77,7 @@ class Daemon:
 
 
 class Bench:
-    def __init__(self, build=BUILD, conf="", proxy=False):
+    def __init__(self, build=BUILD, conf="", ring_size="4M", proxy=False):
         """conf: more of the configuration; proxy: tests/tools/tpm-proxy is between daemon and TPM."""
         self.dir = Path(tempfile.mkdtemp(prefix="bpfm-", dir=MEMORY))
         self.build, self.binary = build, build / "tests/fault/bpfmeasured"
@@ -96,7 +96,7 @@ class Bench:
         self.conf.write_text(f"[log]\npath = {self.database}\n"
                              f"[tpm]\ndevice = swtpm:path={device}\n"
                              f"[socket]\npath = {self.socket}\n[audit]\nenable = no\n"
-                             f"[measure]\nring_size = 4M\n{conf}")
+                             f"[measure]\nring_size = {ring_size}\n{conf}")
 
     def __enter__(self):
         return self
