@@ -349,7 +349,6 @@ void record_encode_trim(struct line *line, struct record_head head, const struct
 	line_hex(line, "last_sha256", rec->last_sha256, SHA256_LEN);
 	line_time(line, "first_time", rec->first_time_ns);
 	line_time(line, "last_time", rec->last_time_ns);
-	line_uint(line, "epoch_seq", rec->epoch_seq);
 	line_hex(line, "log_id", rec->log_id, sizeof(rec->log_id));
 	line_bool(line, "software", rec->software);
 	end(line);
@@ -481,7 +480,6 @@ void record_trim_facts(const char *line, size_t len, struct record_trim_facts *r
 		.last = line_value_uint(get(line, len, "last")),
 		.first_time_ns = line_value_time(get(line, len, "first_time")),
 		.last_time_ns = line_value_time(get(line, len, "last_time")),
-		.epoch_seq = line_value_uint(get(line, len, "epoch_seq")),
 		.software = line_value_bool(get(line, len, "software")),
 	};
 	line_value_hex(get(line, len, "last_sha256"), ret->last_sha256, SHA256_LEN);

@@ -287,7 +287,7 @@ struct record_foreign {
  * The oldest records are removed, first ... last; what a verifier would need of them is here.
  *
  * last_sha256  of the line of record last, which the oldest record that stays has as its prev.
- * epoch_seq    the epoch in force after record last; log_id and software are those of it.
+ * log_id       and software are those of the epoch in force.
  */
 enum record_trim_why { TRIM_MAX_SIZE, TRIM_MAX_AGE };
 struct record_trim {
@@ -297,7 +297,6 @@ struct record_trim {
 	uint8_t last_sha256[SHA256_LEN];
 	uint64_t first_time_ns; /* of record first: nanoseconds since 1970 */
 	uint64_t last_time_ns;
-	uint64_t epoch_seq;
 	uint8_t log_id[16];
 	bool software;
 };
@@ -400,7 +399,6 @@ struct record_trim_facts {
 	uint8_t last_sha256[SHA256_LEN];
 	uint64_t first_time_ns;
 	uint64_t last_time_ns;
-	uint64_t epoch_seq;
 	uint8_t log_id[16];
 	bool software;
 };

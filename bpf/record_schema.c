@@ -321,7 +321,6 @@ static const struct line_field trim_fields[] = {
 	{ DIGEST("last_sha256") },
 	{ TIME("first_time") },
 	{ TIME("last_time") },
-	{ NUMBER("epoch_seq") },
 	{ HEX("log_id", 16) },
 	{ FLAG("software") },
 	{ .key = NULL },

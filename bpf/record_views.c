@@ -155,7 +155,6 @@ static const char views[] =
 	" line ->> '$.last_sha256' AS last_sha256,\n"
 	" line ->> '$.first_time' AS first_time,\n"
 	" line ->> '$.last_time' AS last_time,\n"
-	" line ->> '$.epoch_seq' AS epoch_seq,\n"
 	" line ->> '$.log_id' AS log_id,\n"
 	" line ->> '$.software' AS software\n" OF_KIND "'trim';\n"
 

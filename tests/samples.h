@@ -319,7 +319,6 @@ static inline struct record_trim sample_trim(struct sampler *sampler)
 		.last = sample_uint(sampler),
 		.first_time_ns = sample_uint(sampler),
 		.last_time_ns = sample_uint(sampler),
-		.epoch_seq = sample_uint(sampler),
 		.software = sample_bool(sampler),
 	};
 

@@ -405,7 +405,6 @@ static void put_trim(struct maker *maker)
 		.last = 2,
 		.first_time_ns = (maker->first_s + EVERY_S) * 1000000000,
 		.last_time_ns = (maker->first_s + 2 * EVERY_S) * 1000000000,
-		.epoch_seq = 1,
 		.log_id = "0123456789abcde",
 		.software = true,
 	};

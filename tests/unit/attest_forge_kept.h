@@ -110,7 +110,7 @@ static inline void forge_add_resume(struct forge *forge)
 static inline void forge_add_trim(struct forge *forge, const struct evidence_kept *kept)
 {
 	struct line line = forge_buffer(forge);
-	struct record_trim trim = { .first = 1, .last = kept->seq, .epoch_seq = 1 };
+	struct record_trim trim = { .first = 1, .last = kept->seq };
 
 	memcpy(trim.last_sha256, kept->sha256, SHA256_LEN);
 	memcpy(trim.log_id, forge_epoch_record(forge).log_id, sizeof(trim.log_id));
