@@ -11,9 +11,10 @@ VERSION := 0.1.0
 # ---- what is built from what ---------------------------------------------------------------------
 # A folder becomes an archive; a folder's archive may use those of the folders after it.
 
-SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/epoch.c \
-              agent/log.c agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
-              agent/signature.c agent/start.c agent/status.c
+SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/drain.c \
+              agent/epoch.c agent/fault.c agent/keep.c agent/loaded.c agent/log.c agent/log_note.c \
+              agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
+              agent/signature.c agent/start.c agent/status.c agent/trim.c
 SRC_cli    := cli/ask.c cli/cli.c cli/export.c cli/field.c cli/filter.c cli/log.c cli/output.c cli/query.c \
               cli/quote.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \
               cli/status_stopped.c cli/table.c cli/tree.c cli/verify.c cli/when.c
@@ -22,7 +23,7 @@ SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest
               attest/history.c attest/history_epoch.c attest/history_result.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
-SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/ring.c
+SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
               bpf/record.c bpf/record_views.c
 

@@ -16,6 +16,10 @@ static const struct conf_key keys[] = {
 	{"log", "path", "/var/lib/bpfmeasure/log.db", CONF_PATH, TEXT(log_path)},
 	{"log", "program_store", "256M", CONF_SIZE, NUMBER(log_program_store), 0, 1ull << 40},
 	{"log", "group", "bpfmeasure", CONF_NAME, TEXT(log_group)},
+	{"log", "max_size", "0", CONF_SIZE, NUMBER(log_max_size), 0, 1ull << 40},
+	{"log", "max_age", "0", CONF_NUMBER, NUMBER(log_max_age_days), 0, 36500},
+	{"log", "quote_every", "1000", CONF_NUMBER, NUMBER(log_quote_every), 1, 1000000},
+	{"log", "quote_after", "60", CONF_NUMBER, NUMBER(log_quote_after_s), 1, 86400},
 
 	{"tpm", "device", "auto", CONF_DEVICE, TEXT(tpm_device)},
 	{"tpm", "software_dir", "/var/lib/bpfmeasure/swtpm", CONF_PATH, TEXT(tpm_software_dir)},
@@ -27,6 +31,7 @@ static const struct conf_key keys[] = {
 	{"measure", "ring_size", "16M", CONF_POWER_OF_TWO, NUMBER(measure_ring_size), 1 << 20, 256 << 20},
 	{"measure", "map_content_max", "1M", CONF_SIZE, NUMBER(measure_map_content_max), 0, 64 << 20},
 	{"measure", "exe_hash_max", "64M", CONF_SIZE, NUMBER(measure_exe_hash_max), 0, 4ull << 30},
+	{"measure", "canary_interval", "3600", CONF_NUMBER, NUMBER(measure_canary_interval_s), 0, 604800},
 	{"measure", "quote_wait", "2000", CONF_NUMBER, NUMBER(measure_quote_wait_ms), 0, 60000},
 
 	{"signature", "trusted_certs", "none", CONF_PATH_OR_NONE, TEXT(signature_trusted_certs)},

@@ -33,6 +33,10 @@ struct conf {
 	char log_path[CONF_PATH_SIZE];
 	uint64_t log_program_store; /* bytes */
 	char log_group[CONF_NAME_SIZE];
+	uint64_t log_max_size; /* bytes; 0: no limit */
+	uint32_t log_max_age_days; /* 0: no limit */
+	uint32_t log_quote_every; /* records */
+	uint32_t log_quote_after_s;
 
 	char tpm_device
 		[CONF_PATH_SIZE]; /* a path, "auto", "software" or "swtpm:path=" and a path */
@@ -45,6 +49,7 @@ struct conf {
 	uint64_t measure_ring_size; /* bytes, a power of two */
 	uint64_t measure_map_content_max; /* bytes */
 	uint64_t measure_exe_hash_max; /* bytes */
+	uint32_t measure_canary_interval_s; /* 0: only at the start */
 	uint32_t measure_quote_wait_ms;
 
 	char signature_trusted_certs[CONF_PATH_SIZE]; /* a path or "none" */

@@ -52,6 +52,7 @@ void log_free(struct log *log)
 	free(log->bytes);
 	free(log->entries);
 	free(log->programs);
+	free(log->epoch_line);
 	free(log);
 }
 
@@ -81,29 +82,14 @@ int log_check(
 
 /* ---- opening ---- */
 
-static int epoch_read(struct log *log)
+/* The record that the newest kept quote covers. */
+static int kept_read(struct log *log)
 {
 	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
-	struct record_head head;
 	size_t len;
-	uint64_t seq;
-	int err = db_state_get(log->db, LOG_EPOCH_KEY, &seq, sizeof(seq));
+	int err = db_quote_last(log->db, log->last_seq, &line, &len, &log->kept_seq);
 
-	if (err != sizeof(seq))
-		return err < 0 ? log_fail_db(log, err)
-			       : log_fail(log, -EUCLEAN, "the log's epoch is damaged");
-	err = db_line_get(log->db, seq, &line, &len);
-	if (err)
-		return log_fail_db(log, err);
-	err = log_check(log, seq, line, len, &head);
-	if (err)
-		return err;
-	if (head.kind != RECORD_EPOCH)
-		return log_fail(
-			log, -EUCLEAN, "record %llu is not an epoch", (unsigned long long)seq);
-	record_epoch_facts(line, len, &log->epoch);
-	log->epoch_seq = seq;
-	return 0;
+	return err == -ENOENT ? 0 : log_fail_db(log, err);
 }
 
 int log_open(struct log *log)
@@ -115,6 +101,8 @@ int log_open(struct log *log)
 
 	log->error[0] = 0;
 	err = db_last_seq(log->db, &log->last_seq);
+	if (!err)
+		err = db_first_seq(log->db, &log->first_seq);
 	if (err)
 		return log_fail_db(log, err);
 	if (!log->last_seq)
@@ -128,7 +116,8 @@ int log_open(struct log *log)
 	if (err)
 		return err;
 	log->last_exit = head.kind == RECORD_STOP ? EXIT_CLEAN : EXIT_UNCLEAN;
-	return epoch_read(log);
+	err = kept_read(log);
+	return err ? err : log_note_read(log);
 }
 
 enum record_exit log_last_exit(const struct log *log)
@@ -138,12 +127,27 @@ enum record_exit log_last_exit(const struct log *log)
 
 uint64_t log_epoch_seq(const struct log *log)
 {
-	return log->epoch_seq;
+	return log->note.epoch_seq;
 }
 
 const struct record_epoch_facts *log_epoch(const struct log *log)
 {
 	return &log->epoch;
+}
+
+uint64_t log_anchor_seq(const struct log *log)
+{
+	return log->note.anchor_seq;
+}
+
+uint64_t log_broken_seq(const struct log *log)
+{
+	return log->note.broken_seq;
+}
+
+uint64_t log_first_seq(const struct log *log)
+{
+	return log->first_seq;
 }
 
 /* ---- putting records ---- */
@@ -241,6 +245,12 @@ int log_put(struct log *log, const struct log_put *put, const void *record, uint
 		return log_fail(log, -EIO, "OpenSSL cannot hash");
 	line_init(&line, log->bytes + log->bytes_len, RECORD_LINE_MAX);
 	encode(&line, &head, put->kind, record);
+	if (put->kind == RECORD_EPOCH && log_note_epoch(log, head.seq, line.buf, line.len))
+		return -ENOMEM;
+	if (put->kind == RECORD_RESUME)
+		log_note_resume(log, line.buf, line.len);
+	if (put->kind == RECORD_TRIM)
+		log_note_trim(log, head.seq, line.buf, line.len);
 	log->entries[log->entry_count++] = (struct entry){
 		.seq = head.seq,
 		.ref = put->ref,
@@ -251,10 +261,6 @@ int log_put(struct log *log, const struct log_put *put, const void *record, uint
 	log->bytes_len += line.len;
 	if (ret_seq)
 		*ret_seq = head.seq;
-	if (put->kind == RECORD_EPOCH) {
-		log->epoch_seq = head.seq;
-		record_epoch_facts(line.buf, line.len, &log->epoch);
-	}
 	return 0;
 }
 
@@ -354,9 +360,42 @@ static int db_write(struct log *log, const struct db_state *states, size_t state
 	return err;
 }
 
-int log_commit(struct log *log, const char *key, const void *value, size_t len)
+/* The hint and, where it changed, the note: sealed, in memory of the caller's. */
+static int states_seal(struct log *log, uint8_t *hint_sealed, uint8_t *note_sealed,
+	struct db_state *ret_states, size_t *ret_count)
 {
 	struct hint hint;
+	size_t note_len = sizeof(log->note) + log->epoch_line_len;
+
+	memset(&hint, 0, sizeof(hint));
+	hint.epoch_seq = log->note.epoch_seq;
+	hint.seq = log->extended_seq;
+	hint.values = log->values;
+	if (log_seal(&hint, sizeof(hint), hint_sealed))
+		return log_fail(log, -EIO, "OpenSSL cannot hash");
+	ret_states[0] = (struct db_state){ LOG_HINT_KEY, hint_sealed, LOG_SEAL_LEN + sizeof(hint) };
+	*ret_count = 1;
+	if (!log->note_changed)
+		return 0;
+	memcpy(note_sealed + LOG_SEAL_LEN, &log->note, sizeof(log->note));
+	memcpy(note_sealed + LOG_SEAL_LEN + sizeof(log->note), log->epoch_line,
+		log->epoch_line_len);
+	if (sha256(note_sealed + LOG_SEAL_LEN, note_len, note_sealed))
+		return log_fail(log, -EIO, "OpenSSL cannot hash");
+	ret_states[1] = (struct db_state){ LOG_NOTE_KEY, note_sealed, LOG_SEAL_LEN + note_len };
+	*ret_count = 2;
+	return 0;
+}
+
+static void freep(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+int log_commit(struct log *log, const char *key, const void *value, size_t len)
+{
+	[[gnu::cleanup(freep)]] uint8_t *note_sealed = NULL;
+	uint8_t hint_sealed[LOG_SEAL_LEN + sizeof(struct hint)];
 	struct db_state states[3];
 	size_t state_count = 0;
 	const struct entry *last;
@@ -366,13 +405,12 @@ int log_commit(struct log *log, const char *key, const void *value, size_t len)
 	if (!log->entry_count)
 		return 0;
 	extend_last(log);
-	memset(&hint, 0, sizeof(hint));
-	hint.epoch_seq = log->epoch_seq;
-	hint.seq = log->extended_seq;
-	hint.values = log->values;
-	states[state_count++] = (struct db_state){ LOG_HINT_KEY, &hint, sizeof(hint) };
-	states[state_count++] = (struct db_state){ LOG_EPOCH_KEY, &log->epoch_seq,
-		sizeof(log->epoch_seq) };
+	note_sealed = malloc(LOG_SEAL_LEN + sizeof(log->note) + log->epoch_line_len);
+	if (!note_sealed)
+		return log_fail(log, -ENOMEM, "out of memory");
+	err = states_seal(log, hint_sealed, note_sealed, states, &state_count);
+	if (err)
+		return err;
 	if (key)
 		states[state_count++] = (struct db_state){ key, value, len };
 	last = &log->entries[log->entry_count - 1];
@@ -384,6 +422,9 @@ int log_commit(struct log *log, const char *key, const void *value, size_t len)
 
 	memcpy(log->last_sha256, last_sha256, SHA256_LEN);
 	log->last_seq = last->seq;
+	if (!log->first_seq)
+		log->first_seq = 1;
+	log->note_changed = false;
 	log_queue_batch(log);
 	batch_clear(log);
 	return 0;

@@ -24,6 +24,7 @@
 #include "bpf/record.h"
 
 struct db;
+struct evidence_kept;
 struct log;
 
 /* NULL without memory. db is the caller's and outlives the log. */
@@ -35,7 +36,8 @@ void log_freep(struct log **log);
 const char *log_errmsg(const struct log *log);
 
 /*
- * Find the end of the log and its last epoch. Nothing is extended or written.
+ * Find the beginning and the end of the log, its last epoch and its kept quotes. Nothing is extended
+ * or written.
  *
  * Returns 0, or an error of db/db.h; -EUCLEAN also where the last lines are not a log of ours.
  */
@@ -44,9 +46,21 @@ const char *log_errmsg(const struct log *log);
 /* How the daemon that wrote the last record of the log ended. */
 enum record_exit log_last_exit(const struct log *log);
 
-/* The newest epoch record's seq, and what it says; seq 0 in an empty log. */
+/* The newest epoch record's seq, and what it says; seq 0 in an empty log. Of its counters those that
+ * the last `resume` record says, if there is one. */
 uint64_t log_epoch_seq(const struct log *log);
 const struct record_epoch_facts *log_epoch(const struct log *log);
+
+/*
+ * Where a verifier has to begin: the newest epoch at which the PCR itself began anew. Epochs after it
+ * went on where the one before had ended (kexec, TPM2_Clear), or found the PCR extended by others:
+ * log_broken_seq() is the first such one since the anchor, or 0.
+ */
+uint64_t log_anchor_seq(const struct log *log);
+uint64_t log_broken_seq(const struct log *log);
+
+/* The oldest record that is still there; 1, until the log is trimmed. */
+uint64_t log_first_seq(const struct log *log);
 
 /*
  * Find the place in the current epoch at which the PCR has these values: everything after it is
@@ -119,13 +133,53 @@ struct log_extend {
  * A new epoch starts with the next record that is put: the PCR is base now, what was not extended
  * before never will be, and is part of the new epoch through prev only.
  */
-void log_epoch_begin(struct log *log, bank_set banks, const struct bank_values *base);
+enum log_epoch_kind {
+	LOG_EPOCH_NEW, /* the PCR began anew */
+	LOG_EPOCH_CONTINUED, /* base is log_values(): nothing is waiting, and nothing came between */
+	LOG_EPOCH_BROKEN, /* the log does not lead to base */
+};
+void log_epoch_begin(
+	struct log *log, enum log_epoch_kind kind, bank_set banks, const struct bank_values *base);
 
-/* The PCR before the line seq of the current epoch was extended. Returns 0 or an error
- * of db/db.h. */
+/*
+ * What the PCR would be if everything committed of the current epoch were extended. Returns 0 or an
+ * error.
+ */
+[[nodiscard]] int log_values_at_end(struct log *log, struct bank_values *ret_values);
+
+/* The PCR before the line seq, from the anchor on, was extended. Returns 0 or an error. */
 [[nodiscard]] int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_values);
 
 /* Remember the values at extended_seq, in the place of the oldest that are remembered. */
 void log_mark(struct log *log);
+
+/* ---- kept quotes ---- */
+
+/* The record that the newest kept quote covers; 0 if there is none. */
+uint64_t log_kept_seq(const struct log *log);
+
+/* sha256 of the line extended_seq, which is what a kept quote is over. Returns 0 or an error. */
+[[nodiscard]] int log_extended_sha256(struct log *log, uint8_t ret_sha256[static SHA256_LEN]);
+
+/* Keep a quote of the PCR as it is after extended_seq; durable when it returns 0. */
+[[nodiscard]] int log_keep(struct log *log, const struct evidence_kept *kept);
+
+/* The newest kept quote at or before a record. Returns 0, -ENOENT or another error. */
+[[nodiscard]] int log_kept_get(
+	struct log *log, uint64_t at_most_seq, struct evidence_kept *ret_kept);
+
+/* ---- retention ---- */
+
+/*
+ * Remove the oldest records, up to the one that the newest `trim` record names, some at a time; to
+ * be called again while it returns 1. That record has to be extended first, and a quote kept at the
+ * cut.
+ *
+ * Returns 1, 0 when nothing is left to remove, or an error of db/db.h.
+ */
+[[nodiscard]] int log_trim(struct log *log);
+
+/* The newest `trim` record; 0 if there is none. */
+uint64_t log_trim_seq(const struct log *log);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "attest/evidence.h"
 #include "db/db.h"
 
 /* ---- folding ---- */
@@ -41,10 +42,11 @@ static bool values_equal(
 	return true;
 }
 
-/* A walk along the lines of an epoch, folding. */
+/* A walk along the lines, folding; an epoch's own record sets the values to its base. */
 struct walk {
 	struct log *log;
 	uint64_t seq; /* of the last extended line */
+	bank_set banks;
 	struct bank_values values;
 	const struct bank_values *wanted; /* stop there; NULL: at the end */
 };
@@ -52,70 +54,119 @@ struct walk {
 static int walk_line(void *arg, uint64_t seq, const void *line, size_t len)
 {
 	struct walk *walk = arg;
+	struct record_epoch_facts epoch;
 	struct record_head head;
 	struct bank_values digests;
 	int err = log_check(walk->log, seq, line, len, &head);
 
-	if (err || !head.extend)
-		return err;
-	err = digest_line(walk->log->epoch.banks, line, len, &digests);
+	if (err)
+		return -EBADMSG; /* the database is whole, and this is no line of ours */
+	if (head.kind == RECORD_EPOCH) {
+		record_epoch_facts(line, len, &epoch);
+		walk->banks = epoch.banks;
+		walk->values = epoch.base;
+	}
+	if (!head.extend)
+		return 0;
+	err = digest_line(walk->banks, line, len, &digests);
 	if (!err)
-		err = fold(walk->log->epoch.banks, &walk->values, &digests);
+		err = fold(walk->banks, &walk->values, &digests);
 	if (err)
 		return log_fail(walk->log, err, "OpenSSL cannot hash");
 	walk->seq = seq;
-	return walk->wanted && values_equal(walk->log->epoch.banks, &walk->values, walk->wanted);
-}
-
-/* Start of the epoch: the PCR before its own record. */
-static struct walk walk_from_epoch(struct log *log)
-{
-	return (struct walk){ .log = log, .seq = log->epoch_seq - 1, .values = log->epoch.base };
-}
-
-static struct walk walk_from_hint(struct log *log)
-{
-	struct walk walk = walk_from_epoch(log);
-	struct hint hint;
-
-	if (db_state_get(log->db, LOG_HINT_KEY, &hint, sizeof(hint)) == sizeof(hint) &&
-		hint.epoch_seq == log->epoch_seq && hint.seq <= log->last_seq) {
-		walk.seq = hint.seq;
-		walk.values = hint.values;
-	}
-	return walk;
+	return walk->wanted && values_equal(walk->banks, &walk->values, walk->wanted);
 }
 
 static int walk_to(struct walk *walk, uint64_t last)
 {
 	int err;
 
-	if (walk->wanted && values_equal(walk->log->epoch.banks, &walk->values, walk->wanted))
+	if (walk->wanted && values_equal(walk->banks, &walk->values, walk->wanted))
 		return 1;
 	err = db_each(walk->log->db, walk->seq + 1, last, walk_line, walk);
 	return err < 0 && !walk->log->error[0] ? log_fail_db(walk->log, err) : err;
 }
 
+/*
+ * A walk from before the record `begin` of the current epoch or an earlier one: from there, or from
+ * where the log was trimmed. Of an epoch's own record the values before it do not matter.
+ */
+static int walk_init(struct walk *walk, struct log *log, uint64_t begin)
+{
+	struct evidence_kept kept;
+	int err;
+
+	*walk = (struct walk){
+		.log = log,
+		.seq = begin - 1,
+		.banks = log->epoch.banks,
+		.values = log->epoch.base,
+	};
+	if (begin >= log->first_seq)
+		return 0;
+	err = log_kept_get(log, log->first_seq - 1, &kept);
+	if (err)
+		return err;
+	if (kept.seq != log->first_seq - 1)
+		return log_fail(log, -EUCLEAN, "there is no kept quote where the log was trimmed");
+	walk->seq = kept.seq;
+	walk->banks = kept.banks;
+	walk->values = kept.values;
+	return 0;
+}
+
+static bool walk_is_hinted(struct walk *walk, struct log *log)
+{
+	struct hint hint;
+
+	*walk = (struct walk){ .log = log, .banks = log->epoch.banks };
+	if (log_unseal(log, LOG_HINT_KEY, &hint, sizeof(hint)) != sizeof(hint) ||
+		hint.epoch_seq != log->note.epoch_seq || hint.seq > log->last_seq ||
+		hint.seq + 1 < log->first_seq || hint.seq + 1 < hint.epoch_seq)
+		return false;
+	walk->seq = hint.seq;
+	walk->values = hint.values;
+	return true;
+}
+
 int log_find(struct log *log, const struct bank_values *values)
 {
-	struct walk walk = walk_from_hint(log);
-	int found;
+	struct walk walk;
+	int found = 0;
 
 	log->error[0] = 0;
-	walk.wanted = values;
-	found = walk_to(&walk, log->last_seq);
-	if (!found) {
-		/* The hint may be wrong; the base of the epoch is measured. */
-		walk = walk_from_epoch(log);
+	if (walk_is_hinted(&walk, log)) {
 		walk.wanted = values;
 		found = walk_to(&walk, log->last_seq);
 	}
+	if (!found || found == -EBADMSG) {
+		/* The hint may be of another log; the base of the epoch is measured. */
+		log->error[0] = 0;
+		found = walk_init(&walk, log, log->note.epoch_seq);
+		walk.wanted = values;
+		if (!found)
+			found = walk_to(&walk, log->last_seq);
+	}
 	if (found <= 0)
-		return found;
+		return found == -EBADMSG ? 0 : found;
 	log->extended_seq = log->queue_seq = walk.seq;
 	log->values = *values; /* a hint's other banks are not compared */
 	log->queue_count = 0;
 	return 1;
+}
+
+int log_values_at_end(struct log *log, struct bank_values *ret_values)
+{
+	struct walk walk;
+	int err;
+
+	log->error[0] = 0;
+	err = walk_init(&walk, log, log->note.epoch_seq);
+	if (!err)
+		err = walk_to(&walk, log->last_seq);
+	if (!err)
+		*ret_values = walk.values;
+	return err;
 }
 
 /* ---- extending ---- */
@@ -187,12 +238,21 @@ int log_extended(struct log *log, const struct log_extend *extend)
 	return 0;
 }
 
-void log_epoch_begin(struct log *log, bank_set banks, const struct bank_values *base)
+void log_epoch_begin(
+	struct log *log, enum log_epoch_kind kind, bank_set banks, const struct bank_values *base)
 {
+	uint64_t seq = log_next_seq(log);
+
+	if (kind == LOG_EPOCH_NEW || !log->note.anchor_seq) {
+		log->note.anchor_seq = seq;
+		log->note.broken_seq = 0;
+	} else if (kind == LOG_EPOCH_BROKEN && !log->note.broken_seq) {
+		log->note.broken_seq = seq;
+	}
 	log->epoch.banks = banks;
 	log->epoch.base = *base;
 	log->values = *base;
-	log->extended_seq = log->queue_seq = log->last_seq + log->entry_count;
+	log->extended_seq = log->queue_seq = seq - 1;
 	log->queue_count = log->queue_begin = 0;
 	memset(log->marks, 0, sizeof(log->marks));
 }
@@ -203,23 +263,125 @@ void log_mark(struct log *log)
 	log->mark_next = (log->mark_next + 1) % MARKS_MAX;
 }
 
+/* An epoch begins with its base, whatever was before it. */
+static int base_of(struct log *log, uint64_t seq, struct bank_values *values)
+{
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	struct record_epoch_facts epoch;
+	struct record_head head;
+	size_t len;
+	int err;
+
+	if (seq > log->last_seq || seq < log->first_seq)
+		return 0;
+	err = db_line_get(log->db, seq, &line, &len);
+	if (err)
+		return log_fail_db(log, err);
+	err = log_check(log, seq, line, len, &head);
+	if (err || head.kind != RECORD_EPOCH)
+		return err;
+	record_epoch_facts(line, len, &epoch);
+	*values = epoch.base;
+	return 0;
+}
+
 int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_values)
 {
-	struct walk walk = walk_from_epoch(log);
+	struct walk walk;
 	int err;
 
 	log->error[0] = 0;
-	assert(seq >= log->epoch_seq);
+	assert(seq >= log->note.anchor_seq);
+	err = walk_init(&walk, log, log->note.anchor_seq);
+	if (err)
+		return err;
 	for (size_t i = 0; i < MARKS_MAX; i++) {
 		const struct mark *mark = &log->marks[i];
 
 		if (mark->seq > walk.seq && mark->seq < seq) {
 			walk.seq = mark->seq;
+			walk.banks = log->epoch.banks;
 			walk.values = mark->values;
 		}
 	}
 	err = walk_to(&walk, seq - 1);
 	if (!err)
+		err = base_of(log, seq, &walk.values);
+	if (!err)
 		*ret_values = walk.values;
 	return err;
+}
+
+/* ---- kept quotes ---- */
+
+uint64_t log_kept_seq(const struct log *log)
+{
+	return log->kept_seq;
+}
+
+int log_extended_sha256(struct log *log, uint8_t ret_sha256[static SHA256_LEN])
+{
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	size_t len;
+	int err;
+
+	if (log->extended_seq == log->last_seq) {
+		memcpy(ret_sha256, log->last_sha256, SHA256_LEN);
+		return 0;
+	}
+	err = db_line_get(log->db, log->extended_seq, &line, &len);
+	if (err)
+		return log_fail_db(log, err);
+	return sha256(line, len, ret_sha256) ? log_fail(log, -EIO, "OpenSSL cannot hash") : 0;
+}
+
+int log_keep(struct log *log, const struct evidence_kept *kept)
+{
+	char bytes[EVIDENCE_KEPT_MAX];
+	struct line line;
+	int err;
+
+	line_init(&line, bytes, sizeof(bytes));
+	evidence_kept_encode(&line, kept);
+	err = db_quote_put(log->db, kept->seq, line.buf, line.len);
+	if (err)
+		return log_fail_db(log, err);
+	log->kept_seq = kept->seq;
+	return 0;
+}
+
+int log_kept_get(struct log *log, uint64_t at_most_seq, struct evidence_kept *ret_kept)
+{
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	struct line_error error;
+	uint64_t seq;
+	size_t len;
+	int err = db_quote_last(log->db, at_most_seq, &line, &len, &seq);
+
+	if (err)
+		return log_fail_db(log, err);
+	if (evidence_kept_decode(line, len, ret_kept, &error) || ret_kept->seq != seq)
+		return log_fail(log, -EUCLEAN, "the quote kept after record %llu is damaged",
+			(unsigned long long)seq);
+	return 0;
+}
+
+/* ---- retention ---- */
+
+uint64_t log_trim_seq(const struct log *log)
+{
+	return log->note.trim_seq;
+}
+
+int log_trim(struct log *log)
+{
+	int removed;
+
+	if (!log->note.trim_seq || log->first_seq > log->note.trim_last)
+		return 0;
+	removed = db_trim(log->db, log->note.trim_last, TRIM_STEP);
+	if (removed < 0)
+		return log_fail_db(log, removed);
+	log->first_seq += (unsigned)removed;
+	return removed > 0;
 }

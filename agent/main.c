@@ -20,7 +20,8 @@ struct daemon {
 	struct event_base *base;
 	struct event *turn; /* activated while there is work */
 	const char *stop_why;
-	char said[3 * MEASURER_TEXT_MAX + 8]; /* the trouble that was logged last */
+	bool ended; /* a signal came */
+	char said[MEASURER_TROUBLE_MAX]; /* the trouble that was logged last */
 };
 
 static const char usage[] =
@@ -39,16 +40,26 @@ static const char usage[] =
 
 /* ---- the loop ---- */
 
-static void say_trouble(struct daemon *daemon)
+/* Each fault once, with what to do about it; and when there are none any more. */
+static void say_faults(struct daemon *daemon)
 {
+	struct measurer *measurer = &daemon->measurer;
 	char text[sizeof(daemon->said)];
 
-	measurer_trouble(&daemon->measurer, text);
+	if (measurer->notice[0])
+		fprintf(stderr, "bpfmeasured: %s\n", measurer->notice);
+	measurer->notice[0] = 0;
+	measurer_trouble(measurer, text);
 	if (!strcmp(text, daemon->said))
 		return;
-	if (*text)
-		fprintf(stderr, "bpfmeasured: degraded: %s\n", text);
-	else
+	for (size_t i = 0; i < FAULT_SLOT_COUNT; i++) {
+		const struct fault *fault = &measurer->faults[i];
+
+		if (fault->kind)
+			fprintf(stderr, "bpfmeasured: degraded: %s: %s: %s\n",
+				fault_name(fault->kind), fault->what, fault_remedy(fault->kind));
+	}
+	if (!*text)
 		fprintf(stderr, "bpfmeasured: measuring\n");
 	strcpy(daemon->said, text);
 }
@@ -69,7 +80,9 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 
 	measurer_idle(&daemon->measurer);
 	on_turn(fd, what, daemon);
-	say_trouble(daemon);
+	say_faults(daemon);
+	if (daemon->measurer.mend)
+		event_base_loopbreak(daemon->base);
 }
 
 static void on_signal(evutil_socket_t signal_number, short what, void *arg)
@@ -77,6 +90,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
 	struct daemon *daemon = arg;
 
 	(void)what;
+	daemon->ended = true;
 	daemon->stop_why = signal_number == SIGTERM ? "SIGTERM" : "SIGINT";
 	event_base_loopbreak(daemon->base);
 }
@@ -106,9 +120,7 @@ static int loop(struct daemon *daemon)
 	if (!err)
 		err = serve_new(daemon->base, &daemon->measurer, &serve);
 	if (!err) {
-		say_trouble(daemon);
-		if (!daemon->said[0])
-			fprintf(stderr, "bpfmeasured: measuring\n");
+		say_faults(daemon);
 		event_active(daemon->turn, 0, 0);
 		event_base_dispatch(daemon->base);
 	}
@@ -133,26 +145,39 @@ static int detach(void)
 	return EXIT_UNABLE;
 }
 
+/* From the start of the measurer to its end. Returns 0 or a negative errno that was said. */
+static int measure(
+	struct daemon *daemon, const struct conf *conf, const char *conf_path, unsigned mend)
+{
+	struct measurer *measurer = &daemon->measurer;
+	int err = measurer_start(measurer, conf, conf_path, mend);
+
+	if (err) {
+		fprintf(stderr, "bpfmeasured: %s\n", measurer->error);
+		return err;
+	}
+	err = loop(daemon);
+	if (err)
+		fprintf(stderr, "bpfmeasured: socket %s: %s\n", conf->socket_path, strerror(-err));
+	measurer_stop(measurer, daemon->stop_why ? daemon->stop_why : "error", STOP_TIMEOUT_MS);
+	return err;
+}
+
 static int run(const struct conf *conf, const char *conf_path)
 {
 	static struct daemon daemon;
+	unsigned mend = 0;
 	int err;
 
 	/* libtss2 reads it once; what it has to say comes to us as an error. */
 	setenv("TSS2_LOG", "all+none", 0);
 	signal(SIGPIPE, SIG_IGN);
-	err = measurer_start(&daemon.measurer, conf, conf_path);
-	if (err) {
-		fprintf(stderr, "bpfmeasured: %s\n", daemon.measurer.error);
-	} else {
-		err = loop(&daemon);
-		if (err)
-			fprintf(stderr, "bpfmeasured: socket %s: %s\n", conf->socket_path,
-				strerror(-err));
-		measurer_stop(&daemon.measurer, daemon.stop_why ? daemon.stop_why : "error",
-			STOP_TIMEOUT_MS);
-	}
-	measurer_done(&daemon.measurer);
+	strcpy(daemon.said, "nothing yet");
+	do {
+		err = measure(&daemon, conf, conf_path, mend);
+		mend = daemon.measurer.mend;
+		measurer_done(&daemon.measurer);
+	} while (!err && mend && !daemon.ended);
 	return err ? EXIT_UNABLE : 0;
 }
 

@@ -16,6 +16,7 @@
 #include "agent/collect.h"
 #include "agent/conf.h"
 #include "agent/describe.h"
+#include "agent/fault.h"
 #include "agent/log.h"
 #include "agent/programs.h"
 #include "agent/trail.h"
@@ -25,14 +26,21 @@
 #include "tpm/swtpm.h"
 #include "tpm/tpm.h"
 
-enum { MEASURER_TEXT_MAX = 512 };
+enum { MEASURER_TEXT_MAX = FAULT_TEXT_MAX };
+
+/* What only a start from the beginning mends. Nothing is lost by it: it is what happens after a kill. */
+enum measurer_mend {
+	MEND_RESTART = 1, /* the log was replaced */
+	MEND_SET_ASIDE = 2, /* it is damaged: put it aside and begin a new one */
+	MEND_REATTACH = 4, /* the hooks or their maps are not as they were: attach new ones */
+};
 
 struct measurer {
 	const struct conf *conf;
 	struct record_digest conf_sha256;
 
 	struct db *db;
-	struct log *log;
+	struct log *log; /* NULL while it cannot be opened */
 	struct tpm *tpm;
 	char tcti[CONF_PATH_SIZE + sizeof("device:") + SWTPM_TCTI_MAX];
 	struct probe *probe;
@@ -45,83 +53,159 @@ struct measurer {
 	struct describe describe;
 	struct described described;
 
+	/* the ring and the log */
 	uint64_t read_end; /* ring position up to which events were taken */
-	uint64_t dropped_events; /* the kernel's count when the ends map was last emptied */
+	uint64_t dropped_events; /* the kernel's count when the ends map was last looked at */
+	uint64_t
+		*ends; /* loads whose ends were taken from it, to be deleted there once committed */
+	size_t end_count, end_room;
 	uint64_t untracked; /* the kernel's count that is recorded already */
 	uint64_t idle_ticket_end; /* tickets below that were missing when last idle are lost */
-	uint64_t lost; /* loads and events in lost records since the start */
-	uint64_t confirmed_seq; /* the TPM's counters and PCR were as expected after this record */
+	uint64_t lost; /* loads, events and ids in lost records since the start */
 
-	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
-	uint32_t canary_id;
-	uint32_t highest_id; /* of a program that was seen */
+	/* the kernel's ids of programs */
+	struct seen ids; /* that were accounted for */
+	uint64_t idle_id_end;
+	uint64_t excused; /* loads recorded or lost without their id, before the newest id, */
+	uint64_t excused_new; /* and after it: holes that are explained */
+	uint64_t unseen_id; /* of a loaded program that had no event when last idle; 0: none */
+
+	/* the TPM */
+	uint64_t confirmed_seq; /* the TPM's counters and PCR were as expected after this record, */
+	uint64_t confirmed_ns; /* at this wall-clock time; 0: not since the start */
+	uint64_t unkept_ms; /* since when records wait for a kept quote (monotonic); 0: none do */
 	bool located; /* the TPM was looked at since the last idle second */
 	bool baseline_due; /* of this epoch, and could not be done yet */
 
-	/* Why the state is not `measuring`; empty: it is. Each is mended by itself or by the
-	 * operator, and cleared where it was set. */
-	char log_trouble[MEASURER_TEXT_MAX];
-	char tpm_trouble[MEASURER_TEXT_MAX];
-	char hook_trouble[MEASURER_TEXT_MAX];
+	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
+	uint32_t canary_id;
+	uint64_t canary_ms; /* when they were last run (monotonic) */
+	bool canary_due;
+	uint32_t highest_id; /* of a program that was seen */
 
+	size_t step; /* of the start, that is due next */
+	enum record_exit last_exit;
+	int64_t clock_offset_ns; /* of the wall clock to CLOCK_BOOTTIME when last idle */
+	uint64_t trim_ms; /* when retention was last looked at (monotonic) */
+	unsigned mend; /* what a start from the beginning is needed for: enum measurer_mend */
+
+	struct fault faults[FAULT_SLOT_COUNT];
+	char notice[MEASURER_TEXT_MAX]; /* something to be said once; emptied by who says it */
 	char error[MEASURER_TEXT_MAX]; /* of measurer_start() */
 };
 
 /*
- * Open everything, find the place in the log, measure what was loaded before, and let every hook
- * show itself. conf must outlive the measurer.
+ * Attach the hooks, then open the log and the TPM, find the place in the log, measure what was
+ * loaded before, and let every hook show itself. Where the log or the TPM is not to be had now, that
+ * is a fault: the hooks record into the kernel's ring meanwhile, and measurer_idle() goes on where
+ * the start had to stop.
  *
- * Returns 0, and the measurer measures (perhaps degraded: measurer_trouble()); a negative errno and
- * measurer->error where it cannot. measurer_done() is due either way.
+ * conf  must outlive the measurer.
+ * mend  what measurer->mend was before, or 0.
+ *
+ * Returns 0, and the measurer measures, or waits (measurer->faults); a negative errno and
+ * measurer->error where it can do neither. measurer_done() is due either way.
  */
 [[nodiscard]] int measurer_start(
-	struct measurer *measurer, const struct conf *conf, const char *conf_path);
+	struct measurer *measurer, const struct conf *conf, const char *conf_path, unsigned mend);
 void measurer_done(struct measurer *measurer);
 
+/* Whether the start is over: until then there is nothing to ask for. */
+bool measurer_is_started(const struct measurer *measurer);
+
 /*
- * One turn. Returns true if there is more to do at once. Never fails: what goes wrong becomes the
- * state, and is tried again by the next turn.
+ * One turn. Returns true if there is more to do at once. Never fails: what goes wrong becomes a
+ * fault, and is tried again by measurer_idle().
  */
 bool measurer_step(struct measurer *measurer);
 
-/* To be called about once a second: holes that stayed are lost, troubles are tried again. */
+/* To be called about once a second: holes that stayed are lost, faults are tried again, and what
+ * others may have done to the PCR, the hooks and the log is looked for. */
 void measurer_idle(struct measurer *measurer);
 
-/* Write the stop record and get everything into the TPM, for at most timeout_ms. The hooks stay. */
+/* Write the stop record, get everything into the TPM, for at most timeout_ms, and keep a quote of
+ * it. The hooks stay. */
 void measurer_stop(struct measurer *measurer, const char *why, unsigned timeout_ms);
 
-/* Why it is degraded: the texts joined by "; " in buf, or an empty string when it measures. */
+/* The faults as "WORD: what", joined by "; ", or an empty string when it measures. */
+enum { MEASURER_TROUBLE_MAX = FAULT_SLOT_COUNT * (MEASURER_TEXT_MAX + 32) };
 const char *measurer_trouble(
-	const struct measurer *measurer, char buf[static 3 * MEASURER_TEXT_MAX + 8]);
+	const struct measurer *measurer, char buf[static MEASURER_TROUBLE_MAX]);
 
 /* ---- between the files of the measurer ---- */
 
-/* The collector with the measurer as its sink, and what an earlier daemon recorded of the ring. */
-void measurer_collect_init(struct measurer *measurer);
-int measurer_ring_restore(struct measurer *measurer);
+uint64_t measurer_now_ms(void); /* CLOCK_MONOTONIC */
 
-/* Take what is on the ring and commit it. Returns 0 or a negative errno, kept in log_trouble. */
+/* /proc/sys/kernel/random/boot_id, or an empty string. */
+void measurer_boot_id(char ret_boot_id[static 40]);
+
+/* Note a fault of the log or of the TPM, with the text of the last call that failed; return err. One
+ * that only a start from the beginning mends is noted in mend. */
+int measurer_fail_log(struct measurer *measurer, int err);
+int measurer_fail_tpm(struct measurer *measurer, int err);
+[[gnu::format(printf, 4, 5)]] void measurer_fault(struct measurer *measurer, enum fault_slot slot,
+	enum fault_kind kind, const char *format, ...);
+bool measurer_is_well(const struct measurer *measurer, enum fault_slot slot);
+void measurer_mended(struct measurer *measurer, enum fault_slot slot);
+
+/* drain.c: the collector with the measurer as its sink, and what an earlier daemon recorded of
+ * the ring. */
+void measurer_collect_init(struct measurer *measurer);
+[[nodiscard]] int measurer_ring_restore(struct measurer *measurer);
+
+/* Take what is on the ring and commit it. Returns 0 or a negative errno, a fault by then. */
 int measurer_drain(struct measurer *measurer);
 
-/* Events that were missing when this was last called and still are, are lost: into the batch with that. */
+/* Commit the batch. Returns as measurer_drain(). */
+int measurer_commit(struct measurer *measurer);
+
+/* Events and program ids that were missing when this was last called and still are, are lost: into
+ * the batch with that. */
 void measurer_give_up_holes(struct measurer *measurer);
+
+/* The ids below limit that were not seen, at once. */
+void measurer_give_up_ids(struct measurer *measurer, uint64_t limit);
+
+/* That a program has this id is recorded. */
+void measurer_id_seen(struct measurer *measurer, uint32_t id);
 
 /* One TPM command towards everything being extended. Returns true if there is more to extend. */
 bool measurer_extend(struct measurer *measurer);
 
 /*
- * Compare the TPM's counters and PCR with the log; begin a new epoch where they say that there is
- * one, and measure the loaded programs into it.
+ * epoch.c: compare the TPM's counters and PCR with the log; begin a new epoch, or record a resume or
+ * a foreign extend, where they say that there was one, and measure the loaded programs into a new
+ * epoch.
  *
- * Returns 0 or a negative errno, kept in tpm_trouble or log_trouble.
+ * Returns 0 or a negative errno, a fault by then.
  */
 int measurer_locate(struct measurer *measurer);
 
-/* Connect to the TPM of the configuration, a software TPM started if need be, with the AK open. Returns
- * 0 or a negative errno, kept in tpm_trouble. */
+/* start.c: the steps of the start that are left, as far as they can be done now. Returns 0 or what
+ * the step that failed returned, a fault by then. */
+int measurer_go_on(struct measurer *measurer);
+
+/* Connect to the TPM of the configuration, a software TPM started if need be, with the AK
+ * open. Returns 0 or a negative errno, a fault by then. */
 int measurer_tpm_connect(struct measurer *measurer);
 
-/* A baseline record for every loaded program that has no record in this epoch. */
+/* loaded.c: a baseline record for every loaded program that has no record in this epoch. Returns 0
+ * or a negative errno, a fault by then. */
 int measurer_baseline(struct measurer *measurer);
+
+/* Every hook in use has to show its own event. Returns 0 or a negative errno, a fault by then. */
+int measurer_canaries(struct measurer *measurer);
+
+/* Look for programs that are loaded and were never seen, and for hooks that are not there any more. */
+void measurer_hooks_check(struct measurer *measurer);
+
+/* keep.c: take a quote of the PCR as it is and keep it, where there is something new to prove. */
+void measurer_keep(struct measurer *measurer);
+
+/* Keep one when enough has come together, or enough time has passed. */
+void measurer_keep_due(struct measurer *measurer);
+
+/* trim.c: what retention asks for, a step of it. */
+void measurer_trim(struct measurer *measurer);
 
 #endif

@@ -4,15 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /*
  * Everything collected before the challenge goes into the TPM, while there is time. Returns what did
@@ -20,12 +11,12 @@ static uint64_t now_ms(void)
  */
 static uint64_t catch_up(struct measurer *measurer)
 {
-	uint64_t deadline = now_ms() + measurer->conf->measure_quote_wait_ms;
+	uint64_t deadline = measurer_now_ms() + measurer->conf->measure_quote_wait_ms;
 	uint64_t wanted, missing;
 
 	measurer_drain(measurer);
 	wanted = log_last_seq(measurer->log) + log_batch_count(measurer->log);
-	while (log_extended_seq(measurer->log) < wanted && now_ms() < deadline)
+	while (log_extended_seq(measurer->log) < wanted && measurer_now_ms() < deadline)
 		if (!measurer_step(measurer))
 			break;
 	missing = seen_holes(&measurer->collect.tickets);
@@ -34,11 +25,34 @@ static uint64_t catch_up(struct measurer *measurer)
 		: missing;
 }
 
+/*
+ * The quote that vouches for where the records begin, where the log was trimmed; of a PCR that others
+ * extended, the one that proves what was before.
+ */
+static int add_kept(struct measurer *measurer, struct evidence_statement *statement)
+{
+	uint64_t broken = log_broken_seq(measurer->log), at_most = 0;
+	int err;
+
+	if (statement->first == log_first_seq(measurer->log) && statement->first > 1 &&
+		statement->first > log_anchor_seq(measurer->log))
+		at_most = statement->first - 1;
+	else if (broken > statement->first)
+		at_most = broken - 1;
+	if (!at_most)
+		return 0;
+	err = log_kept_get(measurer->log, at_most, &statement->kept);
+	if (err == -ENOENT)
+		return 0;
+	statement->has_kept = !err && statement->kept.seq + 1 >= statement->first;
+	return err;
+}
+
 /* The records that the challenger does not have: none where there is nothing new. */
 static int cut(struct measurer *measurer, uint64_t since, struct evidence_statement *statement,
 	char error[static MEASURER_TEXT_MAX])
 {
-	uint64_t epoch_seq = log_epoch_seq(measurer->log);
+	uint64_t begin = log_anchor_seq(measurer->log);
 	int err;
 
 	statement->last = log_extended_seq(measurer->log);
@@ -47,16 +61,43 @@ static int cut(struct measurer *measurer, uint64_t since, struct evidence_statem
 			(unsigned long long)since, (unsigned long long)statement->last);
 		return -EINVAL;
 	}
-	if (statement->last < epoch_seq) {
+	if (statement->last < log_epoch_seq(measurer->log)) {
 		snprintf(error, MEASURER_TEXT_MAX, "nothing of this epoch is extended yet");
 		return -EAGAIN;
 	}
 	statement->since = since;
-	statement->first = since < epoch_seq ? epoch_seq : since + 1;
+	statement->first = since < begin ? begin : since + 1;
+	if (statement->first < log_first_seq(measurer->log))
+		statement->first = log_first_seq(measurer->log);
 	err = log_values_before(measurer->log, statement->first, &statement->start);
+	if (!err)
+		err = add_kept(measurer, statement);
 	if (err)
 		snprintf(error, MEASURER_TEXT_MAX, "%s", log_errmsg(measurer->log));
 	return err;
+}
+
+/* Everything collected is extended as far as there is time, and the PCR is what the log leads to. */
+static int settle(struct measurer *measurer, struct evidence_statement *statement,
+	char error[static MEASURER_TEXT_MAX])
+{
+	char trouble[MEASURER_TROUBLE_MAX];
+
+	if (!measurer_is_started(measurer)) {
+		snprintf(error, MEASURER_TEXT_MAX, "not measuring yet: %.400s",
+			measurer_trouble(measurer, trouble));
+		return -EAGAIN;
+	}
+	statement->behind = catch_up(measurer);
+	if (measurer_is_well(measurer, FAULT_SLOT_TPM) && !measurer_locate(measurer) &&
+		(log_batch_count(measurer->log) ||
+			log_extended_seq(measurer->log) < log_epoch_seq(measurer->log)))
+		statement->behind = catch_up(measurer);
+	if (measurer_is_well(measurer, FAULT_SLOT_TPM) &&
+		measurer_is_well(measurer, FAULT_SLOT_LOG) && !measurer->mend)
+		return 0;
+	snprintf(error, MEASURER_TEXT_MAX, "%.500s", measurer_trouble(measurer, trouble));
+	return -EAGAIN;
 }
 
 int quote_take(struct measurer *measurer, const struct ask_request *request,
@@ -67,19 +108,12 @@ int quote_take(struct measurer *measurer, const struct ask_request *request,
 	struct merkle_hash leaf;
 	struct tpm_quote quote;
 	const uint8_t *ak;
-	char trouble[3 * MEASURER_TEXT_MAX + 8];
+	char trouble[MEASURER_TROUBLE_MAX];
 	int err;
 
-	statement.behind = catch_up(measurer);
-	/* The quote is of the PCR as it is; the log has to be where it is. */
-	if (!measurer->tpm_trouble[0] && !measurer_locate(measurer) &&
-		log_extended_seq(measurer->log) < log_epoch_seq(measurer->log))
-		statement.behind = catch_up(measurer);
-	if (measurer->tpm_trouble[0] || measurer->log_trouble[0]) {
-		snprintf(error, MEASURER_TEXT_MAX, "%s",
-			measurer->tpm_trouble[0] ? measurer->tpm_trouble : measurer->log_trouble);
-		return -EAGAIN;
-	}
+	err = settle(measurer, &statement, error);
+	if (err)
+		return err;
 	err = cut(measurer, request->since, &statement, error);
 	if (err)
 		return err;
@@ -89,8 +123,7 @@ int quote_take(struct measurer *measurer, const struct ask_request *request,
 		err = tpm_quote(measurer->tpm, conf->tpm_pcr, leaf.sha256, &quote);
 	if (err) { /* the AK may be gone: it is opened anew when troubles are tried again */
 		snprintf(error, MEASURER_TEXT_MAX, "quote: %.400s", tpm_errmsg(measurer->tpm));
-		snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "%s", error);
-		return err;
+		return err == -EAGAIN ? err : measurer_fail_tpm(measurer, err);
 	}
 
 	memcpy(statement.nonce, request->nonce, SHA256_LEN);

@@ -33,6 +33,25 @@ enum {
 
 /* ---- TPM ---- */
 
+/* What the TPM has to have. The texts say what to change. */
+static int tpm_check(struct measurer *measurer)
+{
+	unsigned pcr = measurer->conf->tpm_pcr;
+	uint16_t foreign = tpm_foreign_bank(measurer->tpm, pcr);
+
+	if (!(tpm_banks(measurer->tpm, pcr) & 1U << BANK_SHA256))
+		measurer_fault(measurer, FAULT_SLOT_TPM, FAULT_TPM_UNSUITABLE,
+			"%s: PCR %u has no sha256 bank (tpm2_pcrallocate)", measurer->tcti, pcr);
+	else if (foreign)
+		measurer_fault(measurer, FAULT_SLOT_TPM, FAULT_TPM_UNSUITABLE,
+			"%s: PCR %u has a bank of algorithm 0x%04x, which cannot be extended from "
+			"here and could be forged: free it (tpm2_pcrallocate)",
+			measurer->tcti, pcr, foreign);
+	else
+		return 0;
+	return -ENOTSUP;
+}
+
 int measurer_tpm_connect(struct measurer *measurer)
 {
 	const struct conf *conf = measurer->conf;
@@ -45,8 +64,8 @@ int measurer_tpm_connect(struct measurer *measurer)
 	if (!strcmp(device, "software")) {
 		err = swtpm_ensure(conf->tpm_software_dir, measurer->tcti, error);
 		if (err) {
-			snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "software TPM: %.400s",
-				error);
+			measurer_fault(measurer, FAULT_SLOT_TPM, FAULT_TPM_GONE,
+				"software TPM: %.400s", error);
 			return err;
 		}
 	} else {
@@ -57,31 +76,7 @@ int measurer_tpm_connect(struct measurer *measurer)
 	err = tpm_connect(measurer->tpm, measurer->tcti);
 	if (!err)
 		err = tpm_ak_open(measurer->tpm, conf->tpm_ak_handle);
-	if (err)
-		snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "TPM %.200s: %s", measurer->tcti,
-			tpm_errmsg(measurer->tpm));
-	return err;
-}
-
-static int tpm_start(struct measurer *measurer)
-{
-	const struct conf *conf = measurer->conf;
-	uint16_t foreign;
-	int err = measurer_tpm_connect(measurer);
-
-	if (err)
-		return fail(measurer, err, "%s", measurer->tpm_trouble);
-	if (!(tpm_banks(measurer->tpm, conf->tpm_pcr) & 1U << BANK_SHA256))
-		return fail(measurer, -ENOTSUP,
-			"TPM %s: PCR %u has no sha256 bank (tpm2_pcrallocate)", measurer->tcti,
-			conf->tpm_pcr);
-	foreign = tpm_foreign_bank(measurer->tpm, conf->tpm_pcr);
-	if (foreign)
-		return fail(measurer, -ENOTSUP,
-			"TPM %s: PCR %u has a bank of algorithm 0x%04x, which cannot be extended "
-			"from here and could be forged: free it (tpm2_pcrallocate)",
-			measurer->tcti, conf->tpm_pcr, foreign);
-	return 0;
+	return err ? measurer_fail_tpm(measurer, err) : tpm_check(measurer);
 }
 
 /* ---- log ---- */
@@ -117,24 +112,33 @@ static int dir_ensure(struct measurer *measurer, const char *file)
 
 static int log_start(struct measurer *measurer)
 {
-	int err = dir_ensure(measurer, measurer->conf->log_path);
+	const struct conf *conf = measurer->conf;
+	char aside[CONF_PATH_SIZE + 64];
+	int err = 0;
 
-	if (!err)
-		err = dir_ensure(measurer, measurer->conf->socket_path);
+	log_free(measurer->log);
+	measurer->log = NULL;
+	if (measurer->mend & MEND_SET_ASIDE) {
+		err = db_set_aside(measurer->db, conf->log_path, aside, sizeof(aside));
+		if (!err)
+			snprintf(measurer->notice, sizeof(measurer->notice),
+				"the damaged log is %s now", aside);
+		measurer->mend = 0;
+	}
+	if (!err || err == -ENOENT)
+		err = db_create(measurer->db, conf->log_path);
 	if (err)
-		return err;
-	err = db_create(measurer->db, measurer->conf->log_path);
-	if (err)
-		return fail(measurer, err, "log %s: %s", measurer->conf->log_path,
-			db_errmsg(measurer->db));
-	log_group(measurer->conf);
-	measurer->log = log_new(measurer->db, measurer->conf->log_program_store);
+		return measurer_fail_log(measurer, err);
+	log_group(conf);
+	measurer->log = log_new(measurer->db, conf->log_program_store);
 	if (!measurer->log)
-		return fail(measurer, -ENOMEM, "out of memory");
+		return measurer_fail_log(measurer, -ENOMEM);
 	err = log_open(measurer->log);
-	return err ? fail(measurer, err, "log %s: %s", measurer->conf->log_path,
-			     log_errmsg(measurer->log))
-		   : 0;
+	if (err)
+		return measurer_fail_log(measurer, err);
+	measurer->last_exit = log_last_exit(measurer->log);
+	measurer_mended(measurer, FAULT_SLOT_LOG);
+	return 0;
 }
 
 /* ---- hooks ---- */
@@ -163,130 +167,6 @@ static int hooks_start(struct measurer *measurer)
 	return 0;
 }
 
-/* ---- what was loaded before ---- */
-
-/* The newest record of the very same program: 1 and its number, digest and facts, or 0. */
-static int earlier_find(struct measurer *measurer, const struct event_prog *prog, uint64_t *ret_seq,
-	uint8_t ret_sha256[static SHA256_LEN], struct record_program_facts *ret_facts)
-{
-	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
-	size_t len;
-
-	if (db_ref_last(measurer->db, prog->id, 1, ret_seq) ||
-		db_line_get(measurer->db, *ret_seq, &line, &len))
-		return 0;
-	record_program_facts(line, len, ret_facts);
-	if (ret_facts->load_time_ns != prog->load_time_ns)
-		return 0;
-	if (ret_facts->kernel_digest.known &&
-		memcmp(ret_facts->kernel_digest.sha256, prog->digest, SHA256_LEN))
-		return 0;
-	return !sha256(line, len, ret_sha256);
-}
-
-static int baseline_program(
-	void *arg, const struct event_prog *prog, const struct event_map *maps, size_t map_count)
-{
-	struct measurer *measurer = arg;
-	const struct program_known *known = programs_find(&measurer->programs, prog->id);
-	struct log_put put = { .kind = RECORD_BASELINE, .ref = prog->id };
-	struct record_program_facts facts = {};
-	struct record_baseline baseline;
-	uint8_t digest[SHA256_LEN];
-	uint64_t seq = 0;
-	int err, found;
-
-	if (prog->id > measurer->highest_id)
-		measurer->highest_id = prog->id;
-	if (known && known->load_time_ns == prog->load_time_ns &&
-		known->seq >= log_epoch_seq(measurer->log))
-		return 0;
-	found = earlier_find(measurer, prog, &seq, digest, &facts);
-	if (!found || seq < log_epoch_seq(measurer->log)) {
-		describe_baseline(&measurer->describe, prog, maps, map_count, &measurer->described,
-			&baseline);
-		baseline.has_earlier = found;
-		baseline.earlier_seq = seq;
-		memcpy(baseline.earlier_sha256, digest, found ? SHA256_LEN : 0);
-		err = log_put(measurer->log, &put, &baseline, &seq);
-		if (err)
-			return err;
-		if (!found)
-			facts.verdict = baseline.signature.verdict;
-	}
-	facts.load_time_ns = prog->load_time_ns;
-	return programs_add_recorded(&measurer->programs, prog->id, seq, &facts);
-}
-
-int measurer_baseline(struct measurer *measurer)
-{
-	int err = probe_baseline(measurer->probe, baseline_program, measurer);
-
-	if (err)
-		snprintf(measurer->tpm_trouble, MEASURER_TEXT_MAX, "%s",
-			probe_errmsg(measurer->probe));
-	else
-		measurer->baseline_due = false;
-	return err;
-}
-
-/* ---- canaries ---- */
-
-static int canary_loaded(void *arg, uint32_t id)
-{
-	struct measurer *measurer = arg;
-	int err;
-
-	measurer->canary_id = id;
-	err = measurer_drain(measurer);
-	if (!err)
-		err = measurer_baseline(measurer);
-	/* The iterator came by the canary, which is recorded, or it would have a baseline
-	 * record now. */
-	if (!err && programs_find(&measurer->programs, id))
-		measurer->hooks_shown |= 1U << HOOK_BASELINE;
-	return err;
-}
-
-static void missing_join(struct measurer *measurer, unsigned missing)
-{
-	size_t len = (size_t)snprintf(
-		measurer->hook_trouble, MEASURER_TEXT_MAX, "hooks that do not fire:");
-
-	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++)
-		if (missing & 1U << hook && len < MEASURER_TEXT_MAX)
-			len += (size_t)snprintf(measurer->hook_trouble + len,
-				MEASURER_TEXT_MAX - len, " %s%s",
-				probe_hook_name(measurer->probe, hook),
-				hook == HOOK_IDENTITY ? " (boot with bpf in lsm= for this one)"
-						      : "");
-}
-
-/* Every hook in use has to show its own event. */
-static int canaries_run(struct measurer *measurer)
-{
-	unsigned wanted = probe_wanted(measurer->probe);
-	int err;
-
-	measurer->hooks_shown = 0;
-	err = probe_canaries(measurer->probe, canary_loaded, measurer);
-	if (err)
-		return fail(measurer, err, "the kernel refuses the plainest program: %s",
-			strerror(-err));
-	for (unsigned ms = 0; ms < CANARY_WAIT_MS; ms += 10) {
-		err = measurer_drain(measurer);
-		if (err)
-			return fail(measurer, err, "%s", measurer->log_trouble);
-		if ((measurer->hooks_shown & wanted) == wanted)
-			break;
-		usleep(10000);
-	}
-	measurer->hook_trouble[0] = 0;
-	if (wanted & ~measurer->hooks_shown)
-		missing_join(measurer, wanted & ~measurer->hooks_shown);
-	return 0;
-}
-
 /* ---- the start record ---- */
 
 static void freep(void *pointer)
@@ -312,7 +192,7 @@ static struct record_digest file_digest(const char *path)
 	return ret;
 }
 
-static int put_start(struct measurer *measurer, enum record_exit last_exit)
+static int put_start(struct measurer *measurer)
 {
 	unsigned wanted = probe_wanted(measurer->probe);
 	struct log_put put = { .kind = RECORD_START, .keep = true };
@@ -321,9 +201,11 @@ static int put_start(struct measurer *measurer, enum record_exit last_exit)
 		.exe_sha256 = file_digest("/proc/self/exe"),
 		.conf_sha256 = measurer->conf_sha256,
 		.next_program_id = measurer->highest_id + 1,
-		.last_exit = last_exit,
+		.last_exit = measurer->last_exit,
 		.kept_measuring = probe_was_pinned(measurer->probe),
 	};
+
+	int err;
 
 	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++) {
 		const char *name = probe_hook_name(measurer->probe, hook);
@@ -333,7 +215,8 @@ static int put_start(struct measurer *measurer, enum record_exit last_exit)
 		else
 			start.missing[start.missing_count++] = name;
 	}
-	return log_put(measurer->log, &put, &start, NULL);
+	err = log_put(measurer->log, &put, &start, NULL);
+	return err ? measurer_fail_log(measurer, err) : 0;
 }
 
 /* ---- the whole ---- */
@@ -368,64 +251,93 @@ static int trust_start(struct measurer *measurer)
 		   : 0;
 }
 
-/* A trouble of a step that the start cannot go on without. */
-static int fail_trouble(struct measurer *measurer, int err)
+/* What is missing of the time before is owned up to before anybody can ask: the canaries take longer than
+ * any event that was still being written. */
+static int holes_before(struct measurer *measurer)
 {
-	char text[3 * MEASURER_TEXT_MAX + 8];
-
-	return fail(measurer, err, "%s", measurer_trouble(measurer, text));
+	measurer_give_up_holes(measurer);
+	return 0;
 }
 
-int measurer_start(struct measurer *measurer, const struct conf *conf, const char *conf_path)
+/*
+ * What is left once the hooks record; each step relies on those above it, and one that fails is done
+ * again.
+ *
+ * An epoch begins with the programs that are loaded; what pinned hooks saw meanwhile is newer than
+ * the last record, so it is known from where to read before those are asked for.
+ */
+static int (*const steps[])(struct measurer *) = {
+	log_start,
+	measurer_ring_restore,
+	measurer_tpm_connect,
+	measurer_locate,
+	measurer_drain,
+	measurer_baseline,
+	holes_before,
+	measurer_canaries,
+	holes_before,
+	put_start,
+	measurer_commit,
+};
+enum { STEP_COUNT = sizeof(steps) / sizeof(steps[0]) };
+
+bool measurer_is_started(const struct measurer *measurer)
 {
-	enum record_exit last_exit;
+	return measurer->step == STEP_COUNT;
+}
+
+int measurer_go_on(struct measurer *measurer)
+{
+	int err;
+
+	for (; measurer->step < STEP_COUNT; measurer->step++) {
+		err = steps[measurer->step](measurer);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* What no waiting mends. */
+static bool is_hopeless(const struct measurer *measurer, int err)
+{
+	return measurer->faults[FAULT_SLOT_TPM].kind == FAULT_TPM_UNSUITABLE ||
+		(measurer->step == 0 && (err == -EBUSY || err == -EMEDIUMTYPE || err == -EINVAL));
+}
+
+int measurer_start(
+	struct measurer *measurer, const struct conf *conf, const char *conf_path, unsigned mend)
+{
+	char text[MEASURER_TROUBLE_MAX];
 	int err;
 
 	memset(measurer, 0, sizeof(*measurer));
 	measurer->conf = conf;
 	measurer->conf_sha256 = file_digest(conf_path);
+	measurer->mend = mend & MEND_SET_ASIDE;
 	err = objects_new(measurer);
 	if (!err)
 		err = trust_start(measurer);
-	/* The log first: its lock keeps a second daemon from the hooks and the TPM. */
 	if (!err)
-		err = log_start(measurer);
+		err = dir_ensure(measurer, conf->log_path);
 	if (!err)
-		err = tpm_start(measurer);
+		err = dir_ensure(measurer, conf->socket_path);
+	if (!err && mend & MEND_REATTACH && probe_detach(measurer->probe))
+		err = fail(measurer, -EIO, "hooks: %s", probe_errmsg(measurer->probe));
 	if (!err)
 		err = hooks_start(measurer);
 	if (err)
 		return err;
-	last_exit = log_last_exit(measurer->log);
-	/* An epoch begins with the programs that are loaded; what pinned hooks saw meanwhile is
-	 * newer than the last record, so it is read before those are asked for. */
-	err = measurer_ring_restore(measurer);
-	if (err)
-		return fail(measurer, err, "the log's note on the ring is damaged");
-	err = measurer_locate(measurer);
-	if (!err)
-		err = measurer_drain(measurer);
-	if (!err)
-		err = measurer_baseline(measurer);
-	if (err)
-		return fail_trouble(measurer, err);
-	/* What is missing of the time before is owned up to before anybody can ask: the canaries take longer
-	 * than any event that was still being written. */
-	measurer_give_up_holes(measurer);
-	err = canaries_run(measurer);
-	if (err)
-		return err;
-	measurer_give_up_holes(measurer);
-	err = put_start(measurer, last_exit);
-	if (err)
-		return fail(measurer, err, "%s", log_errmsg(measurer->log));
-	err = measurer_drain(measurer);
-	return err ? fail_trouble(measurer, err) : 0;
+	err = measurer_go_on(measurer);
+	if (err && is_hopeless(measurer, err))
+		return fail(measurer, err, "%s", measurer_trouble(measurer, text));
+	return 0;
 }
 
 void measurer_done(struct measurer *measurer)
 {
 	collect_done(&measurer->collect);
+	free(measurer->ends);
 	programs_done(&measurer->programs);
 	ring_close(measurer->ring);
 	probe_free(measurer->probe);

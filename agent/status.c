@@ -54,39 +54,69 @@ static void put_number(json_t *status, const char *key, uint64_t value)
 	json_object_set_new(status, key, json_integer((json_int_t)value));
 }
 
+static json_t *faults_json(const struct measurer *measurer)
+{
+	json_t *faults = json_array();
+
+	for (size_t i = 0; i < FAULT_SLOT_COUNT; i++) {
+		const struct fault *fault = &measurer->faults[i];
+
+		if (fault->kind)
+			json_array_append_new(faults,
+				json_pack("{s:s, s:s, s:s}", "fault", fault_name(fault->kind),
+					"what", fault->what, "remedy", fault_remedy(fault->kind)));
+	}
+	return faults;
+}
+
+static void put_log(json_t *status, const struct measurer *measurer)
+{
+	const struct log *log = measurer->log;
+
+	if (!log || !log_epoch_seq(log))
+		return;
+	put_banks(status, measurer);
+	put_number(status, "first_seq", log_first_seq(log));
+	put_number(status, "last_seq", log_last_seq(log));
+	put_number(status, "extended_seq", log_extended_seq(log));
+	put_number(status, "confirmed_seq", measurer->confirmed_seq);
+	put_number(status, "kept_seq", log_kept_seq(log));
+	json_object_set_new(
+		status, "log_id", hex(log_epoch(log)->log_id, sizeof(log_epoch(log)->log_id)));
+	put_number(status, "epoch_seq", log_epoch_seq(log));
+}
+
 char *status_json(const struct measurer *measurer)
 {
 	const struct event_state *state = probe_state(measurer->probe);
 	unsigned wanted = probe_wanted(measurer->probe);
 	unsigned in_use = wanted & measurer->hooks_shown;
-	char trouble[3 * MEASURER_TEXT_MAX + 8];
+	char trouble[MEASURER_TROUBLE_MAX];
 	json_t *status = json_object();
 	char *text;
 
 	measurer_trouble(measurer, trouble);
 	json_object_set_new(status, "state", json_string(*trouble ? "degraded" : "measuring"));
-	if (*trouble)
+	if (*trouble) {
 		json_object_set_new(status, "why", json_string(trouble));
+		json_object_set_new(status, "faults", faults_json(measurer));
+	}
 	json_object_set_new(status, "version", json_string(VERSION));
 	json_object_set_new(status, "hooks", hook_names(measurer, in_use));
 	json_object_set_new(
 		status, "missing", hook_names(measurer, ~in_use & ((1U << HOOK_COUNT) - 1)));
-	json_object_set_new(status, "tpm", tpm_json(measurer));
+	if (tpm_identity(measurer->tpm)->manufacturer[0])
+		json_object_set_new(status, "tpm", tpm_json(measurer));
 	put_number(status, "pcr", measurer->conf->tpm_pcr);
-	put_banks(status, measurer);
-	put_number(status, "last_seq", log_last_seq(measurer->log));
-	put_number(status, "extended_seq", log_extended_seq(measurer->log));
-	put_number(status, "confirmed_seq", measurer->confirmed_seq);
+	put_log(status, measurer);
 	put_number(status, "lost", measurer->lost);
 	put_number(status, "programs", measurer->programs.count);
 	put_number(status, "dropped_events", state->dropped_events);
+	put_number(status, "malformed_events", measurer->collect.malformed);
 	put_number(status, "audit_failed", trail_failed(measurer->trail));
 	json_object_set_new(status, "ring",
 		json_pack("{s:I, s:I}", "size", (json_int_t)probe_ring_size(measurer->probe),
 			"held", (json_int_t)ring_held(measurer->ring)));
-	json_object_set_new(status, "log_id",
-		hex(log_epoch(measurer->log)->log_id, sizeof(log_epoch(measurer->log)->log_id)));
-	put_number(status, "epoch_seq", log_epoch_seq(measurer->log));
 	text = json_dumps(status, JSON_COMPACT);
 	json_decref(status);
 	return text;

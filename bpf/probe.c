@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,28 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bpf/bank.h"
-#include "bpf/probe_kernel.h"
-
-extern const char probe_object[], probe_object_end[];
-
-enum { PIN_NAME_MAX = 32 };
-
-struct probe {
-	struct probe_kernel kernel;
-	char build[PIN_NAME_MAX]; /* name of this build's directory of pins */
-	bool was_pinned;
-	unsigned attached; /* bits of indices into probe_programs[] */
-	int ring_fd;
-	size_t ring_size;
-	int ends_fd;
-	int lock_fd; /* of the directory of pins, for as long as the hooks are ours */
-	int baseline_fd; /* link of the iterator */
-	struct event_state *state;
-	bool replaced;
-	struct event_state replaced_state;
-	char error[256];
-};
+#include "bpf/probe_own.h"
 
 /* The probe that is inside libbpf on this thread: libbpf's print callback has no argument
  * for us. */
@@ -51,8 +29,7 @@ static int libbpf_print(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
-[[gnu::format(printf, 3, 4)]] static int fail(
-	struct probe *probe, int error, const char *format, ...)
+int probe_fail(struct probe *probe, int error, const char *format, ...)
 {
 	char libbpf_says[sizeof(probe->error)];
 	size_t len;
@@ -105,123 +82,16 @@ const char *probe_errmsg(const struct probe *probe)
 	return probe->error;
 }
 
-/* ---- pins ---- */
-
-static void pin_path(char *ret_path, size_t size, const char *build, const char *name)
-{
-	snprintf(ret_path, size, "%s/%s%s%s", PROBE_PIN_DIR, build, *name ? "/" : "", name);
-}
-
-static int build_name(struct probe *probe)
-{
-	uint8_t digest[SHA256_LEN];
-	int err = sha256(probe_object, (size_t)(probe_object_end - probe_object), digest);
-
-	if (err)
-		return err;
-	snprintf(probe->build, sizeof(probe->build), "v%d-%02x%02x%02x%02x%02x%02x%02x%02x",
-		EVENT_LAYOUT, digest[0], digest[1], digest[2], digest[3], digest[4], digest[5],
-		digest[6], digest[7]);
-	return 0;
-}
-
-static void dir_closep(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
-static int build_unpin(struct probe *probe, const char *build)
-{
-	char path[256];
-
-	pin_path(path, sizeof(path), build, "");
-	[[gnu::cleanup(dir_closep)]] DIR *dir = opendir(path);
-	if (!dir)
-		return fail(probe, -errno, "%s", path);
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (entry->d_name[0] != '.' && unlinkat(dirfd(dir), entry->d_name, 0))
-			return fail(probe, -errno, "%s/%s", path, entry->d_name);
-	return rmdir(path) ? fail(probe, -errno, "%s", path) : 0;
-}
-
-/* What another build's programs counted until now, so that its unread loads are known. */
-static void build_state_read(struct probe *probe, const char *build)
-{
-	char path[256];
-	int fd;
-
-	pin_path(path, sizeof(path), build, "state");
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return;
-	probe->replaced = !bpf_map_lookup_elem(fd, &(int){ 0 }, &probe->replaced_state);
-	close(fd);
-}
-
-/* Remove the pins of every build but keep (NULL: of every one). */
-static int builds_unpin(struct probe *probe, const char *keep)
-{
-	[[gnu::cleanup(dir_closep)]] DIR *dir = opendir(PROBE_PIN_DIR);
-	int err;
-
-	if (!dir)
-		return errno == ENOENT ? 0 : fail(probe, -errno, "%s", PROBE_PIN_DIR);
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		if (entry->d_name[0] == '.' || (keep && !strcmp(entry->d_name, keep)))
-			continue;
-		if (!strncmp(entry->d_name, "v1-", 3))
-			build_state_read(probe, entry->d_name);
-		err = build_unpin(probe, entry->d_name);
-		if (err)
-			return err;
-	}
-	return 0;
-}
+/* ---- taking over ---- */
 
 static int state_map(struct probe *probe, int fd)
 {
 	void *state = mmap(NULL, sizeof(*probe->state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (state == MAP_FAILED)
-		return fail(probe, -errno, "mapping the state");
+		return probe_fail(probe, -errno, "mapping the state");
 	probe->state = state;
 	return 0;
-}
-
-/* ---- taking over ---- */
-
-static int pinned_fd(const struct probe *probe, const char *name)
-{
-	char path[256];
-
-	pin_path(path, sizeof(path), probe->build, name);
-	return bpf_obj_get(path);
-}
-
-static bool is_pinned(const struct probe *probe, const char *name)
-{
-	char path[256];
-
-	pin_path(path, sizeof(path), probe->build, name);
-	return !access(path, F_OK);
-}
-
-/* Pins of this build that are not whole are of no use: somebody removed a hook. What they counted is
- * kept, and they go. */
-static int broken_unpin(struct probe *probe)
-{
-	bool whole = is_pinned(probe, "state");
-
-	if (!is_pinned(probe, ""))
-		return 0;
-	for (unsigned i = 0; probe_programs[i].name; i++)
-		if (probe->kernel.chosen & 1U << i && !is_pinned(probe, probe_programs[i].name))
-			whole = false;
-	if (whole)
-		return 0;
-	build_state_read(probe, probe->build);
-	return build_unpin(probe, probe->build);
 }
 
 /* Returns 1 when the hooks of this build were pinned and are ours now, 0 when there are none. */
@@ -229,29 +99,29 @@ static int take_over(struct probe *probe, const struct probe_options *options)
 {
 	struct bpf_map_info info = {};
 	__u32 info_len = sizeof(info);
-	int state_fd = pinned_fd(probe, "state");
+	int state_fd = probe_pinned_fd(probe, "state");
 	int err;
 
 	if (state_fd < 0)
-		return errno == ENOENT ? 0 : fail(probe, -errno, "opening the pinned state");
+		return errno == ENOENT ? 0 : probe_fail(probe, -errno, "opening the pinned state");
 	err = state_map(probe, state_fd);
 	close(state_fd);
 	if (err)
 		return err;
-	probe->ring_fd = pinned_fd(probe, "ring");
+	probe->ring_fd = probe_pinned_fd(probe, "ring");
 	if (probe->ring_fd < 0)
-		return fail(probe, -errno, "opening the pinned ring");
-	probe->ends_fd = pinned_fd(probe, "ends");
+		return probe_fail(probe, -errno, "opening the pinned ring");
+	probe->ends_fd = probe_pinned_fd(probe, "ends");
 	if (probe->ends_fd < 0)
-		return fail(probe, -errno, "opening the pinned ends");
+		return probe_fail(probe, -errno, "opening the pinned ends");
 	if (bpf_obj_get_info_by_fd(probe->ring_fd, &info, &info_len))
-		return fail(probe, -errno, "asking for the pinned ring's size");
+		return probe_fail(probe, -errno, "asking for the pinned ring's size");
 	probe->ring_size = info.max_entries;
 	probe->state->map_content_max = options->map_content_max;
 	probe->state->exe_hash_max = options->exe_hash_max;
 
 	for (unsigned i = 0; probe_programs[i].name; i++) {
-		int link_fd = pinned_fd(probe, probe_programs[i].name);
+		int link_fd = probe_pinned_fd(probe, probe_programs[i].name);
 
 		if (link_fd < 0)
 			continue;
@@ -281,7 +151,7 @@ static int object_load(
 	int err;
 
 	if (!object)
-		return fail(probe, -errno, "opening the BPF object");
+		return probe_fail(probe, -errno, "opening the BPF object");
 	for (unsigned i = 0; probe_programs[i].name; i++) {
 		struct bpf_program *program = bpf_object__find_program_by_name(
 			object, probe_programs[i].name);
@@ -291,10 +161,10 @@ static int object_load(
 	ring = bpf_object__find_map_by_name(object, "ring");
 	err = bpf_map__set_max_entries(ring, (__u32)options->ring_size);
 	if (err)
-		return fail(probe, err, "a ring of %zu bytes", options->ring_size);
+		return probe_fail(probe, err, "a ring of %zu bytes", options->ring_size);
 	err = bpf_object__load(object);
 	if (err)
-		return fail(probe, err, "loading the BPF programs");
+		return probe_fail(probe, err, "loading the BPF programs");
 	*ret_object = object;
 	object = NULL;
 	return 0;
@@ -306,11 +176,11 @@ static int map_pin(struct probe *probe, struct bpf_object *object, const char *m
 	char path[256];
 	struct bpf_map *map = bpf_object__find_map_by_name(object, map_name);
 
-	pin_path(path, sizeof(path), build, name);
+	probe_pin_path(path, sizeof(path), build, name);
 	if (bpf_obj_pin(bpf_map__fd(map), path))
-		return fail(probe, -errno, "pinning %s", path);
+		return probe_fail(probe, -errno, "pinning %s", path);
 	*ret_fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
-	return *ret_fd < 0 ? fail(probe, -errno, "duplicating a descriptor") : 0;
+	return *ret_fd < 0 ? probe_fail(probe, -errno, "duplicating a descriptor") : 0;
 }
 
 static int program_attach(
@@ -323,14 +193,14 @@ static int program_attach(
 	int err = 0;
 
 	if (!link)
-		return fail(probe, -errno, "attaching %s", program->hook_name);
-	pin_path(path, sizeof(path), build, program->name);
+		return probe_fail(probe, -errno, "attaching %s", program->hook_name);
+	probe_pin_path(path, sizeof(path), build, program->name);
 	if (bpf_obj_pin(bpf_link__fd(link), path))
-		err = fail(probe, -errno, "pinning %s", path);
+		err = probe_fail(probe, -errno, "pinning %s", path);
 	if (!err && program->hook == HOOK_BASELINE) {
 		probe->baseline_fd = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0);
 		if (probe->baseline_fd < 0)
-			err = fail(probe, -errno, "duplicating a descriptor");
+			err = probe_fail(probe, -errno, "duplicating a descriptor");
 	}
 	if (!err)
 		probe->attached |= 1U << i;
@@ -346,15 +216,15 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	int state_fd, err;
 
 	snprintf(build, sizeof(build), "new-%s", probe->build);
-	pin_path(path_new, sizeof(path_new), build, "");
-	pin_path(path, sizeof(path), probe->build, "");
+	probe_pin_path(path_new, sizeof(path_new), build, "");
+	probe_pin_path(path, sizeof(path), probe->build, "");
 	if (!access(path_new, F_OK)) {
-		err = build_unpin(probe, build);
+		err = probe_build_unpin(probe, build);
 		if (err)
 			return err;
 	}
 	if (mkdir(path_new, 0700))
-		return fail(probe, -errno, "%s", path_new);
+		return probe_fail(probe, -errno, "%s", path_new);
 
 	err = object_load(probe, options, &object);
 	if (!err)
@@ -373,13 +243,13 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	probe->state->map_content_max = options->map_content_max;
 	probe->state->exe_hash_max = options->exe_hash_max;
 	if (getrandom(&probe->state->instance, sizeof(probe->state->instance), 0) < 0)
-		return fail(probe, -errno, "getrandom");
+		return probe_fail(probe, -errno, "getrandom");
 
 	for (unsigned i = 0; !err && probe_programs[i].name; i++)
 		if (probe->kernel.chosen & 1U << i)
 			err = program_attach(probe, object, build, i);
 	if (!err && rename(path_new, path))
-		err = fail(probe, -errno, "%s", path);
+		err = probe_fail(probe, -errno, "%s", path);
 	return err;
 }
 
@@ -389,7 +259,7 @@ static int required_check(struct probe *probe)
 
 	for (unsigned i = 0; probe_programs[i].name; i++)
 		if (probe_programs[i].required && !(hooks & 1U << probe_programs[i].hook))
-			return fail(probe, -EOPNOTSUPP, "this kernel has no %s",
+			return probe_fail(probe, -EOPNOTSUPP, "this kernel has no %s",
 				probe_programs[i].needs[0]);
 	return 0;
 }
@@ -398,13 +268,15 @@ static int required_check(struct probe *probe)
 static int pins_lock(struct probe *probe)
 {
 	if (mkdir(PROBE_PIN_DIR, 0700) && errno != EEXIST)
-		return fail(probe, -errno, "%s (is the BPF file system mounted?)", PROBE_PIN_DIR);
+		return probe_fail(
+			probe, -errno, "%s (is the BPF file system mounted?)", PROBE_PIN_DIR);
 	probe->lock_fd = open(PROBE_PIN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (probe->lock_fd < 0)
-		return fail(probe, -errno, "%s", PROBE_PIN_DIR);
+		return probe_fail(probe, -errno, "%s", PROBE_PIN_DIR);
 	if (flock(probe->lock_fd, LOCK_EX | LOCK_NB))
-		return errno == EWOULDBLOCK ? fail(probe, -EBUSY, "another daemon has the hooks")
-					    : fail(probe, -errno, "%s", PROBE_PIN_DIR);
+		return errno == EWOULDBLOCK
+			? probe_fail(probe, -EBUSY, "another daemon has the hooks")
+			: probe_fail(probe, -errno, "%s", PROBE_PIN_DIR);
 	return 0;
 }
 
@@ -413,21 +285,23 @@ static int attach(struct probe *probe, const struct probe_options *options)
 	int err = probe_kernel_read(&probe->kernel);
 
 	if (err)
-		return fail(probe, err, "reading /sys/kernel/btf/vmlinux");
+		return probe_fail(probe, err, "reading /sys/kernel/btf/vmlinux");
 	err = required_check(probe);
 	if (!err)
-		err = build_name(probe);
+		err = probe_build_name(probe);
 	if (!err)
 		err = pins_lock(probe);
 	if (!err)
-		err = broken_unpin(probe);
+		err = probe_broken_unpin(probe);
 	if (!err)
 		err = take_over(probe, options);
 	if (err < 0)
 		return err;
 	probe->was_pinned = err > 0;
 	err = probe->was_pinned ? 0 : attach_new(probe, options);
-	return err ? err : builds_unpin(probe, probe->build);
+	if (!err)
+		err = probe_builds_unpin(probe, probe->build);
+	return err ? err : probe_pins_note(probe);
 }
 
 int probe_attach(struct probe *probe, const struct probe_options *options)
@@ -457,7 +331,7 @@ bool probe_replaced(const struct probe *probe, struct event_state *ret_state)
 int probe_detach(struct probe *probe)
 {
 	probe->error[0] = 0;
-	return builds_unpin(probe, NULL);
+	return probe_builds_unpin(probe, NULL);
 }
 
 /* ---- what there is ---- */
@@ -507,17 +381,32 @@ struct event_state *probe_state(const struct probe *probe)
 	return probe->state;
 }
 
-int probe_end_take(struct probe *probe, struct event_end *ret_end)
+int probe_end_next(struct probe *probe, uint64_t after_load, struct event_end *ret_end)
 {
 	__u64 load;
 
 	probe->error[0] = 0;
-	if (bpf_map_get_next_key(probe->ends_fd, NULL, &load))
-		return errno == ENOENT ? 0 : fail(probe, -errno, "reading the ends of loads");
-	if (bpf_map_lookup_elem(probe->ends_fd, &load, ret_end) ||
-		bpf_map_delete_elem(probe->ends_fd, &load))
-		return fail(probe, -errno, "reading the ends of loads");
+	if (bpf_map_get_next_key(probe->ends_fd, after_load ? &after_load : NULL, &load))
+		return errno == ENOENT ? 0 : probe_fail(probe, -errno, "reading the ends of loads");
+	if (bpf_map_lookup_elem(probe->ends_fd, &load, ret_end))
+		return probe_fail(probe, -errno, "reading the ends of loads");
 	return 1;
+}
+
+int probe_end_drop(struct probe *probe, uint64_t load)
+{
+	probe->error[0] = 0;
+	if (bpf_map_delete_elem(probe->ends_fd, &load) && errno != ENOENT)
+		return probe_fail(probe, -errno, "dropping the end of a load");
+	return 0;
+}
+
+int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id)
+{
+	probe->error[0] = 0;
+	if (!bpf_prog_get_next_id(after_id, ret_id))
+		return 0;
+	return errno == ENOENT ? -ENOENT : probe_fail(probe, -errno, "asking for program ids");
 }
 
 const char *probe_enum_name(const struct probe *probe, enum probe_enum which, uint32_t value,
@@ -555,7 +444,7 @@ int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg)
 	probe->error[0] = 0;
 	fd = bpf_iter_create(probe->baseline_fd);
 	if (fd < 0)
-		return fail(probe, -errno, "starting the program iterator");
+		return probe_fail(probe, -errno, "starting the program iterator");
 	while ((err = iterator_read(fd, &prog, sizeof(prog))) > 0) {
 		size_t count = prog.map_count < EVENT_MAPS_MAX ? prog.map_count : EVENT_MAPS_MAX;
 
@@ -569,5 +458,5 @@ int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg)
 			break;
 	}
 	close(fd);
-	return err < 0 ? fail(probe, err, "reading the program iterator") : 0;
+	return err < 0 ? probe_fail(probe, err, "reading the program iterator") : 0;
 }

@@ -66,12 +66,28 @@ size_t probe_ring_size(const struct probe *probe);
 struct event_state *probe_state(const struct probe *probe);
 
 /*
- * Take one EVENT_END that the ring had no room for. It is gone from the kernel then: a caller that
- * dies before it has kept it has lost that load.
+ * The EVENT_ENDs that the ring had no room for: the one after the load after_load (0: the first), in
+ * no order. It stays in the kernel until probe_end_drop(), which is due once it is kept elsewhere:
+ * a caller that dies in between meets it again.
  *
- * Returns 1, 0 when there is none, or a negative errno.
+ * Both return a negative errno; else probe_end_next() 1, or 0 when there is no other,
+ * probe_end_drop() 0.
  */
-[[nodiscard]] int probe_end_take(struct probe *probe, struct event_end *ret_end);
+[[nodiscard]] int probe_end_next(
+	struct probe *probe, uint64_t after_load, struct event_end *ret_end);
+[[nodiscard]] int probe_end_drop(struct probe *probe, uint64_t load);
+
+/*
+ * Whether the pins are those that were made or taken over, and what is shared through them makes
+ * sense. Cheap: for once a second.
+ *
+ * Returns 0; -ESTALE where a pin is gone or another: the hook may be detached; -EUCLEAN where
+ * somebody else wrote to the state.
+ */
+[[nodiscard]] int probe_check(struct probe *probe);
+
+/* The lowest id above after_id of a program that is loaded. Returns 0, -ENOENT or another error. */
+[[nodiscard]] int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id);
 
 /*
  * Every program loaded now, with its maps (contents not included).

@@ -578,18 +578,61 @@ int kernel_programs_each(struct kernel *kernel, kernel_program_fn *fn, void *arg
 	return err;
 }
 
-int kernel_end_take(struct kernel *kernel, struct event_end *ret_end)
+/* The index of a load's end, or end_count; lock held. */
+static size_t end_find(const struct world *world, uint64_t load)
 {
-	int got = 0;
+	size_t i = 0;
+
+	while (i < world->end_count && world->ends[i].event.load != load)
+		i++;
+	return i;
+}
+
+int kernel_end_next(struct kernel *kernel, uint64_t after_load, struct event_end *ret_end)
+{
+	const struct world *world = kernel->world;
+	size_t i;
+	int got;
 
 	lock(kernel);
-	if (kernel->world->end_count) {
-		*ret_end = kernel->world->ends[kernel->world->end_count - 1];
-		kernel->world->end_count--;
-		got = 1;
-	}
+	i = after_load ? end_find(world, after_load) + 1 : 0;
+	got = i < world->end_count;
+	if (got)
+		*ret_end = world->ends[i];
 	unlock(kernel);
 	return got;
+}
+
+void kernel_end_drop(struct kernel *kernel, uint64_t load)
+{
+	struct world *world = kernel->world;
+	size_t i;
+
+	lock(kernel);
+	i = end_find(world, load);
+	if (i < world->end_count) {
+		memmove(&world->ends[i], &world->ends[i + 1],
+			(world->end_count - i - 1) * sizeof(world->ends[0]));
+		world->end_count--;
+	}
+	unlock(kernel);
+}
+
+uint32_t kernel_next_id(struct kernel *kernel, uint32_t after_id)
+{
+	const struct world *world = kernel->world;
+	uint32_t next = 0;
+
+	lock(kernel);
+	for (size_t i = 0; i < world->program_count; i++) {
+		const struct program *program = &world->programs[i];
+
+		if (program->listed && program->prog.id > after_id &&
+			(!next || program->prog.id < next))
+			next = program->prog.id;
+	}
+	unlock(kernel);
+	return next;
 }
 
 const struct kernel_entry *kernel_ledger(const struct kernel *kernel, size_t n)

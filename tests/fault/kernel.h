@@ -97,8 +97,13 @@ size_t kernel_programs(const struct kernel *kernel, size_t max, uint32_t *ret_id
 typedef int kernel_program_fn(void *arg, const struct event_prog *prog);
 int kernel_programs_each(struct kernel *kernel, kernel_program_fn *fn, void *arg);
 
-/* Take one end that the ring had no room for. Returns 1, or 0 when there is none. */
-int kernel_end_take(struct kernel *kernel, struct event_end *ret_end);
+/* The ends that the ring had no room for: the one after a load's (0: the first), 1 or 0 when there is
+ * none; and to forget one. */
+int kernel_end_next(struct kernel *kernel, uint64_t after_load, struct event_end *ret_end);
+void kernel_end_drop(struct kernel *kernel, uint64_t load);
+
+/* The lowest id above this one of a program that is loaded and listed; 0 for none. */
+uint32_t kernel_next_id(struct kernel *kernel, uint32_t after_id);
 
 /* ---- what truly happened ---- */
 

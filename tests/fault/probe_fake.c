@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +27,8 @@ struct probe {
 	int lock_fd;
 	int bell_fd;
 	bool was_pinned;
+	ino_t pin;
+	uint64_t instance;
 	uint32_t *answer; /* shared with the processes that load canaries */
 	char error[256];
 };
@@ -90,6 +94,8 @@ static int pins_lock(struct probe *probe)
 
 int probe_attach(struct probe *probe, const struct probe_options *options)
 {
+	char path[PATH_MAX];
+	struct stat st;
 	int got = pins_lock(probe);
 
 	if (got)
@@ -100,6 +106,10 @@ int probe_attach(struct probe *probe, const struct probe_options *options)
 	if (got < 0)
 		return fail(probe, got, "attaching");
 	probe->was_pinned = got;
+	probe->instance = kernel_state(probe->kernel)->instance;
+	snprintf(path, sizeof(path), "%s/state", kernel_dir());
+	if (!stat(path, &st))
+		probe->pin = st.st_ino;
 	kernel_state(probe->kernel)->map_content_max = options->map_content_max;
 	kernel_state(probe->kernel)->exe_hash_max = options->exe_hash_max;
 	probe->bell_fd = kernel_bell_open(kernel_dir());
@@ -184,9 +194,41 @@ struct event_state *probe_state(const struct probe *probe)
 	return kernel_state(probe->kernel);
 }
 
-int probe_end_take(struct probe *probe, struct event_end *ret_end)
+int probe_end_next(struct probe *probe, uint64_t after_load, struct event_end *ret_end)
 {
-	return kernel_end_take(probe->kernel, ret_end);
+	return kernel_end_next(probe->kernel, after_load, ret_end);
+}
+
+int probe_end_drop(struct probe *probe, uint64_t load)
+{
+	kernel_end_drop(probe->kernel, load);
+	return 0;
+}
+
+int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id)
+{
+	uint32_t id = kernel_next_id(probe->kernel, after_id);
+
+	if (!id)
+		return -ENOENT;
+	*ret_id = id;
+	return 0;
+}
+
+int probe_check(struct probe *probe)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/state", kernel_dir());
+	if (stat(path, &st) || st.st_ino != probe->pin) {
+		snprintf(probe->error, sizeof(probe->error), "the pin %s was removed", path);
+		return -ESTALE;
+	}
+	if (kernel_state(probe->kernel)->instance == probe->instance)
+		return 0;
+	snprintf(probe->error, sizeof(probe->error), "the pinned state was written to");
+	return -EUCLEAN;
 }
 
 const char *probe_enum_name(const struct probe *, enum probe_enum which, uint32_t value,

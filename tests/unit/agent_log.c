@@ -294,24 +294,53 @@ static void a_log_that_ends_in_something_else_is_not_opened(void **state)
 	assert_not_opened(f, -EUCLEAN, "record 4 of the log is damaged");
 }
 
-static void a_log_without_its_epoch_is_not_opened(void **state)
+static void a_log_without_an_epoch_is_not_opened(void **state)
 {
 	struct log_fixture *f = *state;
-	uint64_t seq = 2;
-	struct db_state note = { .key = "epoch", .value = &seq, .len = sizeof(seq) };
-	const struct db_batch batch = { .states = &note, .state_count = 1 };
+
+	put(f, true);
+	commit(f);
+	assert_ok(f->db,
+		db_append(f->db,
+			&(struct db_batch){ .states = &(struct db_state){ "epoch", "x", 1 },
+				.state_count = 1 }));
+	assert_not_opened(f, -EUCLEAN, "epoch is not known any more");
+}
+
+static void note_put(struct log_fixture *f, const void *bytes, size_t len)
+{
+	struct db_state note = { .key = "epoch", .value = bytes, .len = len };
+
+	assert_ok(f->db, db_append(f->db, &(struct db_batch){ .states = &note, .state_count = 1 }));
+}
+
+static void a_damaged_note_is_made_again_from_the_lines(void **state)
+{
+	struct log_fixture *f = *state;
+	static uint8_t note[RECORD_LINE_MAX], spoilt[RECORD_LINE_MAX];
+	uint64_t epoch_seq;
+	int len;
 
 	put_epoch(f);
 	put(f, true);
+	put_epoch(f);
+	put(f, true);
 	commit(f);
-	assert_ok(f->db, db_append(f->db, &batch));
-	assert_not_opened(f, -EUCLEAN, "record 2 is not an epoch");
-	seq = 99;
-	assert_ok(f->db, db_append(f->db, &batch));
-	assert_not_opened(f, -ENOENT, "");
-	note.len = 3;
-	assert_ok(f->db, db_append(f->db, &batch));
-	assert_not_opened(f, -EUCLEAN, "epoch is damaged");
+	extend_all(f);
+	epoch_seq = f->epoch_seq;
+	len = db_state_get(f->db, "epoch", note, sizeof(note));
+	assert_in_range(len, 100, sizeof(note));
+	for (int at = 0; at < len; at += 41) {
+		memcpy(spoilt, note, (size_t)len);
+		spoilt[at] ^= 0x10;
+		note_put(f, spoilt, (size_t)len);
+		assert_int_equal(restart(f), 1);
+		assert_int_equal(log_epoch_seq(f->log), epoch_seq);
+		assert_int_equal(log_extended_seq(f->log), f->count);
+	}
+	note_put(f, "", 0);
+	assert_int_equal(restart(f), 1);
+	assert_int_equal(log_epoch_seq(f->log), epoch_seq);
 }
 
 static void a_damaged_line_that_waits_is_not_extended(void **state)
@@ -348,7 +377,8 @@ int main(void)
 		TEST(one_batch_may_be_larger_than_the_queue),
 		TEST(a_stop_at_the_end_is_a_clean_exit),
 		TEST(a_log_that_ends_in_something_else_is_not_opened),
-		TEST(a_log_without_its_epoch_is_not_opened),
+		TEST(a_log_without_an_epoch_is_not_opened),
+		TEST(a_damaged_note_is_made_again_from_the_lines),
 		TEST(a_damaged_line_that_waits_is_not_extended),
 	};
 

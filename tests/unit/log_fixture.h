@@ -182,7 +182,7 @@ static inline void put_epoch(struct log_fixture *f)
 	};
 
 	f->base = f->pcr;
-	log_epoch_begin(f->log, BANKS, &f->pcr);
+	log_epoch_begin(f->log, LOG_EPOCH_NEW, BANKS, &f->pcr);
 	assert_int_equal(log_put(f->log, &put, &epoch, &f->epoch_seq), 0);
 }
 

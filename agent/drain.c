@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the ring into the log: events become records, records are committed, and only then leave the
+ * kernel. What does not arrive is recorded as lost. */
+#include "agent/measurer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	BATCH_RECORDS_MAX = 1024,
+	BATCH_BYTES_MAX = 8 << 20,
+};
+
+/* Key of the ring's state in the database: which events are recorded. A struct ring_note, then the
+ * tickets, the loads and the program ids as seen_save() writes them. */
+static const char ring_key[] = "ring";
+
+struct ring_note {
+	uint64_t instance; /* of the hooks whose events these are */
+	uint64_t untracked; /* of the kernel's count, what is recorded as lost */
+	uint64_t excused; /* struct measurer's */
+	char boot_id[40]; /* in which the ids were given */
+};
+
+enum { RING_STATE_MAX = sizeof(struct ring_note) + 3 * SEEN_SAVED_MAX };
+
+/* ---- events become records ---- */
+
+/* A program that was recorded before this daemon started, or before it was unloaded: from
+ * its record. */
+static const struct program_known *program_get(struct measurer *measurer, uint32_t id)
+{
+	const struct program_known *known = programs_find(&measurer->programs, id);
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	struct record_program_facts facts;
+	uint64_t seq;
+	size_t len;
+
+	if (known || !id)
+		return known;
+	if (db_ref_last(measurer->db, id, log_epoch_seq(measurer->log), &seq) ||
+		db_line_get(measurer->db, seq, &line, &len))
+		return NULL;
+	record_program_facts(line, len, &facts);
+	if (programs_add_recorded(&measurer->programs, id, seq, &facts))
+		return NULL;
+	return programs_find(&measurer->programs, id);
+}
+
+static int put_lost(struct measurer *measurer, enum record_lost_what what, uint64_t count,
+	uint64_t first, uint64_t last)
+{
+	struct log_put put = { .kind = RECORD_LOST, .keep = true };
+	struct record_lost lost = { .what = what, .count = count, .first = first, .last = last };
+	int err = log_put(measurer->log, &put, &lost, NULL);
+
+	if (!err)
+		measurer->lost += count;
+	return err;
+}
+
+static void put_trail(struct measurer *measurer, uint64_t seq, const struct record_load *load)
+{
+	struct trail_load entry = {
+		.seq = seq,
+		.program_id = (uint32_t)load->program.id.value,
+		.error = load->error,
+		.verdict = load->signature.verdict,
+		.sha256 = load->program.sha256,
+	};
+
+	trail_put(measurer->trail, &entry);
+}
+
+/* The record of a load that describe_load() has described. */
+static int put_load(struct measurer *measurer, const struct collected_load *load)
+{
+	const struct record_load *record = &measurer->described.load;
+	struct log_put put = { .kind = load->end.error ? RECORD_REJECT : RECORD_LOAD };
+	uint64_t seq;
+	int err;
+
+	put.boottime_ns = load->has_load ? load->load.boottime_ns : load->end.boottime_ns;
+	if (record->program.id.value > measurer->highest_id)
+		measurer->highest_id = (uint32_t)record->program.id.value;
+	if (put.kind == RECORD_LOAD)
+		put.ref = record->program.id.value;
+	put.keep = record->signature.verdict == VERDICT_VERIFIED;
+	err = log_put(measurer->log, &put, record, &seq);
+	if (err)
+		return err;
+	put_trail(measurer, seq, record);
+	/* Of a load that was refused for its signature they are somewhere else, and of no use. */
+	if (record->program.captured && load->load.in_check)
+		log_put_program(measurer->log, record->program.sha256.sha256,
+			load->streams[STREAM_INSNS].bytes, load->streams[STREAM_INSNS].len);
+	if (put.kind == RECORD_REJECT || !record->program.id.known)
+		return 0;
+	/* The record stands: where memory lacks for this, program_get() finds it in the log. */
+	err = programs_add(&measurer->programs,
+		&(struct program_known){
+			.id = (uint32_t)record->program.id.value,
+			.load_time_ns = record->program.load_time_ns.value,
+			.seq = seq,
+			.sha256 = record->program.sha256,
+			.chain_digest = record->chain_digest,
+			.verdict = record->signature.verdict,
+		});
+	return err == -ENOMEM ? 0 : err;
+}
+
+/* Of a load that is recorded: its id, or that it has one that nobody knows. One that failed before it
+ * had an id has none to miss. */
+static void account(struct measurer *measurer, const struct collected_load *load)
+{
+	if (load->end.self)
+		measurer->hooks_shown |= load->end.hooks;
+	if (load->has_prog)
+		measurer_id_seen(measurer, load->prog.id);
+	else if (!load->end.error || !collected_is_complete(load))
+		measurer->excused_new++;
+}
+
+static int on_load(void *arg, const struct collected_load *load)
+{
+	struct measurer *measurer = arg;
+	int err;
+
+	/* Who and what it was did not arrive: a record would have to claim things. */
+	if (!load->has_load) {
+		err = put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
+	} else {
+		program_get(measurer, load->end.parent_id);
+		err = describe_load(&measurer->describe, load, &measurer->described);
+		if (!err)
+			err = put_load(measurer, load);
+		described_done(&measurer->described);
+	}
+	if (!err)
+		account(measurer, load);
+	return err;
+}
+
+static int on_free(void *arg, const struct event_free *event)
+{
+	struct measurer *measurer = arg;
+	const struct program_known *program = program_get(measurer, event->id);
+	struct log_put put = { .kind = RECORD_UNLOAD, .boottime_ns = event->boottime_ns };
+	struct record_unload unload = { .program_id = event->id };
+	int err;
+
+	if (event->id == measurer->canary_id)
+		measurer->hooks_shown |= 1U << HOOK_FREE;
+	/* A load that failed after it had its id, or one that was lost and is recorded as such. */
+	if (!program)
+		return 0;
+	unload.program_seq = program->seq;
+	err = log_put(measurer->log, &put, &unload, NULL);
+	if (!err)
+		programs_remove(&measurer->programs, event->id);
+	return err;
+}
+
+void measurer_collect_init(struct measurer *measurer)
+{
+	struct collect_sink sink = { .arg = measurer, .load = on_load, .free = on_free };
+
+	collect_init(&measurer->collect, &sink);
+	/* Until the canaries tell where measuring begins, no id is missing. */
+	seen_init(&measurer->ids, UINT64_MAX);
+}
+
+/* ---- committing ---- */
+
+/* What was taken from the map of ends is committed. */
+static void ends_drop(struct measurer *measurer)
+{
+	for (size_t i = 0; i < measurer->end_count; i++)
+		if (probe_end_drop(measurer->probe, measurer->ends[i]))
+			break; /* told again, and passed by: it is recorded */
+	measurer->end_count = 0;
+}
+
+static size_t ring_state(const struct measurer *measurer, uint8_t ret_bytes[static RING_STATE_MAX])
+{
+	struct ring_note note = {
+		.instance = probe_state(measurer->probe)->instance,
+		.untracked = measurer->untracked,
+		.excused = measurer->excused + measurer->excused_new,
+	};
+	size_t len = sizeof(note);
+
+	memcpy(note.boot_id, log_epoch(measurer->log)->boot_id, sizeof(note.boot_id));
+	memcpy(ret_bytes, &note, sizeof(note));
+	len += seen_save(&measurer->collect.tickets, ret_bytes + len);
+	len += seen_save(&measurer->collect.loads, ret_bytes + len);
+	len += seen_save(&measurer->ids, ret_bytes + len);
+	return len;
+}
+
+int measurer_commit(struct measurer *measurer)
+{
+	uint8_t state[RING_STATE_MAX];
+	uint64_t needed;
+	int err;
+
+	if (!log_batch_count(measurer->log)) { /* nothing was recorded: nothing is given back */
+		measurer_mended(measurer, FAULT_SLOT_LOG);
+		return 0;
+	}
+	err = log_commit(measurer->log, ring_key, state, ring_state(measurer, state));
+	if (err)
+		return measurer_fail_log(measurer, err);
+	measurer_mended(measurer, FAULT_SLOT_LOG);
+	ends_drop(measurer);
+	needed = collect_needs_from(&measurer->collect, measurer->read_end);
+	/* Of loads that are not over yet the pieces stay on the ring, so that even a kill -9
+	 * loses none, unless they fill it: then they are in memory only, and a kill costs such
+	 * a load its digest. */
+	if (measurer->read_end - needed > probe_ring_size(measurer->probe) / 4 * 3)
+		needed = measurer->read_end;
+	ring_release(measurer->ring, needed);
+	return 0;
+}
+
+/* ---- what an earlier daemon recorded ---- */
+
+/* Of hooks of another build, replaced just now, the loads that nobody had read are lost. */
+static int put_replaced(
+	struct measurer *measurer, const struct ring_note *note, const struct seen *loads)
+{
+	struct event_state replaced;
+
+	uint64_t count;
+
+	if (!probe_replaced(measurer->probe, &replaced) || replaced.instance != note->instance ||
+		replaced.load < loads->end)
+		return 0;
+	count = replaced.load - loads->end + 1;
+	measurer->excused_new += count;
+	return put_lost(measurer, LOST_LOADS, count, loads->end, replaced.load);
+}
+
+/* Pinned hooks that this log knows nothing of: what is still on the ring is where it begins. */
+static void begin_within(struct measurer *measurer)
+{
+	uint64_t first = probe_state(measurer->probe)->ticket, end;
+	const void *data;
+	size_t len;
+
+	if (!probe_was_pinned(measurer->probe))
+		return;
+	while (ring_next(measurer->ring, &data, &len, &end) > 0) {
+		const struct event *event = data;
+
+		if (len >= sizeof(*event) && event->ticket < first)
+			first = event->ticket;
+	}
+	ring_rewind(measurer->ring, measurer->read_end);
+	seen_init(&measurer->collect.tickets, first);
+	measurer->idle_ticket_end = first;
+	measurer->untracked = probe_state(measurer->probe)->untracked;
+}
+
+int measurer_ring_restore(struct measurer *measurer)
+{
+	uint8_t state[RING_STATE_MAX];
+	struct seen tickets, loads, ids;
+	struct ring_note note;
+	char boot_id[sizeof(note.boot_id)];
+	size_t at = sizeof(note), step;
+	int len = db_state_get(measurer->db, ring_key, state, sizeof(state));
+
+	if (len == -ENOENT) {
+		begin_within(measurer);
+		return 0;
+	}
+	if (len < 0 && len != -EMSGSIZE)
+		return measurer_fail_log(measurer, len);
+	if (len < (int)sizeof(note))
+		return measurer_fail_log(measurer, -EUCLEAN);
+	memcpy(&note, state, sizeof(note));
+	step = seen_restore(&tickets, state + at, (size_t)len - at);
+	at += step;
+	if (step)
+		step = seen_restore(&loads, state + at, (size_t)len - at);
+	at += step;
+	if (!step || !seen_restore(&ids, state + at, (size_t)len - at))
+		return measurer_fail_log(measurer, -EUCLEAN);
+	measurer_boot_id(boot_id);
+	if (!memcmp(boot_id, note.boot_id, strlen(boot_id) + 1)) {
+		measurer->ids = ids;
+		measurer->excused = note.excused;
+	}
+	if (note.instance != probe_state(measurer->probe)->instance) {
+		begin_within(measurer);
+		return put_replaced(measurer, &note, &loads);
+	}
+	measurer->untracked = note.untracked;
+	measurer->collect.tickets = tickets;
+	measurer->collect.loads = loads;
+	return 0;
+}
+
+/* ---- draining ---- */
+
+static int end_note(struct measurer *measurer, uint64_t load)
+{
+	if (measurer->end_count == measurer->end_room) {
+		size_t room = measurer->end_room * 2 + 16;
+		uint64_t *grown = reallocarray(measurer->ends, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		measurer->ends = grown;
+		measurer->end_room = room;
+	}
+	measurer->ends[measurer->end_count++] = load;
+	return 0;
+}
+
+/* Ends that found the ring full. Their loads' other events, if any, came before them. */
+static int take_ends(struct measurer *measurer)
+{
+	struct event_state *state = probe_state(measurer->probe);
+	uint64_t dropped = state->dropped_events, untracked = state->untracked;
+	struct event_end end;
+	uint64_t load = 0;
+	int got = 0, err = 0;
+
+	if (dropped != measurer->dropped_events)
+		while (!err && (got = probe_end_next(measurer->probe, load, &end)) > 0) {
+			load = end.event.load;
+			err = end_note(measurer, load);
+			if (!err)
+				err = collect_end(&measurer->collect, &end);
+		}
+	if (got < 0 || err)
+		return got < 0 ? got : err;
+	measurer->dropped_events = dropped;
+	if (untracked != measurer->untracked) {
+		err = put_lost(measurer, LOST_LOADS, untracked - measurer->untracked, 0, 0);
+		if (!err) {
+			measurer->excused_new += untracked - measurer->untracked;
+			measurer->untracked = untracked;
+		}
+	}
+	return err;
+}
+
+/* Returns 1 where the ring's positions make no sense, 0, or a negative errno. */
+static int take_events(struct measurer *measurer)
+{
+	const void *data;
+	uint64_t end;
+	size_t len;
+	int got, err = 0;
+
+	while ((got = ring_next(measurer->ring, &data, &len, &end)) > 0) {
+		err = collect_event(&measurer->collect, data, len, measurer->read_end);
+		if (err) {
+			ring_rewind(measurer->ring, measurer->read_end);
+			return err;
+		}
+		measurer->read_end = end;
+		if (log_batch_count(measurer->log) < BATCH_RECORDS_MAX &&
+			log_batch_bytes(measurer->log) < BATCH_BYTES_MAX)
+			continue;
+		err = measurer_commit(measurer);
+		if (err)
+			return err;
+	}
+	return got < 0;
+}
+
+int measurer_drain(struct measurer *measurer)
+{
+	int err = 0, odd;
+
+	/* A batch that could not be committed goes first, and nothing is read before it went. */
+	if (!measurer_is_well(measurer, FAULT_SLOT_LOG)) {
+		err = measurer_commit(measurer);
+		if (err)
+			return err;
+	}
+	odd = take_events(measurer);
+	/* Behind an event that is still being written there may be others, of loads that
+	 * have ended. */
+	if (!odd && ring_is_read(measurer->ring))
+		err = take_ends(measurer);
+	if (odd < 0)
+		err = odd;
+	if (err)
+		return measurer_is_well(measurer, FAULT_SLOT_LOG) ? measurer_fail_log(measurer, err)
+								  : err;
+	err = measurer_commit(measurer);
+	if (odd) {
+		measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_RING_OVERWRITTEN,
+			"the ring's positions make no sense");
+		measurer->mend |= MEND_RESTART | MEND_REATTACH;
+	}
+	return err;
+}
+
+/* ---- what is missing ---- */
+
+void measurer_id_seen(struct measurer *measurer, uint32_t id)
+{
+	if (id >= measurer->ids.end) {
+		measurer->excused += measurer->excused_new;
+		measurer->excused_new = 0;
+	}
+	seen_add(&measurer->ids, id);
+}
+
+static void give_up_events(struct measurer *measurer)
+{
+	struct seen *tickets = &measurer->collect.tickets;
+	uint64_t first = 0, last = 0;
+
+	tickets->lost += seen_give_up(tickets, measurer->idle_ticket_end, &first, &last);
+	if (tickets->lost && !put_lost(measurer, LOST_EVENTS, tickets->lost, first, last))
+		tickets->lost = 0;
+	measurer->idle_ticket_end = tickets->end;
+}
+
+/*
+ * The kernel gives ids one after the other, so one that nobody saw was a load that nobody saw: our
+ * hooks were not there. Unless it belongs to a load that is recorded without its id, or as lost.
+ */
+void measurer_give_up_ids(struct measurer *measurer, uint64_t limit)
+{
+	struct seen *ids = &measurer->ids;
+	uint64_t explained, first = 0, last = 0;
+
+	ids->lost += seen_give_up(ids, limit, &first, &last);
+	explained = ids->lost < measurer->excused ? ids->lost : measurer->excused;
+	measurer->excused -= explained;
+	ids->lost -= explained;
+	if (ids->lost && !put_lost(measurer, LOST_IDS, ids->lost, first, last))
+		ids->lost = 0;
+}
+
+static void give_up_ids(struct measurer *measurer)
+{
+	uint64_t end;
+
+	if (measurer->ids.low == UINT64_MAX)
+		return;
+	/* What a load that is not over yet has is not missing. */
+	for (const struct collected_load *load = measurer->collect.unfinished; load;
+		load = load->next)
+		if (load->has_prog)
+			measurer_id_seen(measurer, load->prog.id);
+	end = measurer->ids.end;
+	measurer_give_up_ids(measurer, measurer->idle_id_end);
+	/* No excuse outlives the holes that it could be for. */
+	if (end == measurer->idle_id_end)
+		measurer->excused = 0;
+	measurer->idle_id_end = end;
+}
+
+void measurer_give_up_holes(struct measurer *measurer)
+{
+	give_up_events(measurer);
+	give_up_ids(measurer);
+}

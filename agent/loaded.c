@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is loaded: the programs that were there before, and whether every hook shows what comes. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/measurer.h"
+
+enum {
+	CANARY_WAIT_MS = 2000, /* for the end of a program, which comes after an RCU grace period */
+	CANARY_POLL_MS = 5,
+};
+
+/* ---- what was loaded before ---- */
+
+/* The newest record of the very same program: 1 and its number, digest and facts, or 0. */
+static int earlier_find(struct measurer *measurer, const struct event_prog *prog, uint64_t *ret_seq,
+	uint8_t ret_sha256[static SHA256_LEN], struct record_program_facts *ret_facts)
+{
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	size_t len;
+
+	if (db_ref_last(measurer->db, prog->id, 1, ret_seq) ||
+		db_line_get(measurer->db, *ret_seq, &line, &len))
+		return 0;
+	record_program_facts(line, len, ret_facts);
+	if (ret_facts->load_time_ns != prog->load_time_ns)
+		return 0;
+	if (ret_facts->kernel_digest.known &&
+		memcmp(ret_facts->kernel_digest.sha256, prog->digest, SHA256_LEN))
+		return 0;
+	return !sha256(line, len, ret_sha256);
+}
+
+static int baseline_program(
+	void *arg, const struct event_prog *prog, const struct event_map *maps, size_t map_count)
+{
+	struct measurer *measurer = arg;
+	const struct program_known *known = programs_find(&measurer->programs, prog->id);
+	struct log_put put = { .kind = RECORD_BASELINE, .ref = prog->id };
+	struct record_program_facts facts = {};
+	struct record_baseline baseline;
+	uint8_t digest[SHA256_LEN];
+	uint64_t seq = 0;
+	int err, found;
+
+	if (prog->id > measurer->highest_id)
+		measurer->highest_id = prog->id;
+	if (!measurer_is_started(measurer))
+		measurer_id_seen(measurer, prog->id);
+	if (known && known->load_time_ns == prog->load_time_ns &&
+		known->seq >= log_epoch_seq(measurer->log))
+		return 0;
+	found = earlier_find(measurer, prog, &seq, digest, &facts);
+	if (!found || seq < log_epoch_seq(measurer->log)) {
+		describe_baseline(&measurer->describe, prog, maps, map_count, &measurer->described,
+			&baseline);
+		baseline.has_earlier = found;
+		baseline.earlier_seq = seq;
+		memcpy(baseline.earlier_sha256, digest, found ? SHA256_LEN : 0);
+		err = log_put(measurer->log, &put, &baseline, &seq);
+		if (err)
+			return err;
+		if (!found)
+			facts.verdict = baseline.signature.verdict;
+	}
+	facts.load_time_ns = prog->load_time_ns;
+	return programs_add_recorded(&measurer->programs, prog->id, seq, &facts);
+}
+
+int measurer_baseline(struct measurer *measurer)
+{
+	int err = probe_baseline(measurer->probe, baseline_program, measurer);
+
+	if (!err) {
+		measurer->baseline_due = false;
+		return 0;
+	}
+	measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT, "%s",
+		probe_errmsg(measurer->probe));
+	return err;
+}
+
+/* ---- canaries ---- */
+
+static int canary_loaded(void *arg, uint32_t id)
+{
+	struct measurer *measurer = arg;
+	int err;
+
+	measurer->canary_id = id;
+	/* Every program from here on is one that the hooks have to show. */
+	if (measurer->ids.low == UINT64_MAX)
+		seen_init(&measurer->ids, id);
+	err = measurer_drain(measurer);
+	if (!err)
+		err = measurer_baseline(measurer);
+	/* The iterator came by the canary, which is recorded, or it would have a baseline
+	 * record now. */
+	if (!err && programs_find(&measurer->programs, id))
+		measurer->hooks_shown |= 1U << HOOK_BASELINE;
+	return err;
+}
+
+static void fault_silent(struct measurer *measurer, unsigned missing)
+{
+	char names[MEASURER_TEXT_MAX / 2] = "";
+	size_t len = 0;
+
+	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++)
+		if (missing & 1U << hook && len < sizeof(names))
+			len += (size_t)snprintf(names + len, sizeof(names) - len, " %s%s",
+				probe_hook_name(measurer->probe, hook),
+				hook == HOOK_IDENTITY ? " (boot with bpf in lsm= for this one)"
+						      : "");
+	measurer_fault(
+		measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT, "hooks that do not fire:%s", names);
+}
+
+int measurer_canaries(struct measurer *measurer)
+{
+	unsigned wanted = probe_wanted(measurer->probe);
+	int err;
+
+	measurer->hooks_shown = 0;
+	measurer->canary_due = false;
+	measurer->canary_ms = measurer_now_ms();
+	err = probe_canaries(measurer->probe, canary_loaded, measurer);
+	if (err) {
+		measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT,
+			"the kernel refuses the plainest program: %s", strerror(-err));
+		return err;
+	}
+	for (unsigned ms = 0; ms < CANARY_WAIT_MS; ms += CANARY_POLL_MS) {
+		err = measurer_drain(measurer);
+		if (err)
+			return err;
+		if ((measurer->hooks_shown & wanted) == wanted)
+			break;
+		usleep(CANARY_POLL_MS * 1000);
+	}
+	if (wanted & ~measurer->hooks_shown)
+		fault_silent(measurer, wanted & ~measurer->hooks_shown);
+	else
+		measurer_mended(measurer, FAULT_SLOT_HOOKS);
+	return 0;
+}
+
+/* ---- are the hooks still there? ---- */
+
+/*
+ * A program that is loaded and has no event, a second after it was first met, was loaded past our
+ * hooks. The iterator tells what it is; the ids up to its own that nobody saw are lost.
+ */
+static void unseen_take(struct measurer *measurer, uint32_t id)
+{
+	measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT,
+		"program %u was loaded, and no hook has shown it", id);
+	if (!measurer_baseline(measurer))
+		measurer_give_up_ids(measurer, (uint64_t)measurer->highest_id + 1);
+	measurer->canary_due = true;
+}
+
+static void unseen_find(struct measurer *measurer)
+{
+	uint64_t known = measurer->ids.end ? measurer->ids.end - 1 : 0;
+	uint32_t id = 0;
+
+	if (measurer->ids.low == UINT64_MAX || known >= UINT32_MAX)
+		return;
+	if (probe_next_id(measurer->probe, (uint32_t)known, &id) || seen_has(&measurer->ids, id)) {
+		measurer->unseen_id = 0;
+		return;
+	}
+	if (measurer->unseen_id == id && ring_is_read(measurer->ring))
+		unseen_take(measurer, id);
+	measurer->unseen_id = id;
+}
+
+void measurer_hooks_check(struct measurer *measurer)
+{
+	uint64_t interval_ms = measurer->conf->measure_canary_interval_s * 1000ULL;
+	int err = probe_check(measurer->probe);
+
+	if (err) {
+		measurer_fault(measurer, FAULT_SLOT_HOOKS,
+			err == -ESTALE ? FAULT_HOOKS_REMOVED : FAULT_RING_OVERWRITTEN, "%s",
+			probe_errmsg(measurer->probe));
+		measurer->mend |= MEND_RESTART | MEND_REATTACH;
+		return;
+	}
+	if (measurer->canary_due ||
+		(interval_ms && measurer_now_ms() - measurer->canary_ms >= interval_ms))
+		measurer_canaries(measurer);
+	unseen_find(measurer);
+}
