@@ -204,8 +204,6 @@ static void judge_beginning(struct history *history)
 		span.trust = HISTORY_TRIMMED;
 		snprintf(span.why, sizeof(span.why),
 			"removed by retention, as record %" PRIu64 " says", history->trim_seq);
-		for (size_t i = 0; i < result->span_count && !history->spans[i].epoch_seq; i++)
-			history->spans[i].epoch_seq = history->trim.epoch_seq;
 		result->software |= history->trim.software;
 	} else {
 		span.trust = HISTORY_CONTRADICTED;

@@ -222,7 +222,7 @@ int probe_check(struct probe *probe)
 
 	snprintf(path, sizeof(path), "%s/state", kernel_dir());
 	if (stat(path, &st) || st.st_ino != probe->pin) {
-		snprintf(probe->error, sizeof(probe->error), "the pin %s was removed", path);
+		snprintf(probe->error, sizeof(probe->error), "the pin %.200s was removed", path);
 		return -ESTALE;
 	}
 	if (kernel_state(probe->kernel)->instance == probe->instance)

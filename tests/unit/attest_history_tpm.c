@@ -249,7 +249,6 @@ static void add_trim(struct kept_log *log, uint64_t last)
 		.why = TRIM_MAX_SIZE,
 		.first = 1,
 		.last = last,
-		.epoch_seq = 1,
 		.log_id = "0123456789abcde",
 	};
 	const struct forge_line *cut = &forge->lines[last - 1];
