@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The verb `verify`, and the same evidence under a replay that shares no code with it. */
 #include "attest_expect.h"
+#include "attest_forge_kept.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,6 +138,32 @@ static void changed_evidence_is_code_1(void **state)
 	assert_out("untrusted: replay\nThe log was altered: record 5 was changed");
 }
 
+static void a_foreign_extend_is_code_1(void **state)
+{
+	struct forge *forge = *state;
+	struct evidence_kept kept = forge_keep(forge, 5);
+
+	forge_break(forge);
+	forge_tpm(forge);
+	forge_hand_over(forge, &kept);
+	write_evidence(forge, files.evidence);
+	assert_int_equal(VERIFY(files.evidence, "--ak", files.ak), 1);
+	assert_out("untrusted: foreign\nRecords 1-5 are proven by the quote that was kept");
+}
+
+static void what_was_trimmed_is_said(void **state)
+{
+	struct forge *forge = *state;
+	struct evidence_kept kept = forge_keep(forge, 5);
+
+	forge_add_trim(forge, &kept);
+	forge_trim(forge, &kept);
+	forge_tpm(forge);
+	write_evidence(forge, files.evidence);
+	assert_int_equal(VERIFY(files.evidence, "--ak", files.ak), 0);
+	assert_out("note: history before record 6 is not shown");
+}
+
 static void an_agent_behind_is_code_3(void **state)
 {
 	struct forge *forge = *state;
@@ -271,6 +298,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		FILES(good_evidence_is_code_0),
 		FILES(changed_evidence_is_code_1),
+		FILES(a_foreign_extend_is_code_1),
+		FILES(what_was_trimmed_is_said),
 		FILES(an_agent_behind_is_code_3),
 		FILES(the_nonce_is_compared),
 		FILES(the_pcr_is_compared),
