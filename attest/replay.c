@@ -147,6 +147,7 @@ int replay_next(struct replay *replay, const char *bytes, size_t len, struct rep
 	if (line.is_record) {
 		line.head = brief.head;
 		line.program_id = brief.program_id;
+		line.verdict = brief.verdict;
 		check_record(replay, &brief);
 	} else {
 		find(replay, REPLAY_GRAMMAR, "record %" PRIu64 " is no record: %s (byte %zu)",

@@ -30,7 +30,8 @@ struct replay_line {
 	uint8_t sha256[SHA256_LEN];
 	bool is_record; /* head is set: the line keeps to the grammar */
 	struct record_head head;
-	uint64_t program_id; /* as in struct record_brief */
+	uint64_t program_id; /* as in struct record_brief, both */
+	enum record_verdict verdict;
 	bool is_epoch; /* epoch and base are set */
 	struct record_epoch_facts epoch;
 	enum replay_base base;

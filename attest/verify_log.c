@@ -84,7 +84,6 @@ static void tally(struct verification *v, const struct replay_line *line,
 	const struct verification_lead *lead)
 {
 	struct verify_facts *facts = &v->result->facts;
-	struct record_program_facts program;
 	struct line_value value = { 0 };
 
 	facts->kinds[line->head.kind]++;
@@ -103,8 +102,7 @@ static void tally(struct verification *v, const struct replay_line *line,
 		trim(v, line);
 		return;
 	case RECORD_LOAD:
-		record_program_facts(v->line, v->line_len, &program);
-		facts->loads[program.verdict]++;
+		facts->loads[line->verdict]++;
 		return;
 	case RECORD_LOST:
 		if (line_get(v->line, v->line_len, "count", &value))
