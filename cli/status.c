@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,20 +41,27 @@ static void buf_freep(char **buf)
 
 /* ---- for people ---- */
 
-/* What comes over a socket shall not command a terminal. */
-static void print_text(const char *text)
+/* What comes over a socket shall not command a terminal: such a byte is shown as \xHH. */
+enum { ESCAPE_LEN = 4 };
+
+static bool is_plain(char byte)
 {
-	for (; *text; text++)
-		if (*text >= 0x20 && *text <= 0x7e)
-			putchar(*text);
+	return byte >= 0x20 && byte <= 0x7e;
+}
+
+static void print_text(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (is_plain(text[i]))
+			putchar(text[i]);
 		else
-			printf("\\x%02x", (unsigned char)*text);
+			printf("\\x%02x", (unsigned char)text[i]);
 }
 
 static void print_value(const json_t *value)
 {
 	if (json_is_string(value))
-		print_text(json_string_value(value));
+		print_text(json_string_value(value), json_string_length(value));
 	else if (json_is_integer(value))
 		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else
@@ -68,62 +75,106 @@ static void print_label(const char *label)
 	printf("%-*s ", LABEL_WIDTH, label);
 }
 
-/* An array of names, on as many lines as it takes. Not where it is absent or empty. */
-static void print_names(const char *label, const json_t *names)
+/* Words behind a label, on as many lines as it takes. */
+struct wrap {
+	const char *label;
+	size_t column; /* 0: nothing is printed yet */
+};
+
+static void wrap_word(struct wrap *wrap, const char *word, size_t len)
 {
-	size_t i, column = WIDTH_MAX;
-	json_t *name;
+	size_t width = 0;
 
-	json_array_foreach(names, i, name)
-	{
-		size_t len = json_string_length(name);
-
-		if (column + 1 + len > WIDTH_MAX) {
-			fputs(i ? "\n" : "", stdout);
-			print_label(i ? "" : label);
-			column = LABEL_WIDTH + 1;
-		} else {
-			putchar(' ');
-			column++;
-		}
-		print_value(name);
-		column += len;
+	for (size_t i = 0; i < len; i++)
+		width += is_plain(word[i]) ? 1 : ESCAPE_LEN;
+	if (wrap->column == 0 || wrap->column + 1 + width > WIDTH_MAX) {
+		fputs(wrap->column ? "\n" : "", stdout);
+		print_label(wrap->column ? "" : wrap->label);
+		wrap->column = LABEL_WIDTH + 1;
+	} else {
+		putchar(' ');
+		wrap->column++;
 	}
-	if (json_array_size(names) > 0)
+	print_text(word, len);
+	wrap->column += width;
+}
+
+static void wrap_end(const struct wrap *wrap)
+{
+	if (wrap->column > 0)
 		putchar('\n');
 }
 
-/* One line of the values named, text between them as it is: "last_seq| extended |extended_seq". Not
- * where the first is absent. */
+/* An array of names. Not where it is absent or empty. */
+static void print_names(const char *label, const json_t *names)
+{
+	struct wrap wrap = { .label = label };
+	size_t i;
+	json_t *name;
+
+	json_array_foreach(names, i, name)
+		wrap_word(&wrap, json_string_value(name), json_string_length(name));
+	wrap_end(&wrap);
+}
+
+/* A text of several words. */
+static void print_words(const char *label, const json_t *text)
+{
+	struct wrap wrap = { .label = label };
+	const char *word = json_string_value(text);
+
+	for (size_t len; word && *word; word += len + strspn(word + len, " ")) {
+		len = strcspn(word, " ");
+		wrap_word(&wrap, word, len);
+	}
+	wrap_end(&wrap);
+}
+
+/* What is wrong, and what to do about it. */
+static void print_faults(const json_t *faults)
+{
+	size_t i;
+	json_t *fault;
+
+	json_array_foreach(faults, i, fault)
+	{
+		const char *word = json_string_value(json_object_get(fault, "fault"));
+		const char *what = json_string_value(json_object_get(fault, "what"));
+		[[gnu::cleanup(json_freep)]] json_t *text = json_sprintf(
+			"%s: %s", word ? word : "-", what ? what : "-");
+
+		print_words("fault", text);
+		print_words("remedy", json_object_get(fault, "remedy"));
+	}
+}
+
+/* One line of the values named, text between them as it is: "last_seq", ", extended ",
+ * "extended_seq". A value that is absent is left out with its text; where the first is, all is. */
 static void print_line(const json_t *status, const char *label, const char *const *parts)
 {
 	if (!json_object_get(status, parts[0]))
 		return;
 	print_label(label);
-	for (size_t i = 0; parts[i]; i++)
-		if (i % 2 == 0)
-			print_value(json_object_get(status, parts[i]));
-		else
+	print_value(json_object_get(status, parts[0]));
+	for (size_t i = 1; parts[i]; i += parts[i + 1] ? 2 : 1) {
+		const json_t *value = parts[i + 1] ? json_object_get(status, parts[i + 1]) : NULL;
+
+		if (value || !parts[i + 1])
 			fputs(parts[i], stdout);
+		if (value)
+			print_value(value);
+	}
 	putchar('\n');
 }
 
 #define LINE(object, label, ...)                                                                   \
 	print_line((object), (label), (const char *const[]){ __VA_ARGS__, NULL })
 
-static void print_status(json_t *status)
+static void print_values(const json_t *status)
 {
-	const json_t *tpm = json_object_get(status, "tpm");
-	const json_t *ring = json_object_get(status, "ring");
 	const char *bank;
 	json_t *value;
 
-	LINE(status, "state", "state");
-	LINE(status, "why", "why");
-	LINE(status, "version", "version");
-	print_names("hooks", json_object_get(status, "hooks"));
-	print_names("missing", json_object_get(status, "missing"));
-	LINE(tpm, "TPM", "kind", ", ", "device", ", ", "manufacturer", " ", "vendor");
 	json_object_foreach(json_object_get(status, "values"), bank, value)
 	{
 		print_label("PCR");
@@ -132,15 +183,30 @@ static void print_status(json_t *status)
 		print_value(value);
 		putchar('\n');
 	}
-	if (json_object_get(status, "extended_seq"))
-		LINE(status, "records", "last_seq", ", extended ", "extended_seq", ", confirmed ",
-			"confirmed_seq");
-	else
-		LINE(status, "records", "last_seq", ", the last is ", "last_kind");
+}
+
+static void print_status(const json_t *status)
+{
+	const json_t *faults = json_object_get(status, "faults");
+
+	LINE(status, "state", "state");
+	print_faults(faults);
+	if (json_array_size(faults) == 0)
+		LINE(status, "why", "why");
+	LINE(status, "version", "version");
+	print_names("hooks", json_object_get(status, "hooks"));
+	print_names("missing", json_object_get(status, "missing"));
+	LINE(json_object_get(status, "tpm"), "TPM", "kind", ", ", "device", ", ", "manufacturer",
+		" ", "vendor");
+	print_values(status);
+	LINE(status, "records", "last_seq", ", extended ", "extended_seq", ", confirmed ",
+		"confirmed_seq", ", kept ", "kept_seq", ", the last is ", "last_kind");
+	if (json_integer_value(json_object_get(status, "first_seq")) > 1)
+		LINE(status, "oldest", "first_seq");
 	LINE(status, "programs", "programs");
-	LINE(status, "lost", "lost", ", events dropped ", "dropped_events", ", audit failed ",
-		"audit_failed");
-	LINE(ring, "ring", "held", " of ", "size", " bytes held");
+	LINE(status, "lost", "lost", ", events dropped ", "dropped_events", ", malformed ",
+		"malformed_events", ", audit failed ", "audit_failed");
+	LINE(json_object_get(status, "ring"), "ring", "held", " of ", "size", " bytes held");
 	LINE(status, "log", "log_id", ", epoch since record ", "epoch_seq");
 }
 

@@ -529,7 +529,8 @@ same 'status: no socket' 3 $code
 serve measuring
 accepts 'status: measuring' status
 for part in measuring 0.1.0 lsm/bpf_prog_load_post_integrity software /dev/tpmrm0 '13 sha256 00112233' \
-	'812, extended 810, confirmed 809' '44' '3, events dropped 2, audit failed 1' '128 of 16777216' \
+	'812, extended 810, confirmed 809, kept 805' '44' '3, events dropped 2, malformed 5, audit failed 1' \
+	'128 of 16777216 bytes held' \
 	303132333435363738396162636465; do
 	contains "status: $part" "$out" "$part"
 done
@@ -543,6 +544,39 @@ serve degraded
 run status
 same 'status: degraded is exit 1' 1 $code
 contains 'status: why' "$out" 'no \x1b[31mTPM'
+
+cat >"$dir/faults" <<'END'
+{"state":"degraded","why":"log-full: the disk; tpm-gone: no answer","faults":[
+{"fault":"log-full","what":"storing a record: the disk is full \u001b[31m and that on a file system which somebody has filled",
+"remedy":"free space on that file system, or set max_size in [log]; loads wait in the kernel's ring meanwhile"},
+{"fault":"tpm-gone","what":"no answer","remedy":"see that the device is there"}],
+"version":"0.1.0","first_seq":41,"last_seq":812,"extended_seq":810,"confirmed_seq":809,"kept_seq":0}
+END
+serve "$dir/faults"
+run status
+same 'status: faults are exit 1' 1 $code
+same 'status: each fault, and its remedy' 'state      degraded
+fault      log-full: storing a record: the disk is full \x1b[31m and that on a
+           file system which somebody has filled
+remedy     free space on that file system, or set max_size in [log]; loads wait
+           in the kernel'\''s ring meanwhile
+fault      tpm-gone: no answer
+remedy     see that the device is there
+version    0.1.0' "$(sed '/^version/q' "$dir/out")"
+contains 'status: no quote is kept' "$out" 'confirmed 809, kept 0'
+same 'status: the oldest record of a trimmed log' 41 "$(sed -n 's/^oldest *//p' "$dir/out")"
+run status --json
+same 'status --json: the faults' 'log-full tpm-gone' "$(jq -r '[.faults[].fault] | join(" ")' "$dir/out")"
+
+cat >"$dir/waiting" <<'END'
+{"state":"degraded","why":"log-unreachable: none","faults":[{"fault":"log-unreachable",
+"what":"/mnt/log.db: no such directory","remedy":"make it"}],"version":"0.1.0","pcr":13,"lost":0}
+END
+serve "$dir/waiting"
+run status
+same 'status: waiting for its log is exit 1' 1 $code
+contains 'status: waiting for its log' "$out" 'fault      log-unreachable: /mnt/log.db: no such directory'
+same 'status: no log, nothing of it' '' "$(grep -E '^(TPM|PCR|records|oldest|log) ' "$dir/out")"
 for mode in garbage bad-status close refuse; do
 	serve $mode
 	run status

@@ -3,6 +3,7 @@
  * fake-measurer SOCKET MODE: answers like a measurer, or like something else, until it is killed.
  *
  *	measuring, degraded     a status
+ *	a path, with a /        the bytes of this file as a status
  *	evidence                honest evidence for whatever is asked; since must be 0 or the last record
  *	cut, half, extra        evidence without its last line, in the middle of it, with one more
  *	replayed                evidence for another nonce
@@ -28,8 +29,9 @@ static const char status[] =
 	"\"tpm\":{\"kind\":\"software\",\"device\":\"/dev/tpmrm0\",\"manufacturer\":\"IBM\","
 	"\"vendor\":\"SW TPM\"},\"pcr\":13,\"banks\":[\"sha256\"],\"values\":{\"sha256\":"
 	"\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"},"
-	"\"last_seq\":812,\"extended_seq\":810,\"confirmed_seq\":809,\"lost\":3,\"programs\":44,"
-	"\"dropped_events\":2,\"audit_failed\":1,\"ring\":{\"size\":16777216,\"held\":128},"
+	"\"first_seq\":1,\"last_seq\":812,\"extended_seq\":810,\"confirmed_seq\":809,"
+	"\"kept_seq\":805,\"lost\":3,\"programs\":44,"
+	"\"dropped_events\":2,\"malformed_events\":5,\"audit_failed\":1,\"ring\":{\"size\":16777216,\"held\":128},"
 	"\"log_id\":\"30313233343536373839616263646500\",\"epoch_seq\":700}\n";
 
 static void put_answer(FILE *to, uint32_t error)
@@ -68,6 +70,18 @@ static void put_evidence(FILE *to, const struct ask_request *request, const char
 	free(text);
 }
 
+static void put_file(FILE *to, const char *path)
+{
+	FILE *from = fopen(path, "re");
+	int byte;
+
+	if (!from)
+		err(1, "%s", path);
+	while ((byte = getc(from)) != EOF)
+		putc(byte, to);
+	fclose(from);
+}
+
 static void answer(FILE *to, const struct ask_request *request, const char *mode)
 {
 	if (strcmp(mode, "close") == 0)
@@ -88,6 +102,8 @@ static void answer(FILE *to, const struct ask_request *request, const char *mode
 	put_answer(to, 0);
 	if (strcmp(mode, "bad-status") == 0)
 		fputs("{\"state\":", to);
+	else if (strchr(mode, '/'))
+		put_file(to, mode);
 	else
 		fprintf(to, status, mode,
 			strcmp(mode, "degraded") == 0 ? "\"why\":\"no \\u001b[31mTPM\"," : "");
