@@ -26,6 +26,8 @@ int db_scan(struct db *db, uint64_t first, uint64_t last,
 		r = db_fetch(db, stmt, "reading records");
 		if (r == 0 || (r == 1 && (uint64_t)sqlite3_column_int64(stmt, 0) != seq))
 			return db_refuse(db, -EUCLEAN, "record %" PRIu64 " is missing", seq);
+		if (r == 1 && sqlite3_column_type(stmt, 1) != SQLITE_INTEGER)
+			r = db_refuse(db, -EUCLEAN, "record %" PRIu64 " has no ref", seq);
 		if (r == 1)
 			r = db_column_blob(db, stmt, 2, &line, &len);
 		if (r == 0)
@@ -62,8 +64,14 @@ static void stmt_finalizep(sqlite3_stmt **stmt)
 	sqlite3_finalize(*stmt);
 }
 
-/* Every row of sql is a finding, but for one that says ok. */
-static int findings(
+static const char *const checks[] = {
+	"SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check<>'ok'",
+	"SELECT 'program ' || id || ' says that all up to it have ' || total || ' bytes, not ' || sum"
+	" FROM (SELECT id, total, sum(length(insns)) OVER (ORDER BY id) AS sum FROM program)"
+	" WHERE total<>sum",
+};
+
+static int check(
 	struct db *db, const char *sql, int (*fn)(void *arg, const char *finding), void *arg)
 {
 	[[gnu::cleanup(stmt_finalizep)]] sqlite3_stmt *stmt = NULL;
@@ -82,18 +90,50 @@ static int findings(
 	return r;
 }
 
-int db_audit(struct db *db, int (*fn)(void *arg, const char *finding), void *arg)
+static int check_all(struct db *db, int (*fn)(void *arg, const char *finding), void *arg)
 {
-	static const char *const checks[] = {
-		"SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check<>'ok'",
-		"SELECT 'program ' || id || ' says that all up to it have ' || total || ' bytes, not '"
-		" || sum FROM (SELECT id, total, sum(length(insns)) OVER (ORDER BY id) AS sum"
-		" FROM program) WHERE total<>sum",
-	};
 	int r = 0;
 
-	assert(db->sql);
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && r == 0; i++)
-		r = findings(db, checks[i], fn, arg);
+		r = check(db, checks[i], fn, arg);
 	return r;
+}
+
+static int stop(void *, const char *)
+{
+	return 1;
+}
+
+/* Read all of a file: SQLITE_FCNTL_FILE_POINTER or SQLITE_FCNTL_JOURNAL_POINTER, which is PATH-wal. */
+static int file_read(struct db *db, int which)
+{
+	sqlite3_file *file = NULL;
+	sqlite3_int64 size = 0;
+	char buf[32 << 10];
+
+	if (sqlite3_file_control(db->sql, "main", which, &file) != SQLITE_OK)
+		return db_fail(db, "auditing the log");
+	int rc = file->pMethods ? file->pMethods->xFileSize(file, &size) : SQLITE_OK;
+	for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += (int)sizeof(buf)) {
+		rc = file->pMethods->xRead(file, buf, sizeof(buf), at);
+		if (rc == SQLITE_IOERR_SHORT_READ) /* its last bytes */
+			rc = SQLITE_OK;
+	}
+	return rc == SQLITE_OK ? 0 : db_refuse(db, -EIO, "reading the log: %s", sqlite3_errstr(rc));
+}
+
+/*
+ * SQLite's check calls a page damaged that could not be read. So before anything is called damaged,
+ * the files are read from end to end, and then it must still be so.
+ */
+int db_audit(struct db *db, int (*fn)(void *arg, const char *finding), void *arg)
+{
+	assert(db->sql);
+	int r = check_all(db, stop, NULL);
+	if (r <= 0)
+		return r;
+	r = file_read(db, SQLITE_FCNTL_FILE_POINTER);
+	if (r == 0)
+		r = file_read(db, SQLITE_FCNTL_JOURNAL_POINTER);
+	return r == 0 ? check_all(db, fn, arg) : r;
 }

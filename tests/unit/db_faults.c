@@ -206,7 +206,7 @@ static int install(void **)
 	return sqlite3_vfs_register(&vfs, 1) == SQLITE_OK ? 0 : -1;
 }
 
-enum { BATCHES = 4, BATCH = 6 };
+enum { BATCHES = 4, BATCH = 6, TRIMMED = 7, TRIM_ROWS = 3 };
 
 /* A failure may be called anything but a damaged log, somebody else's, or a mistake of
  * the caller's. */
@@ -220,16 +220,27 @@ static void assert_failure(struct db *db, int r, unsigned at)
 		fail_msg("call %u: %d without a text", at, r);
 }
 
+static int no_finding(void *, const char *finding)
+{
+	fail_msg("%s", finding);
+	return -1;
+}
+
 static void assert_whole(struct db *db, uint64_t acknowledged, unsigned at)
 {
-	uint64_t last = 0, count = 0;
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	uint64_t last = 0, count = 0, seq = 0;
+	size_t len = 0;
 
 	assert_ok(db, db_last_seq(db, &last));
 	if (last < acknowledged || last > BATCHES * BATCH || last % BATCH != 0)
 		fail_msg("call %u: %d records, %d were acknowledged", at, (int)last,
 			(int)acknowledged);
-	assert_ok(db, db_each(db, 1, UINT64_MAX, fixture_count, &count));
-	assert_int_equal(count, last);
+	assert_ok(db, db_each(db, TRIMMED + 1, UINT64_MAX, fixture_count, &count));
+	assert_int_equal(count, last - TRIMMED);
+	assert_ok(db, db_quote_last(db, last, &line, &len, &seq));
+	assert_int_equal(seq, TRIMMED);
+	assert_ok(db, db_audit(db, no_finding, NULL));
 }
 
 /* Append under fault; what fails is tried again when the fault is over. */
@@ -252,10 +263,73 @@ static uint64_t append_all(struct db *db, unsigned at)
 	return last;
 }
 
+/* Keep a quote and trim up to it under fault; what fails is tried again when the fault is over. */
+static void trim_all(struct db *db, unsigned at)
+{
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	uint64_t first = 1, seq = 0;
+	size_t len = 0;
+
+	int r = db_quote_put(db, TRIMMED, "quote", 5);
+	if (r < 0) {
+		assert_failure(db, r, at);
+		fault.armed = false;
+		assert_int_equal(db_quote_last(db, TRIMMED, &line, &len, &seq), -ENOENT);
+		assert_ok(db, db_quote_put(db, TRIMMED, "quote", 5));
+	}
+	while ((r = db_trim(db, TRIMMED, TRIM_ROWS)) != 0) {
+		if (r < 0) {
+			assert_failure(db, r, at);
+			fault.armed = false;
+			assert_ok(db, db_first_seq(db, &seq));
+			assert_int_equal(seq, first);
+		} else if (first <= TRIMMED) {
+			first += (uint64_t)r;
+		}
+	}
+}
+
 static int take_row(void *arg, const struct db_row *row)
 {
 	*(int64_t *)arg = row->values[0].integer;
 	return 0;
+}
+
+static int count_quote(void *arg, uint64_t, const void *, size_t)
+{
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+static int scan_count(void *arg, uint64_t seq, uint64_t, const void *line, size_t len)
+{
+	return fixture_count(arg, seq, line, len);
+}
+
+/* What an auditor asks. */
+static void audit_all(struct db *db, uint64_t last, unsigned at)
+{
+	uint64_t count = 0, used = 0;
+
+	int r = db_scan(db, TRIMMED + 1, UINT64_MAX, scan_count, &count);
+	if (r < 0)
+		assert_failure(db, r, at);
+	else
+		assert_int_equal(count, last - TRIMMED);
+	count = 0;
+	r = db_quotes_each(db, 0, UINT64_MAX, count_quote, &count);
+	if (r < 0)
+		assert_failure(db, r, at);
+	else
+		assert_int_equal(count, 1);
+	r = db_audit(db, no_finding, NULL);
+	if (r < 0)
+		assert_failure(db, r, at);
+	r = db_used_bytes(db, &used);
+	if (r < 0)
+		assert_failure(db, r, at);
+	else
+		assert_true(used > 0);
 }
 
 /* Read under fault: a result that is no error is right. */
@@ -264,11 +338,11 @@ static void read_all(struct db *db, uint64_t last, unsigned at)
 	uint64_t count = 0, seq = 0;
 	int64_t max = 0;
 
-	int r = db_each(db, 1, UINT64_MAX, fixture_count, &count);
+	int r = db_each(db, TRIMMED + 1, UINT64_MAX, fixture_count, &count);
 	if (r < 0)
 		assert_failure(db, r, at);
 	else
-		assert_int_equal(count, last);
+		assert_int_equal(count, last - TRIMMED);
 	r = db_ref_last(db, 3, 1, &seq);
 	if (r < 0)
 		assert_failure(db, r, at);
@@ -280,6 +354,7 @@ static void read_all(struct db *db, uint64_t last, unsigned at)
 		assert_failure(db, r, at);
 	else
 		assert_int_equal(max, last);
+	audit_all(db, last, at);
 }
 
 static void arm(unsigned after, unsigned count)
@@ -304,6 +379,7 @@ static bool run(const struct fixture *f, unsigned at, unsigned count)
 		assert_ok(db, db_create(db, f->path));
 	}
 	uint64_t last = append_all(db, at);
+	trim_all(db, at);
 	read_all(db, last, at);
 	r = db_open(reader, f->path);
 	if (r < 0) {
@@ -346,7 +422,7 @@ static void the_log_survives_any_one_failure_of_the_disk(void **)
 
 static void the_log_survives_a_disk_that_fails_for_a_while(void **)
 {
-	fail_at_calls(false, 20, 1);
+	fail_at_calls(false, 20, 3);
 }
 
 static void the_log_survives_any_one_lack_of_memory(void **)
