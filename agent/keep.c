@@ -28,8 +28,7 @@ static int pcr_digest(
 	return sha256(bytes, len, ret);
 }
 
-/* Whether the TPM signed the PCR that the log leads to, at the counters of its epoch. Where not, it
- * was extended or reset just now: that is for measurer_locate() to find out. */
+/* Whether the TPM signed the PCR that the log leads to, at the counters of its epoch. */
 static bool is_of_the_log(const struct measurer *measurer, const struct tpm_quote *quote)
 {
 	const struct record_epoch_facts *epoch = log_epoch(measurer->log);
@@ -43,6 +42,24 @@ static bool is_of_the_log(const struct measurer *measurer, const struct tpm_quot
 		!pcr_digest(epoch->banks, log_values(measurer->log), digest) &&
 		attest.pcr_digest_len == SHA256_LEN &&
 		!memcmp(attest.pcr_digest, digest, SHA256_LEN);
+}
+
+int measurer_quote(struct measurer *measurer, const uint8_t qualifying[static SHA256_LEN],
+	struct tpm_quote *ret_quote)
+{
+	struct tpm_quote quote;
+	int err = tpm_quote(measurer->tpm, measurer->conf->tpm_pcr, qualifying, &quote);
+
+	if (err == -EAGAIN)
+		return err;
+	if (err) /* the AK may be gone: it is opened anew when faults are tried again */
+		return measurer_fail_tpm(measurer, err);
+	if (!is_of_the_log(measurer, &quote)) {
+		measurer->located = false;
+		return -ESTALE;
+	}
+	*ret_quote = quote;
+	return 0;
 }
 
 static void fill(
@@ -76,19 +93,8 @@ void measurer_keep(struct measurer *measurer)
 		measurer_fail_log(measurer, err);
 		return;
 	}
-	err = merkle_leaf_kept(kept.sha256, &leaf);
-	if (!err)
-		err = tpm_quote(measurer->tpm, measurer->conf->tpm_pcr, leaf.sha256, &quote);
-	if (err == -EAGAIN)
+	if (merkle_leaf_kept(kept.sha256, &leaf) || measurer_quote(measurer, leaf.sha256, &quote))
 		return;
-	if (err) { /* the AK may be gone: it is opened anew when faults are tried again */
-		measurer_fail_tpm(measurer, err);
-		return;
-	}
-	if (!is_of_the_log(measurer, &quote)) {
-		measurer->located = false;
-		return;
-	}
 	fill(measurer, &quote, &kept);
 	err = log_keep(measurer->log, &kept);
 	if (err)

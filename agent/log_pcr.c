@@ -135,6 +135,8 @@ int log_find(struct log *log, const struct bank_values *values)
 	int found = 0;
 
 	log->error[0] = 0;
+	if (log->extended_seq && values_equal(log->epoch.banks, &log->values, values))
+		return 1;
 	if (walk_is_hinted(&walk, log)) {
 		walk.wanted = values;
 		found = walk_to(&walk, log->last_seq);

@@ -199,7 +199,16 @@ int measurer_canaries(struct measurer *measurer);
 /* Look for programs that are loaded and were never seen, and for hooks that are not there any more. */
 void measurer_hooks_check(struct measurer *measurer);
 
-/* keep.c: take a quote of the PCR as it is and keep it, where there is something new to prove. */
+/*
+ * keep.c: take a quote, and see that it is of the PCR that the log leads to.
+ *
+ * Returns 0; -EAGAIN; -ESTALE where the PCR or the counters are others by now, which measurer_locate()
+ * has to look at; or another error of tpm/tpm.h, a fault by then.
+ */
+[[nodiscard]] int measurer_quote(struct measurer *measurer,
+	const uint8_t qualifying[static SHA256_LEN], struct tpm_quote *ret_quote);
+
+/* Take a quote of the PCR as it is and keep it, where there is something new to prove. */
 void measurer_keep(struct measurer *measurer);
 
 /* Keep one when enough has come together, or enough time has passed. */

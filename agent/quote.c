@@ -100,35 +100,47 @@ static int settle(struct measurer *measurer, struct evidence_statement *statemen
 	return -EAGAIN;
 }
 
-int quote_take(struct measurer *measurer, const struct ask_request *request,
-	struct evidence_statement *ret_statement, char error[static MEASURER_TEXT_MAX])
+/* Everything as of one moment: settled, cut, and quoted. Returns as measurer_quote(). */
+static int take(struct measurer *measurer, const struct ask_request *request,
+	struct evidence_statement *statement, struct tpm_quote *ret_quote,
+	char error[static MEASURER_TEXT_MAX])
 {
-	const struct conf *conf = measurer->conf;
-	struct evidence_statement statement = {};
 	struct merkle_hash leaf;
-	struct tpm_quote quote;
-	const uint8_t *ak;
-	char trouble[MEASURER_TROUBLE_MAX];
-	int err;
+	int err = settle(measurer, statement, error);
 
-	err = settle(measurer, &statement, error);
-	if (err)
-		return err;
-	err = cut(measurer, request->since, &statement, error);
+	if (!err)
+		err = cut(measurer, request->since, statement, error);
 	if (err)
 		return err;
 	/* A tree of one: its root is its leaf. */
 	err = merkle_leaf_attest(request->nonce, request->binding, &leaf);
 	if (!err)
-		err = tpm_quote(measurer->tpm, conf->tpm_pcr, leaf.sha256, &quote);
-	if (err) { /* the AK may be gone: it is opened anew when troubles are tried again */
-		snprintf(error, MEASURER_TEXT_MAX, "quote: %.400s", tpm_errmsg(measurer->tpm));
-		return err == -EAGAIN ? err : measurer_fail_tpm(measurer, err);
-	}
+		err = measurer_quote(measurer, leaf.sha256, ret_quote);
+	if (err)
+		snprintf(error, MEASURER_TEXT_MAX, "quote: %.400s",
+			err == -ESTALE ? "the PCR does not hold still" : tpm_errmsg(measurer->tpm));
+	return err;
+}
 
+int quote_take(struct measurer *measurer, const struct ask_request *request,
+	struct evidence_statement *ret_statement, char error[static MEASURER_TEXT_MAX])
+{
+	struct evidence_statement statement = {};
+	struct tpm_quote quote;
+	const uint8_t *ak;
+	char trouble[MEASURER_TROUBLE_MAX];
+	int err = take(measurer, request, &statement, &quote, error);
+
+	/* Extended by somebody else just now: that is recorded by the second try, and proven. */
+	if (err == -ESTALE) {
+		statement = (struct evidence_statement){};
+		err = take(measurer, request, &statement, &quote, error);
+	}
+	if (err)
+		return err;
 	memcpy(statement.nonce, request->nonce, SHA256_LEN);
 	memcpy(statement.binding, request->binding, SHA256_LEN);
-	statement.pcr = conf->tpm_pcr;
+	statement.pcr = measurer->conf->tpm_pcr;
 	statement.banks = statement.start_banks = log_epoch(measurer->log)->banks;
 	statement.values = *log_values(measurer->log);
 	statement.quote_len = quote.attest_len;

@@ -118,6 +118,10 @@ static int log_start(struct measurer *measurer)
 
 	log_free(measurer->log);
 	measurer->log = NULL;
+	db_free(measurer->db);
+	measurer->db = db_new();
+	if (!measurer->db)
+		return -ENOMEM;
 	if (measurer->mend & MEND_SET_ASIDE) {
 		err = db_set_aside(measurer->db, conf->log_path, aside, sizeof(aside));
 		if (!err)
@@ -164,6 +168,17 @@ static int hooks_start(struct measurer *measurer)
 	probe_state(measurer->probe)->agent_start = 0;
 	probe_state(measurer->probe)->agent_tgid = (uint32_t)getpid();
 	measurer_collect_init(measurer);
+	return 0;
+}
+
+/* The ids of the time before, known by now, do not end where the hooks' own begin. */
+static int own_ids(struct measurer *measurer)
+{
+	uint32_t first, last;
+
+	if (probe_own_ids(measurer->probe, &first, &last))
+		for (uint32_t id = first; id <= last; id++)
+			measurer_id_seen(measurer, id);
 	return 0;
 }
 
@@ -269,6 +284,7 @@ static int holes_before(struct measurer *measurer)
 static int (*const steps[])(struct measurer *) = {
 	log_start,
 	measurer_ring_restore,
+	own_ids,
 	measurer_tpm_connect,
 	measurer_locate,
 	measurer_drain,

@@ -141,6 +141,45 @@ static void object_closep(struct bpf_object **object)
 	bpf_object__close(*object);
 }
 
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+/* The id that the kernel gives next, found by taking it; 0 where that fails. */
+static uint32_t next_id(void)
+{
+	static const struct bpf_insn plain[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "next_id", "GPL", plain,
+		sizeof(plain) / sizeof(plain[0]), NULL);
+	uint32_t id = program_id(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return id;
+}
+
+static uint32_t highest_id(struct bpf_object *object)
+{
+	struct bpf_program *program;
+	uint32_t highest = 0;
+
+	bpf_object__for_each_program(program, object)
+	{
+		uint32_t id = program_id(bpf_program__fd(program));
+
+		if (id > highest)
+			highest = id;
+	}
+	return highest;
+}
+
 static int object_load(
 	struct probe *probe, const struct probe_options *options, struct bpf_object **ret_object)
 {
@@ -226,6 +265,7 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	if (mkdir(path_new, 0700))
 		return probe_fail(probe, -errno, "%s", path_new);
 
+	probe->own_first = next_id();
 	err = object_load(probe, options, &object);
 	if (!err)
 		err = map_pin(probe, object, "ring", build, "ring", &probe->ring_fd);
@@ -248,6 +288,7 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	for (unsigned i = 0; !err && probe_programs[i].name; i++)
 		if (probe->kernel.chosen & 1U << i)
 			err = program_attach(probe, object, build, i);
+	probe->own_last = highest_id(object);
 	if (!err && rename(path_new, path))
 		err = probe_fail(probe, -errno, "%s", path);
 	return err;
@@ -326,6 +367,13 @@ bool probe_replaced(const struct probe *probe, struct event_state *ret_state)
 	if (probe->replaced)
 		*ret_state = probe->replaced_state;
 	return probe->replaced;
+}
+
+bool probe_own_ids(const struct probe *probe, uint32_t *ret_first, uint32_t *ret_last)
+{
+	*ret_first = probe->own_first;
+	*ret_last = probe->own_last;
+	return probe->own_first && probe->own_first <= probe->own_last;
 }
 
 int probe_detach(struct probe *probe)

@@ -50,6 +50,12 @@ bool probe_was_pinned(const struct probe *probe);
  * that they saw and nobody read are lost. */
 bool probe_replaced(const struct probe *probe, struct event_state *ret_state);
 
+/*
+ * The program ids that were given while new hooks were being attached, ours and libbpf's trials:
+ * none of them is a load that somebody hid. Returns whether there are any.
+ */
+bool probe_own_ids(const struct probe *probe, uint32_t *ret_first, uint32_t *ret_last);
+
 /* Detach every hook of every build: the kernel is as if we had never been there. */
 [[nodiscard]] int probe_detach(struct probe *probe);
 

@@ -27,6 +27,7 @@ struct probe {
 	int lock_fd; /* of the directory of pins, for as long as the hooks are ours */
 	int baseline_fd; /* link of the iterator */
 	struct event_state *state;
+	uint32_t own_first, own_last; /* ids given while new hooks were attached; 0: none were */
 	bool replaced;
 	struct event_state replaced_state;
 	ino_t pins[PIN_COUNT_MAX]; /* of this build's pins when they were made or taken over */

@@ -134,6 +134,11 @@ bool probe_replaced(const struct probe *, struct event_state *)
 	return false;
 }
 
+bool probe_own_ids(const struct probe *, uint32_t *, uint32_t *)
+{
+	return false;
+}
+
 int probe_detach(struct probe *probe)
 {
 	int err = kernel_open(kernel_dir(), &probe->kernel);
