@@ -211,8 +211,10 @@ static void what_the_agent_did_not_expect_is_said(void **state)
 	struct forge *forge = *state;
 
 	forge_break(forge);
-	char *expected = strstr(forge_line(forge, 10)->text, "\"expected\":{\"sha256\":\"");
-	expected[strlen("\"expected\":{\"sha256\":\"")] ^= 1;
+	static const char key[] = "\"expected\":{\"sha256\":\"";
+	char *digit = strstr(forge_line(forge, 10)->text, key);
+	digit += strlen(key);
+	*digit = *digit == '0' ? '1' : '0';
 	forge_edit(forge, 10, "\"last_seen\":\"2026-05-28T20:26:10.000000000Z\"",
 		"\"last_seen\":null");
 	forge_tpm(forge);
