@@ -119,6 +119,15 @@ static void blame_findings(struct history *history, const char *reason)
 			history->broken.what);
 }
 
+static void close_unanchored(struct history *history, uint64_t last)
+{
+	char why[128];
+
+	snprintf(why, sizeof(why), "nobody vouches for the PCR's value before record %" PRIu64,
+		history->open);
+	history_close(history, last, HISTORY_CONTRADICTED, verify_reason_name(VERIFY_START), why);
+}
+
 int history_close_unproven(struct history *history, uint64_t last, const char *why)
 {
 	const struct history_fault *fault = &history->epoch.fault;
@@ -132,8 +141,7 @@ int history_close_unproven(struct history *history, uint64_t last, const char *w
 	if (fault->reason)
 		history_close(history, last, HISTORY_CONTRADICTED, fault->reason, fault->text);
 	else if (!history->is_anchored)
-		history_close(history, last, HISTORY_CONTRADICTED, verify_reason_name(VERIFY_START),
-			"nobody vouches for the PCR's value before the first of these records");
+		close_unanchored(history, last);
 	else
 		history_close(history, last, HISTORY_UNPROVEN, "",
 			history->epoch.is_other_ak

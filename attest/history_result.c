@@ -275,9 +275,15 @@ static void judge(struct history *history)
 	const struct history_finding *gap = first_finding(history, true);
 
 	if (wrong)
-		conclude(result, VERIFY_UNTRUSTED, wrong->reason, "Contradicted: %s.", wrong->why);
+		conclude(result, VERIFY_UNTRUSTED, wrong->reason,
+			"Record%s contradicted: %" PRIu64 ", from %" PRIu64
+			" on; proven all the same: %" PRIu64 ".",
+			result->counts[HISTORY_CONTRADICTED] == 1 ? "" : "s",
+			result->counts[HISTORY_CONTRADICTED], wrong->first,
+			result->counts[HISTORY_PROVEN]);
 	else if (finding)
-		conclude(result, VERIFY_UNTRUSTED, finding->reason, "%s", finding->text);
+		conclude(result, VERIFY_UNTRUSTED, finding->reason,
+			"The lines do not contradict each other, but what goes with them does.");
 	else if (!result->records)
 		conclude(result, VERIFY_UNKNOWN, "empty", "There are no records.");
 	else if (!history->options.ak)
@@ -289,11 +295,12 @@ static void judge(struct history *history)
 			" records are not covered by a kept quote, from record %" PRIu64 " on.",
 			result->counts[HISTORY_UNPROVEN], result->records, unproven->first);
 	else if (gap)
-		conclude(result, VERIFY_UNKNOWN, gap->reason, "%s", gap->text);
+		conclude(result, VERIFY_UNKNOWN, gap->reason,
+			"All records that are there are proven, but some may be missing.");
 	else
 		conclude(result, VERIFY_TRUSTED, verify_reason_name(VERIFY_OK),
-			"All %" PRIu64 " records are proven by %" PRIu64 " kept quotes.",
-			result->records, result->quotes);
+			"All %" PRIu64 " records are proven, by %" PRIu64 " kept quote%s.",
+			result->records, result->quotes, result->quotes == 1 ? "" : "s");
 }
 
 int history_end(struct history *history, const struct history_result **ret_result)

@@ -20,6 +20,7 @@ static const struct verb {
 	{ "query", query_main, "ask the log in SQL", query_help },
 	{ "quote", quote_main, "get evidence: the log, signed by the TPM", quote_help },
 	{ "verify", verify_main, "is this evidence true", verify_help },
+	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help },
 };
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 

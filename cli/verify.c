@@ -10,6 +10,7 @@
 
 #include "attest/verify.h"
 #include "cli/cli.h"
+#include "cli/enrolment.h"
 
 enum { AFTER_MAX = 64 };
 
@@ -26,16 +27,6 @@ struct request {
 
 /* ---- the command line ---- */
 
-static bool parse_pcr(const char *text, unsigned *ret)
-{
-	size_t len = strlen(text);
-
-	if (len < 1 || len > 2 || strspn(text, "0123456789") != len)
-		return false;
-	*ret = (unsigned)strtoul(text, NULL, 10);
-	return *ret <= EVIDENCE_PCR_MAX;
-}
-
 static int parse_option(struct request *request, int option, const char *value)
 {
 	switch (option) {
@@ -47,7 +38,7 @@ static int parse_option(struct request *request, int option, const char *value)
 		return request->has_nonce ? CLI_GOOD
 					  : cli_usage("--nonce takes 64 hexadecimal digits");
 	case 'p':
-		return parse_pcr(value, &request->pcr)
+		return enrolment_pcr_parse(value, &request->pcr)
 			? CLI_GOOD
 			: cli_usage("--pcr takes a number from 0 to %d", EVIDENCE_PCR_MAX);
 	case 'a':
@@ -105,22 +96,6 @@ static FILE *open_file(const char *path)
 	if (!file)
 		cli_unknown("%s: %s", path, strerror(errno));
 	return file;
-}
-
-static int load_ak(const char *path, struct ak *ret)
-{
-	[[gnu::cleanup(fclosep)]] FILE *file = open_file(path);
-	uint8_t bytes[AK_FILE_MAX + 1];
-	char error[AK_ERROR_MAX];
-
-	if (!file)
-		return CLI_UNKNOWN;
-	size_t len = fread(bytes, 1, sizeof(bytes), file);
-	if (ferror(file))
-		return cli_unknown("%s: cannot be read", path);
-	if (ak_decode(bytes, len, ret, error))
-		return cli_unknown("%s: %s", path, error);
-	return CLI_GOOD;
 }
 
 static int verify_file(
@@ -262,7 +237,7 @@ int verify_main(int argc, char **argv)
 
 	int code = parse(argc, argv, &request);
 	if (!code)
-		code = load_ak(request.ak_file, &ak);
+		code = enrolment_ak_load(request.ak_file, &ak);
 	if (code)
 		return code;
 

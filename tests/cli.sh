@@ -85,7 +85,10 @@ if ! cc=$(command -v "${CC:-cc}") ||
 		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3 ||
 	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/fake-measurer" tests/tools/fake-measurer.c \
 		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_kept,verify_log}.c bpf/bank.c \
-		bpf/line_*.c bpf/record*.c -lcrypto; then
+		bpf/line_*.c bpf/record*.c -lcrypto ||
+	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-history" tests/tools/make-history.c \
+		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_kept,verify_log}.c bpf/bank.c \
+		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3; then
 	echo "FAIL tools: do not build"
 	echo "0 passed, 1 failed, 0 skipped"
 	exit 1
@@ -106,7 +109,7 @@ seqs()
 # ---- the program ----
 
 accepts 'help' --help
-for verb in status log show query quote verify; do
+for verb in status log show query quote verify audit; do
 	contains "help names $verb" "$("$bpfmeasure" --help)" "  $verb "
 	accepts "$verb --help" $verb --help
 	contains "$verb --help has an example" "$out" 'example: bpfmeasure'
@@ -493,6 +496,67 @@ refuses 'query --limit' 3 'took too long' query --limit 1 \
 	'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n'
 refuses 'query --limit junk' 2 'no number' query --limit 1s 'SELECT 1'
 refuses 'query --limit negative' 2 'no number' query --limit -1 'SELECT 1'
+
+# ---- audit ----
+
+history=$dir/history.db
+"$dir/make-history" "$history" "$dir/history.ak" 90 3 10
+
+# judged NAME CODE JQ-CONDITION SQL: the verdict on a copy of the history that SQL has changed
+judged()
+{
+	rm -f "$dir"/judged.db*
+	for end in '' -wal -shm; do
+		cp "$history$end" "$dir/judged.db$end"
+	done
+	sqlite3 "$dir/judged.db" "$4"
+	run audit --ak "$dir/history.ak" --json "$dir/judged.db"
+	same "audit: $1: exit" "$2" "$code"
+	if jq -e "$3" "$dir/out" >/dev/null; then ok "audit: $1"; else fail "audit: $1" "$out $err"; fi
+}
+
+trusts='[.spans[] | "\(.first)-\(.last) \(.trust)"] | join(", ")'
+accepts 'audit: an honest log' audit --ak "$dir/history.ak" "$history"
+contains 'audit: an honest log is trusted' "$out" 'trusted
+All 90 records are proven'
+same 'audit: fits 80 columns' yes "$(awk 'length > 80 { exit 1 }' "$dir/out" && echo yes)"
+accepts 'audit -q' audit -q --ak "$dir/history.ak" "$history"
+same 'audit -q says nothing' '' "$out"
+run audit "$history"
+same 'audit: without an AK it is exit 3' 3 $code
+contains 'audit: without an AK' "$out" 'The AK was not given'
+run audit --ak "$dir/history.ak" --pcr 14 "$history"
+same 'audit: another PCR is exit 1' 1 $code
+refuses 'audit: another file than a log' 1 'not a database' audit "$dir/history.ak"
+refuses 'audit: no such log' 3 'none.db' audit "$dir/none.db"
+refuses 'audit --pcr 24' 2 'from 0 to 23' audit --pcr 24 "$history"
+refuses 'audit --base of no bank' 2 'BANK:HEX' audit --base md5:00 "$history"
+refuses 'audit: two logs' 2 'one DB' audit "$history" "$history"
+for options in '' --json; do
+	# shellcheck disable=SC2086
+	"$bpfmeasure" audit $options "$history" >/dev/full 2>"$dir/err"
+	same "audit $options: a full disk is exit 3" 3 $?
+done
+
+judged 'nothing changed' 0 '.verdict == "trusted"' ''
+judged 'a record is changed' 1 "$trusts == \"1-30 proven, 31-43 proven, 44-44 contradicted, 45-60 proven, 61-90 proven\"" \
+	"UPDATE record SET line = CAST(replace(CAST(line AS TEXT), 'bpftool', 'bpfTool') AS BLOB) WHERE seq = 44"
+judged 'a record is removed' 1 '.spans[1].last == 43 and .spans[2].reason == "seq" and .counts.proven == 89' \
+	'DELETE FROM record WHERE seq = 44'
+judged 'the end is cut off' 1 '.findings[0].reason == "rollback"' 'DELETE FROM record WHERE seq > 85'
+judged 'an epoch is cut off, quotes and all' 0 '.records == 60' \
+	'DELETE FROM record WHERE seq > 60; DELETE FROM quote WHERE seq > 60'
+judged 'an epoch in the middle is cut out' 1 '.counts.contradicted >= 30' \
+	'DELETE FROM record WHERE seq BETWEEN 31 AND 60; DELETE FROM quote WHERE seq BETWEEN 31 AND 60'
+judged 'the beginning is cut off' 1 '.spans[0].reason == "start"' \
+	'DELETE FROM record WHERE seq <= 30; DELETE FROM quote WHERE seq < 30'
+judged 'a quote is removed: the next covers its records' 0 '.verdict == "trusted"' 'DELETE FROM quote WHERE seq = 40'
+judged 'the quotes of the last epoch are removed' 3 '.counts.unproven == 30' 'DELETE FROM quote WHERE seq > 60'
+judged 'a quote is of another record' 1 '.findings[0].reason == "seq"' 'UPDATE quote SET seq = 41 WHERE seq = 40'
+judged 'a quote is spoilt' 1 '.findings | length > 0' \
+	"UPDATE quote SET line = CAST(replace(CAST(line AS TEXT), 'a', 'b') AS BLOB) WHERE seq = 40"
+judged 'a ref finds another record' 1 '.findings[0].reason == "database"' 'UPDATE record SET ref = 7 WHERE seq = 44'
+judged 'a program is exchanged' 1 '.findings[0].reason == "database"' "UPDATE program SET insns = x'00'"
 
 # ---- status and quote: a measurer of our own ----
 

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a verifier was given when a machine was enrolled, from the command line. */
+#ifndef CLI_ENROLMENT_H
+#define CLI_ENROLMENT_H
+
+#include <stdbool.h>
+
+#include "attest/ak.h"
+#include "bpf/bank.h"
+
+/* The AK in a file; "-" is stdin. Returns CLI_GOOD, or it was said what is wrong. */
+[[nodiscard]] int enrolment_ak_load(const char *path, struct ak *ret);
+
+/* The number of a PCR. */
+[[nodiscard]] bool enrolment_pcr_parse(const char *text, unsigned *ret_pcr);
+
+/* "BANK:HEX", added to the values of a PCR; false too where the bank has one already. */
+[[nodiscard]] bool enrolment_base_parse(
+	const char *text, bank_set *banks, struct bank_values *values);
+
+#endif
