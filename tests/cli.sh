@@ -350,6 +350,26 @@ run log --db "$damaged" --json
 same 'log: a missing record is exit 1' 1 $code
 contains 'log: a missing record is said' "$err" 'record 30 is missing'
 
+# a log that was trimmed
+trimmed=$dir/trimmed.db
+"$dir/make-log" "$trimmed" 1500
+sqlite3 "$trimmed" 'DELETE FROM record WHERE seq <= 900'
+accepts 'log: trimmed' log --db "$trimmed" --json
+cmp -s "$dir/out" <(tail -n +901 "$lines")
+same 'log: trimmed shows what is left' 0 $?
+run log --db "$trimmed"
+same 'log: trimmed fits into the table: nothing is said to be left out' '' "$err"
+accepts 'log --last: trimmed' log --db "$trimmed" --json --last 5000
+same 'log --last: trimmed' 901 "$(jq -s '.[0].seq' "$dir/out")"
+accepts 'log --tree: trimmed' log --db "$trimmed" --tree
+accepts 'show: the first of a trimmed log' show 901 --db "$trimmed"
+refuses 'show: a trimmed record' 3 'was trimmed, its first is 901' show 900 --db "$trimmed"
+accepts 'show: a program in a trimmed log' show --db "$trimmed" \
+	"$(tail -n 50 "$lines" | jq -r '.program.sha256 // empty' | head -1)"
+run status --db "$trimmed" --socket "$dir/none" --json
+same 'status: trimmed' "$last" "$(jq .last_seq "$dir/out")"
+accepts 'query: trimmed' query --db "$trimmed" 'SELECT min(seq) FROM head'
+
 "$dir/make-log" "$dir/empty.db" 0
 sqlite3 "$dir/empty.db" 'DELETE FROM record'
 accepts 'log: empty' log --db "$dir/empty.db"
