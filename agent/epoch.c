@@ -191,6 +191,17 @@ static int extend_rest(struct measurer *measurer)
 	return err;
 }
 
+/* A reset may have brought other banks. */
+static int look_again(struct measurer *measurer, struct now *now)
+{
+	int err;
+
+	if (!measurer_is_started(measurer))
+		return 0;
+	err = measurer_tpm_connect(measurer);
+	return err ? err : now_read(measurer, now);
+}
+
 /* Where the log says that the PCR should be. */
 static void expect(struct measurer *measurer, struct record_foreign *foreign)
 {
@@ -249,7 +260,9 @@ static int place_take(
 		}
 		break;
 	case PLACE_NEW:
-		err = put_epoch(measurer, now, why, LOG_EPOCH_NEW);
+		err = look_again(measurer, now);
+		if (!err)
+			err = put_epoch(measurer, now, why, LOG_EPOCH_NEW);
 		break;
 	case PLACE_BROKEN:
 		err = put_broken(measurer, now);

@@ -336,6 +336,16 @@ static int learn(struct tpm *tpm)
 	return r;
 }
 
+/* A software TPM that was reset has no firmware to start it up. Its PCRs are gone already. */
+static int startup(struct tpm *tpm)
+{
+	TSS2_RC rc = Esys_Startup(tpm->main.esys, TPM2_SU_CLEAR);
+
+	return rc == TSS2_RC_SUCCESS || rc == TPM2_RC_INITIALIZE
+		? 0
+		: tpm_fail(tpm, "TPM2_Startup", rc);
+}
+
 int tpm_connect(struct tpm *tpm, const char *tcti)
 {
 	tpm_ak_close(tpm);
@@ -351,6 +361,11 @@ int tpm_connect(struct tpm *tpm, const char *tcti)
 	int r = tpm_link_open(tpm, &tpm->main);
 	if (r == 0)
 		r = learn(tpm);
+	if (r == -ESTALE && tpm->shared_slots) {
+		r = startup(tpm);
+		if (r == 0)
+			r = learn(tpm);
+	}
 	if (r < 0)
 		disconnect(tpm);
 	return r;

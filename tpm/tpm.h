@@ -86,8 +86,9 @@ const char *tpm_errmsg(const struct tpm *tpm);
  * tcti   "device:/dev/tpmrm0" for the kernel's TPM, "swtpm:path=SOCKET" for a software TPM.
  *
  * A software TPM has no resource manager: what a killed process left in its few slots stays there.
- * So on such a TPM, and on no other, every transient object and session is flushed here. Only one
- * agent can use one of these.
+ * So on such a TPM, and on no other, every transient object and session is flushed here; and one
+ * that was reset and not started up is started up (TPM2_Startup, CLEAR). Only one agent can use one
+ * of these.
  *
  * A software TPM's socket is opened again for every command, so that others get their turn, and it is
  * not noticed here that it was restarted between two: compare tpm_clock_read() before believing a
