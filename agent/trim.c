@@ -48,10 +48,15 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* The newest kept quote that is not above a record: where the log can be cut. 0: nowhere. */
+/* The newest kept quote that is not above a record: where the log can be cut. 0: nowhere. That
+ * somebody extended the PCR is not trimmed away before the TPM resets. */
 static uint64_t cut_at_most(struct measurer *measurer, uint64_t at_most)
 {
+	uint64_t broken = log_broken_seq(measurer->log);
 	struct evidence_kept kept;
+
+	if (broken && at_most >= broken)
+		at_most = broken - 1;
 
 	return log_kept_get(measurer->log, at_most, &kept) ? 0 : kept.seq;
 }
