@@ -3,10 +3,12 @@
  * A record is shown key by key as it stands in its line: nothing that a record says can be left
  * out, and every word is one of docs/format.md.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "attest/evidence.h"
 #include "cli/cli.h"
 #include "cli/field.h"
 #include "cli/row.h"
@@ -131,10 +133,24 @@ static int keep_line(void *arg, const struct filter_line *line)
 	return 0;
 }
 
-/* The banks that the epoch of a record measures into; sha256 where no epoch says. */
+/* Where the epoch was trimmed, a quote that is kept of it says which banks; sha256 is always one. */
+static int kept_banks(struct db *db, uint64_t seq, bank_set *ret_banks)
+{
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	struct evidence_kept kept;
+	struct line_error error;
+	size_t len = 0;
+
+	int r = db_quote_last(db, seq, &line, &len, &seq);
+	bool is_known = r == 0 && evidence_kept_decode(line, len, &kept, &error) == 0;
+	*ret_banks = is_known ? kept.banks : 1 << BANK_SHA256;
+	return r == -ENOENT ? 0 : r;
+}
+
+/* The banks that the epoch of a record measures into. */
 static int find_banks(struct db *db, uint64_t seq, bank_set *ret_banks)
 {
-	struct record_epoch_facts facts = { .banks = 1 << BANK_SHA256 };
+	struct record_epoch_facts facts = {};
 	struct filter filter = filter_any();
 	uint64_t epoch;
 
@@ -142,8 +158,10 @@ static int find_banks(struct db *db, uint64_t seq, bank_set *ret_banks)
 	int r = filter_newest(db, &filter, 1, seq, &epoch);
 	if (r == 0 && epoch <= seq)
 		r = filter_each(db, &filter, epoch, epoch, keep_line, &facts);
+	if (r < 0 || !facts.banks)
+		return r < 0 ? r : kept_banks(db, seq, ret_banks);
 	*ret_banks = facts.banks;
-	return r;
+	return 0;
 }
 
 static int print_measured(struct db *db, const struct filter_line *line)

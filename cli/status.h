@@ -4,8 +4,8 @@
 
 /*
  * What is known of the machine while no daemon answers, under the keys of its own answer as far as
- * they are known: pcr and values of the TPM as the kernel shows it, last_seq, epoch_seq and log_id
- * of the log, and last_kind, the kind of its last record ("stop" after an orderly end).
+ * they are known: pcr and values of the TPM as the kernel shows it, first_seq, last_seq, kept_seq,
+ * epoch_seq and log_id of the log, and last_kind, the kind of its last record ("stop" after an orderly end).
  *
  * state  "stopped", or "unknown" where somebody answers, but not as a daemon does
  * why    in words

@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attest/evidence.h"
 #include "cli/cli.h"
 #include "cli/filter.h"
 #include "cli/status.h"
 #include "db/db.h"
 
-enum { PCR_USUAL = 13 };
+enum { PCR_USUAL = 13, LOG_ID_LEN = 16 };
 
 struct seen {
 	json_t *status;
@@ -24,40 +25,91 @@ static int see_last(void *arg, const struct filter_line *line)
 		line->error ? json_null() : json_string(record_kind_name(line->head.kind)));
 }
 
+static int set_log_id(json_t *status, const uint8_t log_id[static LOG_ID_LEN])
+{
+	char text[2 * LOG_ID_LEN + 1];
+
+	cli_hex(log_id, LOG_ID_LEN, text);
+	return json_object_set_new(status, "log_id", json_string(text));
+}
+
 static int see_epoch(void *arg, const struct filter_line *line)
 {
 	struct seen *seen = arg;
 	struct record_epoch_facts facts;
-	char log_id[2 * sizeof(facts.log_id) + 1];
 
 	if (line->error)
 		return 0;
 	record_epoch_facts(line->line, line->len, &facts);
 	seen->pcr = facts.pcr;
-	cli_hex(facts.log_id, sizeof(facts.log_id), log_id);
-	json_object_set_new(seen->status, "log_id", json_string(log_id));
+	set_log_id(seen->status, facts.log_id);
 	return json_object_set_new(
 		seen->status, "epoch_seq", json_integer((json_int_t)line->head.seq));
+}
+
+static int see_trim(void *arg, const struct filter_line *line)
+{
+	const struct seen *seen = arg;
+	struct record_trim_facts facts;
+
+	if (line->error)
+		return 0;
+	record_trim_facts(line->line, line->len, &facts);
+	return set_log_id(seen->status, facts.log_id);
+}
+
+/* The newest record of a kind up to last, if there is one. Returns whether; an error of db/db.h. */
+static int see_newest(struct db *db, struct seen *seen, const char *kind, uint64_t last,
+	int (*see)(void *arg, const struct filter_line *line))
+{
+	struct filter filter = filter_any();
+	uint64_t newest = 0;
+
+	filter.kind = kind;
+	int r = filter_newest(db, &filter, 1, last, &newest);
+	if (r < 0 || newest > last)
+		return r;
+	r = filter_each(db, &filter, newest, newest, see, seen);
+	return r == 0 ? 1 : r;
+}
+
+static int see_kept(struct db *db, struct seen *seen, uint64_t last)
+{
+	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	struct evidence_kept kept;
+	struct line_error error;
+	uint64_t seq = 0;
+	size_t len = 0;
+
+	int r = db_quote_last(db, last, &line, &len, &seq);
+	if (r == 0 && evidence_kept_decode(line, len, &kept, &error) == 0)
+		seen->pcr = kept.pcr;
+	if (r == 0 || r == -ENOENT)
+		json_object_set_new(seen->status, "kept_seq", json_integer((json_int_t)seq));
+	return r == -ENOENT ? 0 : r;
 }
 
 /* Returns 0 or an error of db/db.h. */
 static int see_log(struct db *db, struct seen *seen)
 {
-	struct filter filter = filter_any();
-	uint64_t last, epoch;
+	uint64_t first = 0, last = 0;
 
-	int r = db_last_seq(db, &last);
+	int r = db_first_seq(db, &first);
+	if (r == 0)
+		r = db_last_seq(db, &last);
 	if (r < 0)
 		return r;
+	json_object_set_new(seen->status, "first_seq", json_integer((json_int_t)first));
 	json_object_set_new(seen->status, "last_seq", json_integer((json_int_t)last));
 	if (last > 0)
-		r = filter_each(db, &filter, last, last, see_last, seen);
-	filter.kind = "epoch";
-	if (r == 0)
-		r = filter_newest(db, &filter, 1, last, &epoch);
-	if (r == 0 && epoch <= last)
-		r = filter_each(db, &filter, epoch, epoch, see_epoch, seen);
-	return r;
+		r = see_newest(db, seen, NULL, last, see_last);
+	if (r >= 0)
+		r = see_kept(db, seen, last);
+	if (r >= 0)
+		r = see_newest(db, seen, "epoch", last, see_epoch);
+	if (r == 0) /* it was trimmed */
+		r = see_newest(db, seen, "trim", last, see_trim);
+	return r < 0 ? r : 0;
 }
 
 /* Linux, Documentation/ABI/stable/sysfs-class-tpm: hexadecimal, upper case. */
