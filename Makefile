@@ -15,10 +15,10 @@ SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/descr
               agent/epoch.c agent/fault.c agent/keep.c agent/loaded.c agent/log.c agent/log_note.c \
               agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
               agent/signature.c agent/start.c agent/status.c agent/trim.c
-SRC_cli    := cli/ask.c cli/audit.c cli/cli.c cli/enrolment.c cli/export.c cli/field.c cli/filter.c \
-              cli/log.c cli/output.c cli/query.c \
-              cli/quote.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \
-              cli/status_stopped.c cli/table.c cli/tree.c cli/verify.c cli/when.c
+SRC_cli    := cli/ask.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/export.c cli/field.c \
+              cli/filter.c cli/log.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
+              cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
+              cli/tree.c cli/verify.c cli/when.c
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/history.c attest/history_epoch.c attest/history_result.c
@@ -263,7 +263,7 @@ bench-tools: $(BENCH_TOOLS:%=$(O)/tests/bench/%)
 $(O)/tests/bench/load: $(O)/tests/bench/load.o
 $(O)/tests/bench/record: $(O)/tests/bench/record.o $(O)/bpf.a
 $(O)/tests/bench/evidence: $(O)/tests/bench/evidence.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
-$(O)/tests/bench/make-log: $(O)/tests/tools/make-log.o $(O)/db.a $(O)/bpf.a
+$(O)/tests/bench/make-log: $(O)/tests/tools/make-log.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
 $(O)/tests/bench/make-history: $(O)/tests/tools/make-history.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
 $(BENCH_TOOLS:%=$(O)/tests/bench/%):
 	$(call say,LINK,$@)

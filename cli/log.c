@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/before.h"
 #include "cli/cli.h"
 #include "cli/filter.h"
 #include "cli/row.h"
@@ -36,6 +37,8 @@ const char log_help[] =
 	"  --json                the lines as they were measured, one JSON object each\n"
 	"  --tree                programs below the program that loaded them\n"
 	"  --follow              then wait for new records\n"
+	"  --before              instead, with --json and --db alone: what was removed from the beginning\n"
+	"                        of the log, and when; exit code 1 where records do not explain it\n"
 	"  --db PATH             the log (default: see bpfmeasure --help)\n"
 	"\n"
 	"A line that is no record is shown whatever the filter, and makes the exit code 1.\n"
@@ -58,6 +61,8 @@ struct options {
 	bool json;
 	bool tree;
 	bool follow;
+	bool before;
+	bool is_selective; /* an option that --before does not go with */
 };
 
 /* ---- output ---- */
@@ -240,6 +245,8 @@ static int run(const struct options *options)
 	int code = cli_db_open(options->db_path, &db);
 	if (code != CLI_GOOD)
 		return code;
+	if (options->before)
+		return before_print(db, options->json);
 	listing.db = db;
 	if (options->tree)
 		listing.tree = tree_new();
@@ -305,6 +312,7 @@ enum {
 	JSON,
 	TREE,
 	FOLLOW,
+	BEFORE,
 	DB
 };
 
@@ -320,6 +328,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, JSON },
 	{ "tree", no_argument, NULL, TREE },
 	{ "follow", no_argument, NULL, FOLLOW },
+	{ "before", no_argument, NULL, BEFORE },
 	{ "db", required_argument, NULL, DB },
 	{},
 };
@@ -328,6 +337,8 @@ static int parse_option(int option, struct options *options)
 {
 	struct filter *filter = &options->filter;
 
+	if (option != BEFORE && option != JSON && option != DB)
+		options->is_selective = true;
 	switch (option) {
 	case SINCE:
 		return parse_time("since", optarg, &filter->since_ns);
@@ -357,6 +368,9 @@ static int parse_option(int option, struct options *options)
 	case FOLLOW:
 		options->follow = true;
 		return CLI_GOOD;
+	case BEFORE:
+		options->before = true;
+		return CLI_GOOD;
 	case DB:
 		options->db_path = optarg;
 		return CLI_GOOD;
@@ -377,6 +391,8 @@ int log_main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return cli_usage("\"%s\": log takes options only", argv[optind]);
+	if (options.before && options.is_selective)
+		return cli_usage("--before goes with --json and --db alone");
 	if (options.tree && (options.json || options.follow))
 		return cli_usage("--tree is printed once, as a tree: without --json and --follow");
 	return run(&options);

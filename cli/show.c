@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/before.h"
 #include "cli/cli.h"
 #include "cli/field.h"
 #include "cli/filter.h"
@@ -145,9 +146,7 @@ static int run_record(struct one *one)
 
 	int r = db_first_seq(one->db, &first);
 	if (r == 0 && seq < first)
-		return cli_unknown("there is no record %" PRIu64
-				   " any more: the log was trimmed, its first is %" PRIu64,
-			seq, first);
+		return before_explain(one->db, seq);
 	if (r == 0)
 		r = db_last_seq(one->db, &last);
 	if (r == 0 && seq > last)

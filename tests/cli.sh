@@ -81,7 +81,7 @@ accepts()
 # ---- the pieces ----
 
 if ! cc=$(command -v "${CC:-cc}") ||
-	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-log" tests/tools/make-log.c bpf/bank.c \
+	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-log" tests/tools/make-log.c attest/evidence.c bpf/bank.c \
 		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3 ||
 	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/fake-measurer" tests/tools/fake-measurer.c \
 		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_kept,verify_log}.c bpf/bank.c \
@@ -231,6 +231,7 @@ refuses 'log --kind junk' 2 'no kind' log --kind loads
 refuses 'log --verdict junk' 2 'none of' log --verdict good
 refuses 'log --last junk' 2 'no number' log --last -1
 refuses 'log --last too large' 2 'no number' log --last 18446744073709551616
+refuses 'log --before with others' 2 'with --json and --db alone' log --before --last 1
 refuses 'log --tree --json' 2 'without --json' log --tree --json
 refuses 'log --tree --follow' 2 'without --json and --follow' log --tree --follow
 refuses 'log --json=yes' 2 json log --json=yes
@@ -350,8 +351,8 @@ run log --db "$damaged" --json
 same 'log: a missing record is exit 1' 1 $code
 contains 'log: a missing record is said' "$err" 'record 30 is missing'
 
-# a log that was trimmed
-trimmed=$dir/trimmed.db
+# a log without its beginning
+trimmed=$dir/cut.db
 "$dir/make-log" "$trimmed" 1500
 sqlite3 "$trimmed" 'DELETE FROM record WHERE seq <= 900'
 accepts 'log: trimmed' log --db "$trimmed" --json
@@ -363,7 +364,7 @@ accepts 'log --last: trimmed' log --db "$trimmed" --json --last 5000
 same 'log --last: trimmed' 901 "$(jq -s '.[0].seq' "$dir/out")"
 accepts 'log --tree: trimmed' log --db "$trimmed" --tree
 accepts 'show: the first of a trimmed log' show 901 --db "$trimmed"
-refuses 'show: a trimmed record' 3 'was trimmed, its first is 901' show 900 --db "$trimmed"
+refuses 'show: a removed record' 1 'record 900 was removed' show 900 --db "$trimmed"
 accepts 'show: a program in a trimmed log' show --db "$trimmed" \
 	"$(tail -n 50 "$lines" | jq -r '.program.sha256 // empty' | head -1)"
 run status --db "$trimmed" --socket "$dir/none" --json
@@ -375,6 +376,98 @@ sqlite3 "$dir/empty.db" 'DELETE FROM record'
 accepts 'log: empty' log --db "$dir/empty.db"
 accepts 'log --tree: empty' log --tree --db "$dir/empty.db"
 refuses 'show: empty' 3 'no record 1' show 1 --db "$dir/empty.db"
+
+# ---- logs that were trimmed ----
+
+# before NAME CODE TEXT: what log --before says on stdout, or of a fault on stderr
+before()
+{
+	run log --before --db "$trimmed"
+	same "log --before: $1" "$2:$3" "$code:$(cat "$dir/out" "$dir/err")"
+}
+
+trimmed=$dir/empty.db
+before 'an empty log' 0 'nothing was removed: the log is empty'
+trimmed=$dir/trimmed.db
+"$dir/make-log" "$trimmed" 12
+before 'nothing was removed' 0 'nothing was removed: the log begins with record 1'
+accepts 'log --before --json: nothing was removed' log --before --json --db "$trimmed"
+same 'log --before --json: nothing was removed' '' "$out"
+
+"$dir/make-log" "$trimmed" 60
+"$dir/make-log" "$trimmed" trim 30
+first=31 last_of_it=$("$bpfmeasure" log --db "$trimmed" --json | tail -1 | jq .seq)
+when=2026-06-01\ 00:$(printf '%02d' $((last_of_it * 7 / 60)))
+before 'a trim' 0 "SEQ TIME             WHY     REMOVED OLDEST           NEWEST
+ $last_of_it $when max_age 1 to 30 2026-06-01 00:00 2026-06-01 00:03
+
+the log begins with record 31, right behind what record $last_of_it removed
+a quote of the PCR after record 30 is kept"
+same 'log --before --json: the trim' "$("$bpfmeasure" log --db "$trimmed" --json | tail -1)" \
+	"$("$bpfmeasure" log --before --json --db "$trimmed")"
+out=$(terminal 80 "NO_COLOR=1 $bpfmeasure log --before --db $trimmed")
+if [ "$(wc -L <<<"$out")" -le 80 ]; then ok 'log --before fits 80 columns'; else fail 'log --before fits 80 columns' "$out"; fi
+
+rest=$(seq $first "$last_of_it")
+same 'a trimmed log: log --json' "$rest" "$("$bpfmeasure" log --db "$trimmed" --json | jq .seq)"
+run log --db "$trimmed"
+same 'a trimmed log: log' "0::$rest" "$code:$err:$(awk 'NR > 1 { print $1 }' "$dir/out")"
+same 'a trimmed log: log --last' "$last_of_it" "$("$bpfmeasure" log --db "$trimmed" --json --last 1 | jq .seq)"
+accepts 'a trimmed log: log --kind of what is gone' log --db "$trimmed" --kind epoch
+refuses 'a trimmed log: show what is gone' 3 "was removed on $when:" show 30 --db "$trimmed"
+contains 'a trimmed log: show names the trim' "$err" "see record $last_of_it (trim)"
+accepts 'a trimmed log: show what is there' show $first --db "$trimmed"
+contains 'a trimmed log: show knows the banks of a kept quote' "$out" 'sha384  '
+run status --json --db "$trimmed" --socket "$dir/none"
+same 'a trimmed log: status' '31 30 30313233343536373839616263646500' \
+	"$(jq -r '[.first_seq, .kept_seq, .log_id] | map(tostring) | join(" ")' "$dir/out")"
+
+cp "$trimmed" "$dir/whole.db"
+"$dir/make-log" "$trimmed" trim 50 0
+run log --before --db "$trimmed"
+contains 'log --before: a trim that is not begun' "$out" "begins with record 31, right behind"
+"$dir/make-log" "$trimmed" trim 50 7
+run log --before --db "$trimmed"
+same 'log --before: a trim under way' "0:the log begins with record 38
+records up to 50 are being removed, as record $((last_of_it + 2)) says
+a quote of the PCR after record 50 is kept" "$code:$(tail -3 "$dir/out")"
+"$dir/make-log" "$trimmed" trim $((last_of_it + 1))
+run log --before --db "$trimmed"
+same 'log --before: what said so was trimmed' 'records 1 to 30 went before, and with time what said so' \
+	"$(tail -1 "$dir/out")"
+refuses 'show: what said so was trimmed' 3 'was removed before' show 7 --db "$trimmed"
+
+# tampers NAME SQL TEXT: what is said of a trimmed log that somebody changed
+tampers()
+{
+	cp "$dir/whole.db" "$trimmed"
+	rm -f "$trimmed"-*
+	sqlite3 "$trimmed" "$2"
+	run log --before --db "$trimmed"
+	same "log --before: $1 is exit 1" 1 $code
+	contains "log --before: $1 is said" "$err" "$3"
+}
+tampers 'removing more' 'DELETE FROM record WHERE seq <= 33' \
+	'records 31 to 33 were removed, and no trim record says so'
+refuses 'show: removed, and nothing says so' 1 'no trim record says so' show 32 --db "$trimmed"
+"$dir/make-log" "$trimmed" trim 40
+run log --before --db "$trimmed"
+same 'log --before: a later trim does not hide it' \
+	'1:bpfmeasure log: records 31 to 33 were removed, and no trim record says so' "$code:$err"
+tampers 'removing what says so too' "DELETE FROM record WHERE seq <= 33 OR seq = $last_of_it" \
+	'records 1 to 33 were removed, and no trim record says so'
+tampers 'removing the quote' 'DELETE FROM quote' 'is not kept: nothing proves what the log begins with'
+tampers 'a quote of another line' \
+	"UPDATE quote SET line = CAST(replace(CAST(line AS TEXT), '\"seq\":30', '\"seq\":31') AS BLOB)" \
+	'the quote kept after record 30 is not of the line'
+tampers 'another first record' \
+	"UPDATE record SET line = CAST(replace(CAST(line AS TEXT), '\"prev\":\"', '\"prev\":\"00') AS BLOB) WHERE seq = 31" \
+	'line 31 of the log is no record'
+tampers 'a first record that does not follow' "UPDATE record SET line =
+	CAST(substr(CAST(line AS TEXT), 1, 24) || '$(printf '0%.0s' {1..64})' ||
+	substr(CAST(line AS TEXT), 89) AS BLOB) WHERE seq = 31" \
+	"record 31 does not follow the record 30 that record $last_of_it names"
+rm "$trimmed"* "$dir/whole.db"
 
 # ---- show ----
 

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * make-log PATH [RECORDS [SECONDS]]: a log as a daemon would have written it, without kernel and
- * TPM: three epochs, programs that were there before, loads signed and not, with maps and by loader
- * programs, rejects, unloads, losses; a resume, a foreign extend and a trim, whose records are not
- * removed yet. The same arguments make the same log; SECONDS is the time of
- * its first record, one follows every 7 s. Where there is a log already, as many loads are added to
- * it.
+ * make-log PATH [RECORDS [SECONDS]]
+ *
+ * A log as a daemon would have written it, without kernel and TPM: three epochs, programs that were
+ * there before, loads signed and not, with maps and by loader programs, rejects, unloads, losses; a
+ * resume, a foreign extend and a trim, whose records are not removed yet. The same arguments make
+ * the same log; SECONDS is the time of its first record, one follows every 7 s. Where there is a
+ * log already, as many loads are added to it.
+ *
+ * make-log PATH trim LAST [ROWS]
+ *
+ * Append a trim record, and a quote that is kept after record LAST, by nobody's key; then remove
+ * the records up to LAST as the daemon does, but no more than ROWS of them.
  */
 #include <assert.h>
 #include <err.h>
@@ -14,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/evidence.h"
 #include "bpf/record.h"
 #include "db/db.h"
 
@@ -397,19 +404,19 @@ static void put_foreign(struct maker *maker)
 	put(maker, 0);
 }
 
-static void put_trim(struct maker *maker)
+static void put_trim(struct maker *maker, uint64_t first, uint64_t last, const uint8_t *last_sha256)
 {
 	struct record_trim trim = {
 		.why = TRIM_MAX_AGE,
-		.first = 1,
-		.last = 2,
-		.first_time_ns = (maker->first_s + EVERY_S) * 1000000000,
-		.last_time_ns = (maker->first_s + 2 * EVERY_S) * 1000000000,
+		.first = first,
+		.last = last,
+		.first_time_ns = (maker->first_s + first * EVERY_S) * 1000000000,
+		.last_time_ns = (maker->first_s + last * EVERY_S) * 1000000000,
 		.log_id = "0123456789abcde",
 		.software = true,
 	};
 
-	memcpy(trim.last_sha256, digest("line", 2).sha256, SHA256_LEN);
+	memcpy(trim.last_sha256, last_sha256, SHA256_LEN);
 	record_encode_trim(&maker->line, head_extended(maker), &trim);
 	put(maker, 0);
 }
@@ -454,24 +461,70 @@ static void make(struct maker *maker, uint64_t records)
 		put_epoch(maker, WHY_BOOT);
 		put_start(maker, EXIT_CLEAN);
 		put_resume(maker);
-		put_trim(maker);
+		put_trim(maker, 1, 2, digest("line", 2).sha256);
 		put_epoch(maker, WHY_BROKEN_LOG);
 		put_foreign(maker);
 	}
 	flush(maker);
 }
 
-/* Go on where the log ends. */
-static void extend(struct maker *maker, uint64_t last, uint64_t records)
+static void line_sha256(struct maker *maker, uint64_t seq, uint8_t ret_sha256[static SHA256_LEN])
 {
 	char *line = NULL;
 	size_t len;
 
-	if (db_line_get(maker->db, last, &line, &len) < 0 || sha256(line, len, maker->prev) < 0)
-		errx(1, "record %" PRIu64 " cannot be read", last);
+	if (db_line_get(maker->db, seq, &line, &len) < 0 || sha256(line, len, ret_sha256) < 0)
+		errx(1, "record %" PRIu64 " cannot be read", seq);
 	free(line);
+}
+
+static void keep(struct maker *maker, uint64_t seq, const uint8_t *sha256)
+{
+	struct evidence_kept kept = {
+		.seq = seq,
+		.pcr = 13,
+		.banks = 1 << BANK_SHA256 | 1 << BANK_SHA384,
+		.quote_len = 1,
+		.signature_len = 1,
+		.ak_len = 1,
+	};
+
+	memcpy(kept.sha256, sha256, SHA256_LEN);
+	evidence_kept_encode(&maker->line, &kept);
+	if (db_quote_put(maker->db, seq, maker->line.buf, maker->line.len) < 0)
+		errx(1, "%s", db_errmsg(maker->db));
+}
+
+static void trim(struct maker *maker, uint64_t last, uint64_t rows)
+{
+	uint8_t sha256[SHA256_LEN];
+	uint64_t first;
+	int removed = 1;
+
+	if (db_first_seq(maker->db, &first) < 0)
+		errx(1, "%s", db_errmsg(maker->db));
+	line_sha256(maker, last, sha256);
+	keep(maker, last, sha256);
+	put_trim(maker, first, last, sha256);
+	flush(maker);
+	for (; rows > 0 && removed > 0; rows -= (uint64_t)removed) {
+		removed = db_trim(maker->db, last, rows < BATCH ? (unsigned)rows : BATCH);
+		if (removed < 0)
+			errx(1, "%s", db_errmsg(maker->db));
+	}
+}
+
+/* Go on where the log ends. */
+static void go_on(struct maker *maker, uint64_t last)
+{
+	line_sha256(maker, last, maker->prev);
 	maker->seq = last + 1;
 	maker->next_id = (uint32_t)last + 10;
+}
+
+static void extend(struct maker *maker, uint64_t last, uint64_t records)
+{
+	go_on(maker, last);
 	for (uint64_t i = 0; i < records; i++)
 		put_single(maker, (unsigned)(last + i));
 	flush(maker);
@@ -480,17 +533,22 @@ static void extend(struct maker *maker, uint64_t last, uint64_t records)
 int main(int argc, char **argv)
 {
 	static struct maker maker = { .seq = 1, .next_id = 10, .first_s = FIRST_S };
+	bool is_trim = argc > 3 && strcmp(argv[2], "trim") == 0;
 	uint64_t records = argc > 2 ? strtoull(argv[2], NULL, 10) : 100, last = 0;
 
-	if (argc < 2 || argc > 4)
-		errx(2, "usage: make-log PATH [RECORDS [SECONDS]]");
-	if (argc > 3)
+	if (argc < 2 || argc > 4 + is_trim)
+		errx(2, "usage: make-log PATH [RECORDS [SECONDS]] | PATH trim LAST [ROWS]");
+	if (argc > 3 && !is_trim)
 		maker.first_s = strtoull(argv[3], NULL, 10);
 	line_init(&maker.line, maker.buf, sizeof(maker.buf));
 	maker.db = db_new();
 	if (!maker.db || db_create(maker.db, argv[1]) < 0 || db_last_seq(maker.db, &last) < 0)
 		errx(1, "%s: %s", argv[1], maker.db ? db_errmsg(maker.db) : "no memory");
-	if (last > 0)
+	if (is_trim) {
+		go_on(&maker, last);
+		trim(&maker, strtoull(argv[3], NULL, 10),
+			argc > 4 ? strtoull(argv[4], NULL, 10) : UINT64_MAX);
+	} else if (last > 0)
 		extend(&maker, last, records);
 	else
 		make(&maker, records);
