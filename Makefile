@@ -236,6 +236,8 @@ check-unit: unit-tests
 # ---- the daemon without BPF ----------------------------------------------------------------------
 # The same objects, but the kernel below bpf/probe.h is one made of files: tests/fault/kernel.h.
 
+KERNEL_fault := $(O)/tests/fault/kernel.o $(O)/tests/fault/kernel_load.o
+
 .PHONY: fault-programs check-fault
 check-fault: all fault-programs
 	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san all fault-programs
@@ -244,12 +246,12 @@ check-fault: all fault-programs
 
 fault-programs: $(O)/tests/fault/bpfmeasured $(O)/tests/fault/kernel
 
-$(O)/tests/fault/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(O)/tests/fault/probe_fake.o $(O)/tests/fault/kernel.o \
+$(O)/tests/fault/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(O)/tests/fault/probe_fake.o $(KERNEL_fault) \
 		$(O)/bpf/probe_kernel.o $(O)/bpf/ring.o $(filter-out $(O)/probe.a,$(ARCHIVES_agent))
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -Wl,--wrap=ring_open -o $@ $^ $(call libs,agent attest db tpm probe bpf)
 
-$(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(O)/tests/fault/kernel.o $(O)/bpf.a
+$(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(KERNEL_fault) $(O)/bpf.a
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
 

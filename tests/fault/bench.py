@@ -30,6 +30,10 @@ READY = "bpfmeasured: measuring"
 BUSY = "another "  # daemon or process has the hooks or the log
 
 
+# Who is told to end cleans up first.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 class Ledger:
     """One load that truly happened, see `kernel DIR ledger`."""
 
@@ -334,13 +338,15 @@ def compare(lines, ledger, allowed):
     """Every load that the hooks saw is recorded exactly once, and nothing else is. Yields what is not so.
 
     allowed: the kinds of records that may be there besides loads, rejects and unloads."""
-    loads, rejects, unloads, kinds = {}, {}, {}, {}
+    loads, rejects, unloads, kinds, found_loaded = {}, {}, {}, {}, {}
     for line in lines:
         record = json.loads(line)
         kinds[record["kind"]] = kinds.get(record["kind"], 0) + 1
         if record["kind"] in ("load", "reject"):
             place = loads if record["kind"] == "load" else rejects
             place.setdefault(record["program"]["sha256"], []).append(record)
+        elif record["kind"] == "baseline":  # of a load that was not over yet: its end may name either record
+            found_loaded.setdefault((record["program"]["id"], record["program"]["load_time_ns"]), []).append(record)
         elif record["kind"] == "unload":
             unloads.setdefault(record["program"]["seq"], []).append(record)
     for kind in kinds.keys() - {"load", "reject", "unload", *allowed}:
@@ -352,10 +358,13 @@ def compare(lines, ledger, allowed):
             yield f"load {entry.load} ({entry.how}) is recorded as what it was not"
         if len(found) != (entry.load != 0):
             yield f"load {entry.load} ({entry.how}, id {entry.id}) is recorded {len(found)} times"
-        elif found and not entry.error:
-            if found[0]["program"]["id"] != entry.id:
-                yield f"load {entry.load} is recorded with id {found[0]['program']['id']}, not {entry.id}"
-            if len(unloads.pop(found[0]["seq"], [])) != entry.free_seen:
+        elif found:
+            program = found[0]["program"]
+            if program["id"] != (entry.id or None):
+                yield f"load {entry.load} is recorded with id {program['id']}, not {entry.id}"
+            either = [found[0], *found_loaded.get((program["id"], program["load_time_ns"]), [])]
+            ends = sum(len(unloads.pop(record["seq"], [])) for record in either)
+            if ends != entry.free_seen and not entry.error:
                 yield f"the end of program {entry.id} (record {found[0]['seq']}) is not recorded once"
     for records in (*loads.values(), *rejects.values(), *unloads.values()):
         yield f"record {records[0]['seq']} is of something that never was"

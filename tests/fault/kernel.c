@@ -1,57 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tests/fault/kernel.h"
-
-#include <errno.h>
+/* The kernel's files, and the hooks that are attached to it. */
 #include <fcntl.h>
-#include <linux/bpf.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "tests/story.h"
-
-enum {
-	PAGE = 4096,
-	PROGRAMS_MAX = 1 << 16,
-	ENDS_MAX = 1 << 18,
-	LEDGER_MAX = 1 << 22,
-	PATH_SIZE = 256,
-};
-
-struct program {
-	struct event_prog prog;
-	uint64_t entry; /* in the ledger */
-	bool listed;
-	bool followed; /* its end is worth an event */
-};
-
-struct world {
-	uint64_t serial;
-	uint32_t boot;
-	uint32_t last_id;
-	uint64_t program_count, end_count, entry_count;
-	struct program programs[PROGRAMS_MAX];
-	struct event_end ends[ENDS_MAX];
-	struct kernel_entry ledger[LEDGER_MAX];
-};
-
-struct kernel {
-	char dir[PATH_SIZE];
-	int lock_fd;
-	int bell_fd; /* -1: nobody listens */
-	struct world *world;
-	struct event_state *state;
-	char *ring; /* a page each of the consumer's and the producer's position, then the data */
-	size_t ring_size;
-	struct tape tape;
-};
+#include "tests/fault/kernel_own.h"
 
 static void path_of(const char *dir, const char *name, char ret_path[static PATH_SIZE + 16])
 {
@@ -86,25 +44,6 @@ static int file_map(const char *dir, const char *name, bool make, size_t size, v
 	if (!err)
 		*ret_bytes = bytes;
 	return err;
-}
-
-static void lock(const struct kernel *kernel)
-{
-	while (flock(kernel->lock_fd, LOCK_EX))
-		assert(errno == EINTR);
-}
-
-static void unlock(const struct kernel *kernel)
-{
-	flock(kernel->lock_fd, LOCK_UN);
-}
-
-static uint64_t boottime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* ---- opening ---- */
@@ -202,19 +141,6 @@ void kernel_bell_ring_with(struct kernel *kernel, int bell_fd)
 	kernel->bell_fd = bell_fd;
 }
 
-/* Nobody but us reads what is written: that it comes anew wakes an edge-triggered listener. */
-static void bell_ring(struct kernel *kernel)
-{
-	char heard[64];
-
-	if (kernel->bell_fd < 0)
-		return;
-	while (read(kernel->bell_fd, heard, sizeof(heard)) > 0)
-		;
-	if (write(kernel->bell_fd, "!", 1) != 1)
-		return; /* as full as after another's: it rings */
-}
-
 /* ---- hooks ---- */
 
 /* The state comes last, and by another name: what has its own name is whole. */
@@ -254,9 +180,9 @@ int kernel_attach(struct kernel *kernel, size_t ring_size)
 
 	if (kernel->state)
 		return 1;
-	lock(kernel);
+	kernel_lock(kernel);
 	err = attach(kernel, ring_size);
-	unlock(kernel);
+	kernel_unlock(kernel);
 	return err;
 }
 
@@ -291,351 +217,10 @@ int kernel_reboot(struct kernel *kernel)
 {
 	int err = kernel_detach(kernel);
 
-	lock(kernel);
+	kernel_lock(kernel);
 	kernel->world->program_count = kernel->world->end_count = 0;
 	kernel->world->last_id = 0;
 	kernel->world->boot++;
-	unlock(kernel);
+	kernel_unlock(kernel);
 	return err;
-}
-
-/* ---- the ring ---- */
-
-/* bpf_ringbuf_reserve(): the record's place, with its header busy, or NULL where it is full. A record that
- * begins near the end goes on behind it, where the reader looks: each is written only once. */
-static char *ring_reserve(struct kernel *kernel, size_t len)
-{
-	_Atomic uint64_t *consumer = (void *)kernel->ring;
-	_Atomic uint64_t *producer = (void *)(kernel->ring + PAGE);
-	uint64_t step = (len + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8, at;
-	char *record = NULL;
-
-	lock(kernel);
-	at = atomic_load(producer);
-	if (at + step - atomic_load(consumer) < kernel->ring_size) {
-		record = kernel->ring + 2 * PAGE + (at & (kernel->ring_size - 1));
-		atomic_store((_Atomic uint32_t *)record, (uint32_t)len | BPF_RINGBUF_BUSY_BIT);
-		atomic_store(producer, at + step);
-	}
-	unlock(kernel);
-	return record;
-}
-
-/* bpf_ringbuf_output(). */
-static bool ring_output(struct kernel *kernel, const void *event, size_t len)
-{
-	char *record = ring_reserve(kernel, len);
-
-	if (!record)
-		return false;
-	memcpy(record + BPF_RINGBUF_HDR_SZ, event, len);
-	atomic_store((_Atomic uint32_t *)record, (uint32_t)len);
-	return true;
-}
-
-static uint64_t next(__u64 *counter)
-{
-	return __atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST);
-}
-
-/* event_reserve() and bpf_ringbuf_submit(). */
-static bool event_send(struct kernel *kernel, struct event *event)
-{
-	event->ticket = next(&kernel->state->ticket);
-	if (ring_output(kernel, event, event->size))
-		return true;
-	next(&kernel->state->dropped_events);
-	return false;
-}
-
-/* The end of load_exit(). */
-static void end_send(struct kernel *kernel, struct event_end *end)
-{
-	bool kept;
-
-	end->event.ticket = next(&kernel->state->ticket);
-	if (ring_output(kernel, end, sizeof(*end)))
-		return;
-	lock(kernel);
-	kept = kernel->world->end_count < ENDS_MAX;
-	if (kept) {
-		kernel->world->ends[kernel->world->end_count] = *end;
-		kernel->world->end_count++; /* a reader that dies has it, or it has not */
-	}
-	unlock(kernel);
-	if (!kept)
-		next(&kernel->state->untracked);
-	next(&kernel->state->dropped_events);
-}
-
-static void tape_send(struct kernel *kernel)
-{
-	struct event_end *end = (void *)kernel->tape.events[kernel->tape.count - 1].event;
-
-	end->events = end->dropped = 0;
-	for (size_t i = 0; i + 1 < kernel->tape.count; i++) {
-		if (event_send(kernel, kernel->tape.events[i].event))
-			end->events++;
-		else
-			end->dropped++;
-	}
-	end_send(kernel, end);
-	bell_ring(kernel);
-}
-
-/* ---- programs ---- */
-
-void kernel_insns(uint64_t serial, uint64_t ret_insns[static KERNEL_INSNS])
-{
-	struct story story;
-
-	story_init(&story, serial);
-	memcpy(ret_insns, story.insns, sizeof(story.insns));
-}
-
-static bool has_id(enum kernel_how how)
-{
-	return how != LOAD_UNPARSABLE && how != LOAD_REFUSED;
-}
-
-static int error_of(enum kernel_how how)
-{
-	switch (how) {
-	case LOAD_UNPARSABLE:
-		return -EBADMSG;
-	case LOAD_REFUSED:
-		return -EINVAL;
-	case LOAD_DENIED:
-		return -EPERM;
-	default:
-		return 0;
-	}
-}
-
-static void story_refuse(struct story *story, enum kernel_how how)
-{
-	story->end.error = error_of(how);
-	if (how != LOAD_DENIED)
-		story->has_prog = false;
-	if (how == LOAD_REFUSED)
-		story->end.hooks &= ~(1U << HOOK_PROG);
-	if (how != LOAD_UNPARSABLE)
-		return;
-	story_sign(story);
-	story->verify.error = story->end.error;
-	story->load.in_check = 0;
-	story->end.hooks = 1U << HOOK_LOAD_ENTER | 1U << HOOK_VERIFY | 1U << HOOK_LOAD_EXIT;
-}
-
-/* In place: a story points into itself. */
-static void story_tell(
-	const struct kernel_load *load, const struct kernel_entry *entry, struct story *ret_story)
-{
-	uint64_t now = boottime_ns();
-
-	story_init(ret_story, entry->serial);
-	ret_story->load.boottime_ns = now;
-	ret_story->load.prog_type = ret_story->prog.prog_type = load->prog_type;
-	ret_story->load.pid = ret_story->load.tgid = ret_story->end.tgid = load->tgid;
-	ret_story->load.self = ret_story->end.self = entry->self;
-	ret_story->load.kernel_origin = load->parent_id != 0;
-	ret_story->prog.load_time_ns = now;
-	ret_story->prog.id = entry->id;
-	memcpy(ret_story->prog.digest, &entry->serial, sizeof(entry->serial));
-	strncpy((char *)ret_story->load.name, load->name, EVENT_NAME_LEN - 1);
-	memcpy(ret_story->prog.name, ret_story->load.name, EVENT_NAME_LEN);
-	ret_story->end.boottime_ns = now;
-	ret_story->end.parent_id = load->parent_id;
-	ret_story->end.hooks = 1U << HOOK_LOAD_ENTER | 1U << HOOK_IDENTITY | 1U << HOOK_LOAD |
-		1U << HOOK_PROG | 1U << HOOK_LOAD_EXIT;
-	if (load->parent_id)
-		ret_story->end.hooks |= 1U << HOOK_RUN;
-	if (load->how == LOAD_SIGNED) {
-		story_sign(ret_story);
-		ret_story->end.hooks |= 1U << HOOK_VERIFY;
-	}
-	if (error_of(load->how))
-		story_refuse(ret_story, load->how);
-	if (entry->load)
-		ret_story->number = entry->load;
-}
-
-/* Its id is in the kernel's table from before its descriptor exists. Returns the place in the ledger. */
-static uint64_t program_add(struct kernel *kernel, const struct kernel_load *load,
-	struct story *story, struct kernel_entry *entry)
-{
-	struct world *world = kernel->world;
-	uint64_t place;
-
-	lock(kernel);
-	entry->serial = ++world->serial;
-	entry->boot = world->boot;
-	entry->how = (uint8_t)load->how;
-	entry->error = error_of(load->how);
-	if (has_id(load->how))
-		entry->id = ++world->last_id;
-	if (kernel->state && load->how != LOAD_SILENT && load->how != LOAD_HIDDEN) {
-		entry->load = next(&kernel->state->load) + 1;
-		entry->self = load->tgid == kernel->state->agent_tgid;
-	}
-	story_tell(load, entry, story);
-	place = world->entry_count++;
-	world->ledger[place] = *entry;
-	assert(world->entry_count < LEDGER_MAX && world->program_count < PROGRAMS_MAX);
-	if (entry->id)
-		world->programs[world->program_count++] = (struct program){
-			.prog = story->prog,
-			.entry = place,
-			.listed = load->how != LOAD_HIDDEN,
-			.followed = entry->load,
-		};
-	unlock(kernel);
-	return place;
-}
-
-uint32_t kernel_load(struct kernel *kernel, const struct kernel_load *load)
-{
-	struct kernel_entry entry = {};
-	struct story story;
-
-	program_add(kernel, load, &story, &entry);
-	if (entry.load) {
-		tape_done(&kernel->tape);
-		tape_story(&kernel->tape, &story);
-		tape_send(kernel);
-	}
-	if (entry.error && entry.id)
-		kernel_free(kernel, entry.id);
-	return entry.error ? 0 : entry.id;
-}
-
-/* bpf_prog_free(). */
-bool kernel_free(struct kernel *kernel, uint32_t id)
-{
-	struct event_free event = { .event = { .type = EVENT_FREE, .size = sizeof(event) },
-		.boottime_ns = boottime_ns(),
-		.id = id };
-	struct world *world = kernel->world;
-	bool found = false, followed = false;
-
-	lock(kernel);
-	for (size_t i = 0; !found && i < world->program_count; i++) {
-		struct program *program = &world->programs[i];
-
-		found = program->prog.id == id;
-		if (!found)
-			continue;
-		followed = program->followed && kernel->state;
-		world->ledger[program->entry].freed = true;
-		world->ledger[program->entry].free_seen = followed;
-		world->program_count--;
-		memmove(program, program + 1, (world->program_count - i) * sizeof(*program));
-	}
-	unlock(kernel);
-	if (followed) {
-		event_send(kernel, &event.event);
-		bell_ring(kernel);
-	}
-	return found;
-}
-
-size_t kernel_programs(const struct kernel *kernel, size_t max, uint32_t *ret_ids)
-{
-	size_t count;
-
-	lock(kernel);
-	count = kernel->world->program_count < max ? kernel->world->program_count : max;
-	for (size_t i = 0; i < count; i++)
-		ret_ids[i] = kernel->world->programs[i].prog.id;
-	unlock(kernel);
-	return count;
-}
-
-int kernel_programs_each(struct kernel *kernel, kernel_program_fn *fn, void *arg)
-{
-	int err = 0;
-
-	/* fn may be long, and may die: it gets a copy. */
-	for (uint32_t after = 0; !err;) {
-		struct event_prog prog = {};
-		struct world *world = kernel->world;
-
-		lock(kernel);
-		for (size_t i = 0; !prog.id && i < world->program_count; i++) {
-			struct program *program = &world->programs[i];
-
-			if (program->prog.id <= after || !program->listed)
-				continue;
-			prog = program->prog;
-			program->followed = true;
-		}
-		unlock(kernel);
-		if (!prog.id)
-			break;
-		after = prog.id;
-		err = fn(arg, &prog);
-	}
-	return err;
-}
-
-/* The index of a load's end, or end_count; lock held. */
-static size_t end_find(const struct world *world, uint64_t load)
-{
-	size_t i = 0;
-
-	while (i < world->end_count && world->ends[i].event.load != load)
-		i++;
-	return i;
-}
-
-int kernel_end_next(struct kernel *kernel, uint64_t after_load, struct event_end *ret_end)
-{
-	const struct world *world = kernel->world;
-	size_t i;
-	int got;
-
-	lock(kernel);
-	i = after_load ? end_find(world, after_load) + 1 : 0;
-	got = i < world->end_count;
-	if (got)
-		*ret_end = world->ends[i];
-	unlock(kernel);
-	return got;
-}
-
-void kernel_end_drop(struct kernel *kernel, uint64_t load)
-{
-	struct world *world = kernel->world;
-	size_t i;
-
-	lock(kernel);
-	i = end_find(world, load);
-	if (i < world->end_count) {
-		memmove(&world->ends[i], &world->ends[i + 1],
-			(world->end_count - i - 1) * sizeof(world->ends[0]));
-		world->end_count--;
-	}
-	unlock(kernel);
-}
-
-uint32_t kernel_next_id(struct kernel *kernel, uint32_t after_id)
-{
-	const struct world *world = kernel->world;
-	uint32_t next = 0;
-
-	lock(kernel);
-	for (size_t i = 0; i < world->program_count; i++) {
-		const struct program *program = &world->programs[i];
-
-		if (program->listed && program->prog.id > after_id &&
-			(!next || program->prog.id < next))
-			next = program->prog.id;
-	}
-	unlock(kernel);
-	return next;
-}
-
-const struct kernel_entry *kernel_ledger(const struct kernel *kernel, size_t n)
-{
-	return n < kernel->world->entry_count ? &kernel->world->ledger[n] : NULL;
 }

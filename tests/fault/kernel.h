@@ -86,7 +86,7 @@ uint32_t kernel_load(struct kernel *kernel, const struct kernel_load *load);
 /* The last reference to a program goes. Returns whether it was there. */
 bool kernel_free(struct kernel *kernel, uint32_t id);
 
-/* The ids of up to max loaded programs, oldest first. Returns how many. */
+/* The ids of up to max loaded programs that are not the agent's own, oldest first. Returns how many. */
 size_t kernel_programs(const struct kernel *kernel, size_t max, uint32_t *ret_ids);
 
 /*
