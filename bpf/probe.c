@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bpf/probe_own.h"
@@ -149,15 +150,22 @@ static uint32_t program_id(int fd)
 	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
 }
 
-/* The id that the kernel gives next, found by taking it; 0 where that fails. */
+/* The id that the kernel gives next, found by taking it; 0 where that fails. Not by libbpf, which tries
+ * programs of its own before the first. */
 static uint32_t next_id(void)
 {
 	static const struct bpf_insn plain[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "next_id", "GPL", plain,
-		sizeof(plain) / sizeof(plain[0]), NULL);
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.prog_name = "next_id",
+		.license = (uintptr_t) "GPL",
+		.insns = (uintptr_t)plain,
+		.insn_cnt = sizeof(plain) / sizeof(plain[0]),
+	};
+	int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 	uint32_t id = program_id(fd);
 
 	if (fd >= 0)
