@@ -87,6 +87,18 @@ def output(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
+def save_pcrs(directory):
+    """The PCR of each bank as sysfs has it, into pcr-BANK."""
+    for bank in ("sha256", "sha384"):
+        (directory / f"pcr-{bank}").write_text(Path(f"/sys/class/tpm/tpm0/pcr-{bank}/13").read_text())
+
+
+def save_ak(directory):
+    """The attestation key's public half, by tpm2-tools, into ak.public."""
+    subprocess.run(["tpm2", "readpublic", "-Q", "-c", "0x81020013", "-o", str(directory / "ak.public")], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
 class Daemon:
     """bpfmeasured, with its configuration in CONF and its words in a file."""
 
