@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* A security module that refuses programs named "denied". */
+/* A security module that refuses programs named "denied", and those named "refused" when they have
+ * their id already. */
 #include <asm-generic/errno-base.h>
 #include <linux/bpf.h>
 
@@ -9,6 +10,14 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+struct bpf_prog_aux {
+	char name[BPF_OBJ_NAME_LEN];
+} __attribute__((preserve_access_index));
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+} __attribute__((preserve_access_index));
+
 SEC("lsm/bpf_prog_load")
 int BPF_PROG(deny, void *program, void *attr)
 {
@@ -17,4 +26,13 @@ int BPF_PROG(deny, void *program, void *attr)
 	bpf_probe_read_kernel(
 		name, sizeof(name), attr + __builtin_offsetof(union bpf_attr, prog_name));
 	return bpf_strncmp(name, 7, "denied") ? 0 : -EPERM;
+}
+
+SEC("lsm/bpf_prog")
+int BPF_PROG(refuse, struct bpf_prog *program)
+{
+	char name[BPF_OBJ_NAME_LEN];
+
+	bpf_probe_read_kernel(name, sizeof(name), program->aux->name);
+	return bpf_strncmp(name, 8, "refused") ? 0 : -EPERM;
 }

@@ -74,8 +74,8 @@ def openssl_sha256(path):
     return must("openssl", "dgst", "-sha256", "-r", path).decode().split()[0]
 
 
-def machine(kernel, files, get, command, append="", timeout=240):
-    """Run a command in a virtual machine; returns its exit code."""
+def machine(kernel, files, get, command, append="", timeout=240, state=None):
+    """Run a command in a virtual machine; returns its exit code. state: a folder for its TPM and /state."""
     words = [ROOT / "tests/vm/run", "--kernel", kernel, "--timeout", timeout]
     for host, guest in files:
         words += ["--file", f"{host}:{guest}"]
@@ -83,6 +83,8 @@ def machine(kernel, files, get, command, append="", timeout=240):
         words += ["--get", f"{guest}:{host}"]
     if append:
         words += ["--append", append]
+    if state:
+        words += ["--state", state]
     return subprocess.run([str(word) for word in [*words, "--", *command]], check=False).returncode
 
 
@@ -107,6 +109,10 @@ def build_bpf(source, target):
          "-I/usr/include/x86_64-linux-gnu", "-Wall", "-Werror", "-c", HERE / source, "-o", target)
 
 
-def build_preload(name, target):
-    must("cc", "-std=gnu2x", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC",
+def build_tool(name, target, *flags):
+    must("cc", "-std=gnu2x", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", *flags,
          ROOT / "tests/tools" / name, "-o", target)
+
+
+def build_preload(name, target):
+    build_tool(name, target, "-shared", "-fPIC")
