@@ -127,8 +127,9 @@ static int on_load(void *arg, const struct collected_load *load)
 	struct measurer *measurer = arg;
 	int err;
 
-	/* Who and what it was did not arrive: a record would have to claim things. */
-	if (!load->has_load) {
+	/* Who and what it was did not arrive, or whether it passed: a record would have to claim
+	 * things. */
+	if (!load->has_load || (!load->has_prog && !(load->end.hooks & 1U << HOOK_LOAD_EXIT))) {
 		err = put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
 	} else {
 		program_get(measurer, load->end.parent_id);

@@ -31,20 +31,7 @@ int load_enter(__u64 *ctx)
 		__sync_fetch_and_add(&state.untracked, 1);
 		return 0;
 	}
-	load->load = 0;
-	load->aux = 0;
-	load->inside = 1;
-	load->hooks = 1U << HOOK_LOAD_ENTER;
-	load->events = 0;
-	load->dropped = 0;
-	load->described = 0;
-	load->kernel_origin = ctx[2] & 1;
-	load->signature_len = 0;
-	load->keyring_id = 0;
-	if (bpf_core_field_exists(attr->signature) && attr->signature) {
-		load->signature_len = attr->signature_size;
-		load->keyring_id = attr->keyring_id;
-	}
+	load_begin(load, HOOK_LOAD_ENTER, attr, ctx[2] & 1);
 	return 0;
 }
 
@@ -146,7 +133,7 @@ static __always_inline void load_checked(
 SEC("fexit/security_bpf_prog_load")
 int load(__u64 *ctx)
 {
-	struct load_state *load = load_current(HOOK_LOAD);
+	struct load_state *load = load_checking(HOOK_LOAD, (union bpf_attr *)ctx[1]);
 	__u64 ret = 0;
 
 	if (!load)
@@ -160,7 +147,7 @@ int load(__u64 *ctx)
 SEC("fentry/bpf_check")
 int load_before_6_9(__u64 *ctx)
 {
-	struct load_state *load = load_current(HOOK_LOAD);
+	struct load_state *load = load_checking(HOOK_LOAD, (union bpf_attr *)ctx[1]);
 	struct bpf_prog *prog = NULL;
 	__u64 where = 0;
 
@@ -305,7 +292,6 @@ SEC("fexit/bpf_prog_load")
 int load_exit(__u64 *ctx)
 {
 	struct load_state *load = load_current(HOOK_LOAD_EXIT);
-	struct event_end end = {};
 	__u64 ret = 0;
 
 	if (!load)
@@ -320,31 +306,7 @@ int load_exit(__u64 *ctx)
 			return 0;
 		load_send(load, (union bpf_attr *)ctx[0], NULL, 0);
 	}
-	if (!load->load) /* a hook of ours did not run: that it loaded is known all the same */
-		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
-	end.event.ticket = __sync_fetch_and_add(&state.ticket, 1);
-	end.event.load = load->load;
-	end.event.type = EVENT_END;
-	end.event.size = sizeof(end);
-	end.boottime_ns = bpf_ktime_get_boot_ns();
-	end.error = (__s32)ret < 0 ? (__s32)ret : 0;
-	end.events = load->events;
-	end.dropped = load->dropped;
-	end.hooks = load->hooks | (load->parent_id ? 1U << HOOK_RUN : 0);
-	end.parent_id = load->parent_id;
-	end.signature_len = load->signature_len;
-	end.keyring_id = load->keyring_id;
-	end.tgid = bpf_get_current_pid_tgid() >> 32;
-	end.self = is_agent();
-	/* The last event of a load wakes the reader, always: the kernel's own choice loses wake-ups
-	 * when pieces before it asked for none. Where the ring is full the end goes another way:
-	 * that a load was, and how it ended, is never lost. */
-	if (!bpf_ringbuf_output(&ring, &end, sizeof(end), BPF_RB_FORCE_WAKEUP))
-		return 0;
-	if (bpf_map_update_elem(&ends, &end.event.load, &end, BPF_ANY))
-		__sync_fetch_and_add(&state.untracked, 1);
-	__sync_fetch_and_add(
-		&state.dropped_events, 1); /* last: the reader looks into ends for it */
+	end_send(load, (__s32)ret < 0 ? (__s32)ret : 0);
 	return 0;
 }
 

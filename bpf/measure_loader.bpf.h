@@ -29,9 +29,9 @@ static __always_inline void exe_key_fill(struct exe_key *key, struct inode *inod
 /* Sleepable, for the file's hash; runs inside security_bpf_prog_load(), so before load() below,
  * which finds the hash in exes. */
 SEC("lsm.s/bpf_prog_load")
-int identity(void *ctx)
+int identity(__u64 *ctx)
 {
-	struct load_state *load = load_current(HOOK_IDENTITY);
+	struct load_state *load = load_checking(HOOK_IDENTITY, (union bpf_attr *)ctx[1]);
 	struct exe_key key = {};
 	struct exe_hash hash;
 	struct file *exe;
@@ -126,19 +126,6 @@ static long file_step(__u32 i, struct path_walk *walk)
 	}
 	walk->node = parent;
 	return path_add(walk, BPF_CORE_READ(dentry, d_name.name));
-}
-
-/* A process id comes round again; with the time of its start it does not. */
-static __always_inline bool is_agent(void)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 start = task->group_leader->start_boottime;
-
-	if (bpf_get_current_pid_tgid() >> 32 != state.agent_tgid)
-		return 0;
-	if (!state.agent_start)
-		state.agent_start = start;
-	return state.agent_start == start;
 }
 
 /* Whether the kernel would let this task load a program at all, BPF tokens aside. */

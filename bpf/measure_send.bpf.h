@@ -195,4 +195,92 @@ static __always_inline void bytes_send(
 		bpf_loop(PIECES_MAX, bytes_send_large, &bytes, 0);
 }
 
+/* A process id comes round again; with the time of its start it does not. */
+static __always_inline bool is_agent(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 start = task->group_leader->start_boottime;
+
+	if (bpf_get_current_pid_tgid() >> 32 != state.agent_tgid)
+		return 0;
+	if (!state.agent_start)
+		state.agent_start = start;
+	return state.agent_start == start;
+}
+
+/* The last event of a load. */
+static __always_inline void end_send(struct load_state *load, __s32 error)
+{
+	struct event_end end = {};
+
+	if (!load->load) /* a hook of ours did not run: that it loaded is known all the same */
+		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
+	end.event.ticket = __sync_fetch_and_add(&state.ticket, 1);
+	end.event.load = load->load;
+	end.event.type = EVENT_END;
+	end.event.size = sizeof(end);
+	end.boottime_ns = bpf_ktime_get_boot_ns();
+	end.error = error;
+	end.events = load->events;
+	end.dropped = load->dropped;
+	end.hooks = load->hooks | (load->parent_id ? 1U << HOOK_RUN : 0);
+	end.parent_id = load->parent_id;
+	end.signature_len = load->signature_len;
+	end.keyring_id = load->keyring_id;
+	end.tgid = bpf_get_current_pid_tgid() >> 32;
+	end.self = is_agent();
+	/* It wakes the reader, always: the kernel's own choice loses wake-ups when pieces before it
+	 * asked for none. Where the ring is full it goes another way: that a load was, and how it
+	 * ended, is never lost. */
+	if (!bpf_ringbuf_output(&ring, &end, sizeof(end), BPF_RB_FORCE_WAKEUP))
+		return;
+	if (bpf_map_update_elem(&ends, &end.event.load, &end, BPF_ANY))
+		__sync_fetch_and_add(&state.untracked, 1);
+	__sync_fetch_and_add(
+		&state.dropped_events, 1); /* last: the reader looks into ends for it */
+}
+
+/* ---- a load begins ---- */
+
+static __always_inline void load_begin(
+	struct load_state *load, enum event_hook hook, union bpf_attr *attr, __u8 kernel_origin)
+{
+	/* The load before it is over, and its last hook did not run: how it ended is not known. */
+	if (load->inside && load->load) {
+		load->dropped++;
+		end_send(load, 0);
+	}
+	load->load = 0;
+	load->aux = 0;
+	load->inside = 1;
+	load->hooks = 1U << hook;
+	load->events = 0;
+	load->dropped = 0;
+	load->described = 0;
+	load->kernel_origin = kernel_origin;
+	load->signature_len = 0;
+	load->keyring_id = 0;
+	if (bpf_core_field_exists(attr->signature) && attr->signature) {
+		load->signature_len = attr->signature_size;
+		load->keyring_id = attr->keyring_id;
+	}
+}
+
+/*
+ * The state of the load that this task is in, at a hook that only a load comes by. The kernel passes
+ * by a hook on a CPU where it has preempted another task in the middle of it, so the first one may
+ * not have run: then the state is of the load before, or of none.
+ */
+static __always_inline struct load_state *load_checking(enum event_hook hook, union bpf_attr *attr)
+{
+	struct load_state *load = load_state();
+
+	if (!load)
+		return NULL;
+	if (!load->inside || load->described)
+		load_begin(load, hook, attr, load->parent_id != 0);
+	load->hooks |= 1U << hook;
+	return load;
+}
+
 #endif
