@@ -4,6 +4,7 @@
 #include "agent/measurer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -358,6 +359,8 @@ static int take_events(struct measurer *measurer)
 	size_t len;
 	int got, err = 0;
 
+	if (!ring_is_ours(measurer->ring))
+		return 1;
 	while ((got = ring_next(measurer->ring, &data, &len, &end)) > 0) {
 		err = collect_event(&measurer->collect, data, len, measurer->read_end);
 		if (err) {
@@ -439,8 +442,15 @@ void measurer_give_up_ids(struct measurer *measurer, uint64_t limit)
 	explained = ids->lost < measurer->excused ? ids->lost : measurer->excused;
 	measurer->excused -= explained;
 	ids->lost -= explained;
-	if (ids->lost && !put_lost(measurer, LOST_IDS, ids->lost, first, last))
-		ids->lost = 0;
+	if (!ids->lost || put_lost(measurer, LOST_IDS, ids->lost, first, last))
+		return;
+	/* Those of them that are still loaded can be named; and are the hooks all there? */
+	measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT,
+		"%" PRIu64 " programs were loaded, and no hook has shown them (ids %" PRIu64
+		" to %" PRIu64 ")",
+		ids->lost, first, last);
+	ids->lost = 0;
+	measurer->baseline_due = measurer->canary_due = true;
 }
 
 static void give_up_ids(struct measurer *measurer)

@@ -80,7 +80,7 @@ static bool is_other_tpm(const struct record_epoch_facts *epoch, const struct no
 static int place_find(struct measurer *measurer, const struct now *now, enum record_why *ret_why)
 {
 	const struct record_epoch_facts *epoch = log_epoch(measurer->log);
-	bool rebooted = strcmp(epoch->boot_id, now->boot_id) != 0;
+	bool rebooted = strcmp(epoch->boot_id, now->boot_id) != 0, kept;
 	int found;
 
 	if (!log_epoch_seq(measurer->log) || epoch->pcr != measurer->conf->tpm_pcr) {
@@ -98,21 +98,22 @@ static int place_find(struct measurer *measurer, const struct now *now, enum rec
 	found = log_find(measurer->log, &now->values);
 	if (found < 0)
 		return measurer_fail_log(measurer, found);
+	/* At the epoch's very base the PCR shows nothing of the log: it was zeroed. */
+	kept = found && log_extended_seq(measurer->log) >= log_epoch_seq(measurer->log);
 	if (now->clock.reset_count < epoch->reset_count) {
 		*ret_why = WHY_TPM_CLEAR;
-		return found ? PLACE_CONTINUED : PLACE_NEW;
+		return kept ? PLACE_CONTINUED : PLACE_NEW;
 	}
 	if (found && rebooted) {
 		*ret_why = WHY_KEXEC;
 		return PLACE_CONTINUED;
 	}
-	if (found)
-		return now->clock.restart_count == epoch->restart_count ? PLACE_SAME
-									: PLACE_RESUMED;
 	if (now->clock.restart_count != epoch->restart_count) {
 		*ret_why = WHY_TPM_RESTART;
-		return PLACE_NEW;
+		return kept ? PLACE_RESUMED : PLACE_NEW;
 	}
+	if (found)
+		return PLACE_SAME;
 	*ret_why = WHY_BROKEN_LOG;
 	return PLACE_BROKEN;
 }
@@ -191,17 +192,6 @@ static int extend_rest(struct measurer *measurer)
 	return err;
 }
 
-/* A reset may have brought other banks. */
-static int look_again(struct measurer *measurer, struct now *now)
-{
-	int err;
-
-	if (!measurer_is_started(measurer))
-		return 0;
-	err = measurer_tpm_connect(measurer);
-	return err ? err : now_read(measurer, now);
-}
-
 /* Where the log says that the PCR should be. */
 static void expect(struct measurer *measurer, struct record_foreign *foreign)
 {
@@ -260,9 +250,7 @@ static int place_take(
 		}
 		break;
 	case PLACE_NEW:
-		err = look_again(measurer, now);
-		if (!err)
-			err = put_epoch(measurer, now, why, LOG_EPOCH_NEW);
+		err = put_epoch(measurer, now, why, LOG_EPOCH_NEW);
 		break;
 	case PLACE_BROKEN:
 		err = put_broken(measurer, now);
@@ -272,6 +260,14 @@ static int place_take(
 		return err;
 	measurer->baseline_due = true;
 	return measurer_baseline(measurer);
+}
+
+static bool has_moved(const struct measurer *measurer, const struct now *now)
+{
+	const struct record_epoch_facts *epoch = log_epoch(measurer->log);
+
+	return now->clock.reset_count != epoch->reset_count ||
+		now->clock.restart_count != epoch->restart_count;
 }
 
 /* Of a PCR that somebody else extended every status says so, until the TPM resets. */
@@ -293,6 +289,12 @@ int measurer_locate(struct measurer *measurer)
 	struct now now;
 	int place, err = now_read(measurer, &now);
 
+	/* After a reset it may have other banks, after a clear no AK, or be another TPM. */
+	if (!err && measurer_is_started(measurer) && has_moved(measurer, &now)) {
+		err = measurer_tpm_connect(measurer);
+		if (!err)
+			err = now_read(measurer, &now);
+	}
 	if (err)
 		return err;
 	place = place_find(measurer, &now, &why);
@@ -300,6 +302,7 @@ int measurer_locate(struct measurer *measurer)
 		return place;
 	measurer_mended(measurer, FAULT_SLOT_TPM);
 	measurer->located = true;
+	measurer->slept_ns = measurer_slept_ns();
 	err = place_take(measurer, (enum place)place, why, &now);
 	note_broken(measurer);
 	return err;

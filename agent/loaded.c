@@ -2,6 +2,7 @@
 /* What is loaded: the programs that were there before, and whether every hook shows what comes. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,35 +34,98 @@ static int earlier_find(struct measurer *measurer, const struct event_prog *prog
 	return !sha256(line, len, ret_sha256);
 }
 
-static int baseline_program(
+/* A loaded program that has no record in this epoch, as far as was known when the iterator met it. */
+struct stranger {
+	struct event_prog prog;
+	size_t map_count;
+	struct event_map *maps;
+};
+
+struct strangers {
+	struct measurer *measurer;
+	struct stranger *all;
+	size_t count, room;
+};
+
+static void strangers_done(struct strangers *strangers)
+{
+	for (size_t i = 0; i < strangers->count; i++)
+		free(strangers->all[i].maps);
+	free(strangers->all);
+}
+
+static bool is_recorded(const struct measurer *measurer, const struct event_prog *prog)
+{
+	const struct program_known *known = programs_find(&measurer->programs, prog->id);
+
+	return known && known->load_time_ns == prog->load_time_ns &&
+		known->seq >= log_epoch_seq(measurer->log);
+}
+
+static int stranger_add(
 	void *arg, const struct event_prog *prog, const struct event_map *maps, size_t map_count)
 {
-	struct measurer *measurer = arg;
-	const struct program_known *known = programs_find(&measurer->programs, prog->id);
-	struct log_put put = { .kind = RECORD_BASELINE, .ref = prog->id };
-	struct record_program_facts facts = {};
-	struct record_baseline baseline;
-	uint8_t digest[SHA256_LEN];
-	uint64_t seq = 0;
-	int err, found;
+	struct strangers *strangers = arg;
+	struct measurer *measurer = strangers->measurer;
+	struct stranger stranger = { .prog = *prog, .map_count = map_count };
 
 	if (prog->id > measurer->highest_id)
 		measurer->highest_id = prog->id;
 	if (!measurer_is_started(measurer))
 		measurer_id_seen(measurer, prog->id);
-	if (known && known->load_time_ns == prog->load_time_ns &&
-		known->seq >= log_epoch_seq(measurer->log))
+	if (is_recorded(measurer, prog))
 		return 0;
-	found = earlier_find(measurer, prog, &seq, digest, &facts);
+	if (strangers->count == strangers->room) {
+		size_t room = strangers->room * 2 + 16;
+		struct stranger *grown = reallocarray(
+			strangers->all, room, sizeof(*strangers->all));
+
+		if (!grown)
+			return -ENOMEM;
+		strangers->all = grown;
+		strangers->room = room;
+	}
+	if (map_count) {
+		stranger.maps = calloc(map_count, sizeof(*maps));
+		if (!stranger.maps)
+			return -ENOMEM;
+		memcpy(stranger.maps, maps, map_count * sizeof(*maps));
+	}
+	strangers->all[strangers->count++] = stranger;
+	return 0;
+}
+
+/* Whether its load is still going on, or was refused at the last moment: its own events tell. */
+static bool is_passing(const struct measurer *measurer, uint32_t id)
+{
+	uint32_t loaded = 0;
+
+	for (const struct collected_load *load = measurer->collect.unfinished; load;
+		load = load->next)
+		if (load->has_prog && load->prog.id == id)
+			return true;
+	return probe_next_id(measurer->probe, id - 1, &loaded) || loaded != id;
+}
+
+static int baseline_put(struct measurer *measurer, const struct stranger *stranger)
+{
+	const struct event_prog *prog = &stranger->prog;
+	struct log_put put = { .kind = RECORD_BASELINE, .ref = prog->id };
+	struct record_program_facts facts = {};
+	struct record_baseline baseline;
+	uint8_t digest[SHA256_LEN];
+	uint64_t seq = 0;
+	int err, found = earlier_find(measurer, prog, &seq, digest, &facts);
+
 	if (!found || seq < log_epoch_seq(measurer->log)) {
-		describe_baseline(&measurer->describe, prog, maps, map_count, &measurer->described,
-			&baseline);
+		describe_baseline(&measurer->describe, prog, stranger->maps, stranger->map_count,
+			&measurer->described, &baseline);
 		baseline.has_earlier = found;
 		baseline.earlier_seq = seq;
 		memcpy(baseline.earlier_sha256, digest, found ? SHA256_LEN : 0);
 		err = log_put(measurer->log, &put, &baseline, &seq);
 		if (err)
-			return err;
+			return measurer_fail_log(measurer, err);
 		if (!found)
 			facts.verdict = baseline.signature.verdict;
 	}
@@ -71,14 +135,26 @@ static int baseline_program(
 
 int measurer_baseline(struct measurer *measurer)
 {
-	int err = probe_baseline(measurer->probe, baseline_program, measurer);
+	[[gnu::cleanup(strangers_done)]] struct strangers strangers = { .measurer = measurer };
+	int err = probe_baseline(measurer->probe, stranger_add, &strangers);
 
-	if (!err) {
-		measurer->baseline_due = false;
-		return 0;
+	if (err) {
+		measurer_fault(measurer, FAULT_SLOT_HOOKS,
+			err == -ENOMEM ? FAULT_MEMORY : FAULT_HOOKS_SILENT, "%s",
+			probe_errmsg(measurer->probe));
+		return err;
 	}
-	measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT, "%s",
-		probe_errmsg(measurer->probe));
+	/* The load of a program that came meanwhile is on the ring by now. */
+	if (strangers.count)
+		err = measurer_drain(measurer);
+	for (size_t i = 0; i < strangers.count && !err; i++) {
+		const struct event_prog *prog = &strangers.all[i].prog;
+
+		if (!is_recorded(measurer, prog) && !is_passing(measurer, prog->id))
+			err = baseline_put(measurer, &strangers.all[i]);
+	}
+	if (!err)
+		measurer->baseline_due = false;
 	return err;
 }
 
@@ -151,15 +227,16 @@ int measurer_canaries(struct measurer *measurer)
 
 /*
  * A program that is loaded and has no event, a second after it was first met, was loaded past our
- * hooks. The iterator tells what it is; the ids up to its own that nobody saw are lost.
+ * hooks, or its events found the ring full. The iterator tells what it is; the ids up to its own that
+ * nobody saw and that nothing explains are lost.
  */
-static void unseen_take(struct measurer *measurer, uint32_t id)
+static void unseen_take(struct measurer *measurer)
 {
-	measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT,
-		"program %u was loaded, and no hook has shown it", id);
-	if (!measurer_baseline(measurer))
-		measurer_give_up_ids(measurer, (uint64_t)measurer->highest_id + 1);
-	measurer->canary_due = true;
+	if (measurer_baseline(measurer))
+		return;
+	measurer->excused += measurer->excused_new;
+	measurer->excused_new = 0;
+	measurer_give_up_ids(measurer, (uint64_t)measurer->highest_id + 1);
 }
 
 static void unseen_find(struct measurer *measurer)
@@ -174,7 +251,7 @@ static void unseen_find(struct measurer *measurer)
 		return;
 	}
 	if (measurer->unseen_id == id && ring_is_read(measurer->ring))
-		unseen_take(measurer, id);
+		unseen_take(measurer);
 	measurer->unseen_id = id;
 }
 

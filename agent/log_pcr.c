@@ -377,13 +377,15 @@ uint64_t log_trim_seq(const struct log *log)
 
 int log_trim(struct log *log)
 {
-	int removed;
+	int more, err;
 
-	if (!log->note.trim_seq || log->first_seq > log->note.trim_last)
+	if (!log->note.trim_seq || log->trimmed_seq == log->note.trim_seq)
 		return 0;
-	removed = db_trim(log->db, log->note.trim_last, TRIM_STEP);
-	if (removed < 0)
-		return log_fail_db(log, removed);
-	log->first_seq += (unsigned)removed;
-	return removed > 0;
+	more = db_trim(log->db, log->note.trim_last, TRIM_STEP);
+	if (more < 0)
+		return log_fail_db(log, more);
+	if (!more)
+		log->trimmed_seq = log->note.trim_seq;
+	err = db_first_seq(log->db, &log->first_seq);
+	return err ? log_fail_db(log, err) : more > 0;
 }

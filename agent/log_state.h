@@ -81,6 +81,7 @@ struct log {
 	size_t epoch_line_len;
 	struct record_epoch_facts epoch;
 	uint64_t kept_seq;
+	uint64_t trimmed_seq; /* the trim record that nothing is left to remove of */
 	uint64_t extended_seq;
 	struct bank_values values;
 	struct mark marks[MARKS_MAX]; /* a ring */

@@ -9,7 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { CLOCK_STEP_NS = 1000000000 };
+enum {
+	CLOCK_STEP_NS = 1000000000,
+	SLEPT_NS = 50000000, /* more than lies between reading one clock and the other */
+};
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -22,6 +25,13 @@ static uint64_t clock_ns(clockid_t clock)
 uint64_t measurer_now_ms(void)
 {
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+uint64_t measurer_slept_ns(void)
+{
+	uint64_t monotonic = clock_ns(CLOCK_MONOTONIC);
+
+	return clock_ns(CLOCK_BOOTTIME) - monotonic;
 }
 
 /* ---- faults ---- */
@@ -100,7 +110,10 @@ bool measurer_extend(struct measurer *measurer)
 		measurer_fail_log(measurer, got);
 	if (got <= 0)
 		return false;
-	/* After a rest the TPM may have been reset, or hibernated: then this is another epoch. */
+	/* After a rest the TPM may have been reset, after a sleep hibernated: then this is another
+	 * epoch. */
+	if (measurer_slept_ns() - measurer->slept_ns > SLEPT_NS)
+		measurer->located = false;
 	if (!measurer->located)
 		return !measurer_locate(measurer);
 	err = tpm_pcr_extend(measurer->tpm, measurer->conf->tpm_pcr, &extend.digests);
@@ -151,8 +164,7 @@ static void tpm_check(struct measurer *measurer)
 	measurer->located = false;
 	if (!measurer_is_well(measurer, FAULT_SLOT_TPM) && measurer_tpm_connect(measurer))
 		return;
-	if (!measurer_locate(measurer) && measurer->baseline_due)
-		measurer_baseline(measurer);
+	measurer_locate(measurer);
 }
 
 void measurer_idle(struct measurer *measurer)
@@ -172,6 +184,8 @@ void measurer_idle(struct measurer *measurer)
 	measurer_hooks_check(measurer);
 	measurer_give_up_holes(measurer);
 	tpm_check(measurer);
+	if (measurer->baseline_due && !measurer->mend)
+		measurer_baseline(measurer);
 	if (measurer->mend || measurer_commit(measurer))
 		return;
 	measurer_keep_due(measurer);

@@ -74,7 +74,8 @@ struct measurer {
 	uint64_t confirmed_seq; /* the TPM's counters and PCR were as expected after this record, */
 	uint64_t confirmed_ns; /* at this wall-clock time; 0: not since the start */
 	uint64_t unkept_ms; /* since when records wait for a kept quote (monotonic); 0: none do */
-	bool located; /* the TPM was looked at since the last idle second */
+	bool located; /* the TPM was looked at since the last idle second, */
+	uint64_t slept_ns; /* and so long the machine had been suspended by then */
 	bool baseline_due; /* of this epoch, and could not be done yet */
 
 	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
@@ -135,6 +136,7 @@ const char *measurer_trouble(
 /* ---- between the files of the measurer ---- */
 
 uint64_t measurer_now_ms(void); /* CLOCK_MONOTONIC */
+uint64_t measurer_slept_ns(void); /* how long the machine was suspended since boot */
 
 /* /proc/sys/kernel/random/boot_id, or an empty string. */
 void measurer_boot_id(char ret_boot_id[static 40]);

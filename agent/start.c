@@ -18,6 +18,7 @@
 enum {
 	CANARY_WAIT_MS = 2000, /* for the end of a program, which comes after an RCU grace period */
 	FILE_HASH_MAX = 64 << 20,
+	RETRY_TIMEOUT_MS = 5000,
 };
 
 [[gnu::format(printf, 3, 4)]] static int fail(
@@ -72,10 +73,16 @@ int measurer_tpm_connect(struct measurer *measurer)
 		snprintf(measurer->tcti, sizeof(measurer->tcti), "%s%s",
 			device[0] == '/' ? "device:" : "", device);
 	}
-	tpm_set_timeout(measurer->tpm, conf->tpm_timeout_ms);
+	/* One that gave no answer is asked briefly, each second: others wait for answers too. */
+	tpm_set_timeout(measurer->tpm,
+		measurer_is_well(measurer, FAULT_SLOT_TPM) ||
+				conf->tpm_timeout_ms < RETRY_TIMEOUT_MS
+			? conf->tpm_timeout_ms
+			: RETRY_TIMEOUT_MS);
 	err = tpm_connect(measurer->tpm, measurer->tcti);
 	if (!err)
 		err = tpm_ak_open(measurer->tpm, conf->tpm_ak_handle);
+	tpm_set_timeout(measurer->tpm, conf->tpm_timeout_ms);
 	return err ? measurer_fail_tpm(measurer, err) : tpm_check(measurer);
 }
 

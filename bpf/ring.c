@@ -16,6 +16,7 @@ struct ring {
 	size_t page;
 	size_t size;
 	uint64_t next; /* where reading goes on */
+	uint64_t released; /* what consumer was set to last */
 };
 
 int ring_open(int map_fd, size_t size, struct ring **ret_ring)
@@ -36,7 +37,7 @@ int ring_open(int map_fd, size_t size, struct ring **ret_ring)
 		return -errno;
 	ring->producer = map;
 	ring->data = ring->producer + ring->page;
-	ring->next = atomic_load_explicit(ring->consumer, memory_order_acquire);
+	ring->next = ring->released = atomic_load_explicit(ring->consumer, memory_order_acquire);
 	*ret_ring = ring;
 	ring = NULL;
 	return 0;
@@ -99,6 +100,7 @@ void ring_release(struct ring *ring, uint64_t end)
 {
 	assert(end <= ring->next);
 	atomic_store_explicit(ring->consumer, end, memory_order_release);
+	ring->released = end;
 }
 
 void ring_rewind(struct ring *ring, uint64_t position)
@@ -110,6 +112,11 @@ void ring_rewind(struct ring *ring, uint64_t position)
 bool ring_is_read(const struct ring *ring)
 {
 	return ring->next == produced(ring);
+}
+
+bool ring_is_ours(const struct ring *ring)
+{
+	return atomic_load_explicit(ring->consumer, memory_order_relaxed) == ring->released;
 }
 
 uint64_t ring_position(const struct ring *ring)

@@ -46,6 +46,9 @@ void ring_rewind(struct ring *ring, uint64_t position);
 /* Whether everything that was begun has been read: what is still being written has not. */
 bool ring_is_read(const struct ring *ring);
 
+/* Whether what was released last is what the kernel was told: false where somebody else wrote to it. */
+bool ring_is_ours(const struct ring *ring);
+
 /* Where reading is: what was last released, after ring_open(). */
 uint64_t ring_position(const struct ring *ring);
 

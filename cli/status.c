@@ -27,7 +27,7 @@ const char status_help[] =
 	"example: bpfmeasure status || echo 'not measuring'\n"
 	"         bpfmeasure status --json | jq .extended_seq\n";
 
-enum { TIMEOUT_S = 10, ANSWER_MAX = 1 << 20 };
+enum { TIMEOUT_S = 30, ANSWER_MAX = 1 << 20 };
 
 static void json_freep(json_t **json)
 {
