@@ -230,6 +230,17 @@ static int put_broken(struct measurer *measurer, const struct now *now)
 	return err ? measurer_fail_log(measurer, err) : 0;
 }
 
+/* A PCR that was extended before the machine came up may be the firmware's doing; one that was before
+ * this log began was somebody's. */
+static enum log_epoch_kind new_kind(enum record_why why, const struct bank_values *base)
+{
+	static const struct bank_values zero;
+
+	return why == WHY_FIRST_USE && memcmp(base, &zero, sizeof(zero)) != 0
+		? LOG_EPOCH_UNEXPLAINED
+		: LOG_EPOCH_NEW;
+}
+
 static int place_take(
 	struct measurer *measurer, enum place place, enum record_why why, struct now *now)
 {
@@ -250,7 +261,7 @@ static int place_take(
 		}
 		break;
 	case PLACE_NEW:
-		err = put_epoch(measurer, now, why, LOG_EPOCH_NEW);
+		err = put_epoch(measurer, now, why, new_kind(why, &now->values));
 		break;
 	case PLACE_BROKEN:
 		err = put_broken(measurer, now);

@@ -46,8 +46,7 @@ static const struct {
 	[FAULT_TPM_AUTH] = { "tpm-auth",
 		"an authorization of the hierarchy is set: clear it for the making of the AK" },
 	[FAULT_TPM_UNSTARTED] = { "tpm-unstarted",
-		"a software TPM was restarted without startup: tpm2_startup -c; records wait in the "
-		"log meanwhile" },
+		"nothing: a software TPM that was reset is started up within a second" },
 	[FAULT_TPM_REFUSED] = { "tpm-refused",
 		"look at what it refused; records wait in the log meanwhile" },
 	[FAULT_TPM_UNSUITABLE] = { "tpm-unsuitable",

@@ -135,6 +135,7 @@ struct log_extend {
  */
 enum log_epoch_kind {
 	LOG_EPOCH_NEW, /* the PCR began anew */
+	LOG_EPOCH_UNEXPLAINED, /* the log does, on a PCR that somebody has extended */
 	LOG_EPOCH_CONTINUED, /* base is log_values(): nothing is waiting, and nothing came between */
 	LOG_EPOCH_BROKEN, /* the log does not lead to base */
 };

@@ -245,9 +245,9 @@ void log_epoch_begin(
 {
 	uint64_t seq = log_next_seq(log);
 
-	if (kind == LOG_EPOCH_NEW || !log->note.anchor_seq) {
+	if (kind == LOG_EPOCH_NEW || kind == LOG_EPOCH_UNEXPLAINED) {
 		log->note.anchor_seq = seq;
-		log->note.broken_seq = 0;
+		log->note.broken_seq = kind == LOG_EPOCH_UNEXPLAINED ? seq : 0;
 	} else if (kind == LOG_EPOCH_BROKEN && !log->note.broken_seq) {
 		log->note.broken_seq = seq;
 	}

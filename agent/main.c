@@ -18,7 +18,7 @@ enum { EXIT_USAGE = 2, EXIT_UNABLE = 3, STOP_TIMEOUT_MS = 5000 };
 struct daemon {
 	struct measurer measurer;
 	struct event_base *base;
-	struct event *turn; /* activated while there is work */
+	struct event *turn; /* due at once while there is work */
 	const char *stop_why;
 	bool ended; /* a signal came */
 	char said[MEASURER_TROUBLE_MAX]; /* the trouble that was logged last */
@@ -64,6 +64,14 @@ static void say_faults(struct daemon *daemon)
 	strcpy(daemon->said, text);
 }
 
+/* By way of the loop, so that requests are served between two turns. */
+static void turn_soon(struct daemon *daemon)
+{
+	static const struct timeval now;
+
+	event_add(daemon->turn, &now);
+}
+
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *daemon = arg;
@@ -71,7 +79,9 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (measurer_step(&daemon->measurer))
-		event_active(daemon->turn, 0, 0);
+		turn_soon(daemon);
+	if (measurer_has_fault(&daemon->measurer))
+		say_faults(daemon);
 }
 
 static void on_second(evutil_socket_t fd, short what, void *arg)
@@ -105,7 +115,7 @@ static int loop(struct daemon *daemon)
 	daemon->base = event_base_new();
 	if (!daemon->base)
 		return -ENOMEM;
-	daemon->turn = event_new(daemon->base, -1, EV_PERSIST, on_turn, daemon);
+	daemon->turn = event_new(daemon->base, -1, 0, on_turn, daemon);
 	/* Edge-triggered: what is read stays on the ring until it is committed. */
 	ring = event_new(daemon->base, probe_ring_fd(daemon->measurer.probe),
 		EV_READ | EV_PERSIST | EV_ET, on_turn, daemon);
@@ -121,7 +131,7 @@ static int loop(struct daemon *daemon)
 		err = serve_new(daemon->base, &daemon->measurer, &serve);
 	if (!err) {
 		say_faults(daemon);
-		event_active(daemon->turn, 0, 0);
+		turn_soon(daemon);
 		event_base_dispatch(daemon->base);
 	}
 	serve_free(serve);

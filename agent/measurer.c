@@ -81,6 +81,14 @@ int measurer_fail_tpm(struct measurer *measurer, int err)
 	return err;
 }
 
+bool measurer_has_fault(const struct measurer *measurer)
+{
+	for (size_t i = 0; i < FAULT_SLOT_COUNT; i++)
+		if (measurer->faults[i].kind)
+			return true;
+	return false;
+}
+
 const char *measurer_trouble(const struct measurer *measurer, char buf[static MEASURER_TROUBLE_MAX])
 {
 	size_t len = 0;

@@ -128,6 +128,8 @@ void measurer_idle(struct measurer *measurer);
  * it. The hooks stay. */
 void measurer_stop(struct measurer *measurer, const char *why, unsigned timeout_ms);
 
+bool measurer_has_fault(const struct measurer *measurer);
+
 /* The faults as "WORD: what", joined by "; ", or an empty string when it measures. */
 enum { MEASURER_TROUBLE_MAX = FAULT_SLOT_COUNT * (MEASURER_TEXT_MAX + 32) };
 const char *measurer_trouble(

@@ -27,6 +27,8 @@ struct probe {
 	int lock_fd;
 	int bell_fd;
 	bool was_pinned;
+	bool replaced;
+	struct event_state replaced_state;
 	ino_t pin;
 	uint64_t instance;
 	uint32_t *answer; /* shared with the processes that load canaries */
@@ -129,9 +131,11 @@ bool probe_was_pinned(const struct probe *probe)
 	return probe->was_pinned;
 }
 
-bool probe_replaced(const struct probe *, struct event_state *)
+bool probe_replaced(const struct probe *probe, struct event_state *ret_state)
 {
-	return false;
+	if (probe->replaced)
+		*ret_state = probe->replaced_state;
+	return probe->replaced;
 }
 
 bool probe_own_ids(const struct probe *, uint32_t *, uint32_t *)
@@ -141,10 +145,16 @@ bool probe_own_ids(const struct probe *, uint32_t *, uint32_t *)
 
 int probe_detach(struct probe *probe)
 {
-	int err = kernel_open(kernel_dir(), &probe->kernel);
+	[[gnu::cleanup(kernel_closep)]] struct kernel *kernel = NULL;
+	int err = kernel_open(kernel_dir(), &kernel);
 
-	if (!err)
-		err = kernel_detach(probe->kernel);
+	if (err)
+		return fail(probe, err, "detaching");
+	if (kernel_state(kernel)) {
+		probe->replaced = true;
+		probe->replaced_state = *kernel_state(kernel);
+	}
+	err = kernel_detach(kernel);
 	return err ? fail(probe, err, "detaching") : 0;
 }
 
