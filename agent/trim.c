@@ -148,7 +148,11 @@ void measurer_trim(struct measurer *measurer)
 		more = log_trim(measurer->log);
 	if (more < 0)
 		measurer_fail_log(measurer, more);
-	if (more || (measurer->trim_ms && now_ms - measurer->trim_ms < LOOK_MS))
+	if (more) {
+		measurer->trim_ms = 0; /* look again when this is done: one cut may not be enough */
+		return;
+	}
+	if (measurer->trim_ms && now_ms - measurer->trim_ms < LOOK_MS)
 		return;
 	measurer->trim_ms = now_ms;
 	look(measurer);
