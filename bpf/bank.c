@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Replaying a log is two short hashes per line and bank, so what OpenSSL would look up, allocate
- * and free for each one is kept: algorithms for the process, one context per bank and thread.
+ * and free for each one is kept: one context per bank and thread. What could not be had is asked for
+ * again the next time.
  */
 #include "bpf/bank.h"
 
@@ -32,7 +33,6 @@ struct hashers {
 static once_flag once = ONCE_FLAG_INIT;
 static tss_t thread_hashers;
 static bool usable;
-static EVP_MD *algorithms[BANK_COUNT];
 
 static void hashers_free(void *arg)
 {
@@ -46,8 +46,6 @@ static void hashers_free(void *arg)
 static void setup(void)
 {
 	usable = tss_create(&thread_hashers, hashers_free) == thrd_success;
-	for (int i = 0; i < BANK_COUNT; i++)
-		algorithms[i] = EVP_MD_fetch(NULL, banks[i].evp_name, NULL);
 }
 
 static struct hashers *hashers_of_this_thread(void)
@@ -67,25 +65,32 @@ static struct hashers *hashers_of_this_thread(void)
 	return NULL;
 }
 
+/* A context that knows its algorithm; NULL where OpenSSL refuses. */
+static EVP_MD_CTX *hasher_new(enum bank bank)
+{
+	EVP_MD *algorithm = EVP_MD_fetch(NULL, banks[bank].evp_name, NULL);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (!algorithm || !ctx || EVP_DigestInit_ex2(ctx, algorithm, NULL) != 1) {
+		EVP_MD_CTX_free(ctx);
+		ctx = NULL;
+	}
+	EVP_MD_free(algorithm); /* the context has it */
+	return ctx;
+}
+
 /* The thread's context for a bank, ready for the first update; NULL where OpenSSL refuses. */
 static EVP_MD_CTX *hasher(enum bank bank)
 {
 	struct hashers *hashers = hashers_of_this_thread();
 
-	if (!hashers || !algorithms[bank])
+	if (!hashers)
 		return NULL;
-
-	EVP_MD_CTX *ctx = hashers->ctx[bank];
-	if (ctx)
-		return EVP_DigestInit_ex2(ctx, NULL, NULL) == 1 ? ctx : NULL;
-
-	ctx = EVP_MD_CTX_new();
-	if (!ctx || EVP_DigestInit_ex2(ctx, algorithms[bank], NULL) != 1) {
-		EVP_MD_CTX_free(ctx);
-		return NULL;
+	if (!hashers->ctx[bank]) {
+		hashers->ctx[bank] = hasher_new(bank);
+		return hashers->ctx[bank];
 	}
-	hashers->ctx[bank] = ctx;
-	return ctx;
+	return EVP_DigestInit_ex2(hashers->ctx[bank], NULL, NULL) == 1 ? hashers->ctx[bank] : NULL;
 }
 
 const char *bank_name(enum bank bank)
