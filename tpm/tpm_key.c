@@ -68,20 +68,22 @@ static bool has_our_template(const TPM2B_PUBLIC *public)
  * key belongs to, and with it whether its quotes carry the reset counters in the clear, without
  * making the key again (which takes a slow chip a second).
  *
+ * Returns 1 or 0, or -EIO when OpenSSL refuses.
+ *
  * TPM 2.0 Library, Part 1, 16 "Names", "Qualified Name".
  */
-static bool is_endorsement_primary(const TPM2B_NAME *name, const TPM2B_NAME *qualified)
+static int is_endorsement_primary(const TPM2B_NAME *name, const TPM2B_NAME *qualified)
 {
 	static const uint8_t hierarchy[] = { 0x40, 0x00, 0x00, 0x0b }; /* TPM_RH_ENDORSEMENT */
 	uint8_t preimage[sizeof(hierarchy) + TPM_NAME_LEN];
 	uint8_t expected[TPM_NAME_LEN] = { 0x00, 0x0b }; /* TPM_ALG_SHA256 */
 
 	if (name->size != TPM_NAME_LEN || qualified->size != TPM_NAME_LEN)
-		return false;
+		return 0;
 	memcpy(preimage, hierarchy, sizeof(hierarchy));
 	memcpy(preimage + sizeof(hierarchy), name->name, TPM_NAME_LEN);
-	return sha256(preimage, sizeof(preimage), expected + 2) == 0 &&
-		memcmp(expected, qualified->name, TPM_NAME_LEN) == 0;
+	int r = sha256(preimage, sizeof(preimage), expected + 2);
+	return r < 0 ? r : memcmp(expected, qualified->name, TPM_NAME_LEN) == 0;
 }
 
 /* Keep object as our AK, if that is what it is: else -EEXIST. */
@@ -96,8 +98,10 @@ static int ak_adopt(struct tpm *tpm, struct tpm_link *link, ESYS_TR object, bool
 		return tpm_fail(tpm, "TPM2_ReadPublic", rc);
 
 	size_t len = 0;
-	if (!has_our_template(area.public) ||
-		!is_endorsement_primary(area.name, area.qualified_name) ||
+	int r = is_endorsement_primary(area.name, area.qualified_name);
+	if (r < 0)
+		return tpm_fail_text(tpm, r, "TPM2_ReadPublic: OpenSSL cannot hash");
+	if (!r || !has_our_template(area.public) ||
 		Tss2_MU_TPM2B_PUBLIC_Marshal(area.public, ak->public, sizeof(ak->public), &len))
 		return -EEXIST;
 
