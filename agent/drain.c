@@ -28,25 +28,33 @@ enum { RING_STATE_MAX = sizeof(struct ring_note) + 3 * SEEN_SAVED_MAX };
 
 /* ---- events become records ---- */
 
-/* A program that was recorded before this daemon started, or before it was unloaded: from
- * its record. */
-static const struct program_known *program_get(struct measurer *measurer, uint32_t id)
+/*
+ * A program that was recorded before this daemon started, or before it was unloaded: from its record.
+ *
+ * Returns 0, -ENOENT where no record is of it, or an error: then nobody can tell.
+ */
+static int program_get(
+	struct measurer *measurer, uint32_t id, const struct program_known **ret_program)
 {
-	const struct program_known *known = programs_find(&measurer->programs, id);
+	const struct program_known *known = id ? programs_find(&measurer->programs, id) : NULL;
 	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
 	struct record_program_facts facts;
 	uint64_t seq;
 	size_t len;
+	int err = id ? 0 : -ENOENT;
 
-	if (known || !id)
-		return known;
-	if (db_ref_last(measurer->db, id, log_epoch_seq(measurer->log), &seq) ||
-		db_line_get(measurer->db, seq, &line, &len))
-		return NULL;
-	record_program_facts(line, len, &facts);
-	if (programs_add_recorded(&measurer->programs, id, seq, &facts))
-		return NULL;
-	return programs_find(&measurer->programs, id);
+	if (!known && !err)
+		err = db_ref_last(measurer->db, id, log_epoch_seq(measurer->log), &seq);
+	if (!known && !err)
+		err = db_line_get(measurer->db, seq, &line, &len);
+	if (!known && !err) {
+		record_program_facts(line, len, &facts);
+		err = programs_add_recorded(&measurer->programs, id, seq, &facts);
+	}
+	if (err)
+		return err;
+	*ret_program = known ? known : programs_find(&measurer->programs, id);
+	return 0;
 }
 
 static int put_lost(struct measurer *measurer, enum record_lost_what what, uint64_t count,
@@ -74,13 +82,29 @@ static void put_trail(struct measurer *measurer, uint64_t seq, const struct reco
 	trail_put(measurer->trail, &entry);
 }
 
+/* What a child or the unload of this program will ask for. It is remembered first, for its record cannot be
+ * taken back; and while that is in the batch only, nobody would find it there. */
+static int remember(struct measurer *measurer, const struct record_load *record)
+{
+	return programs_add(&measurer->programs,
+		&(struct program_known){
+			.id = (uint32_t)record->program.id.value,
+			.load_time_ns = record->program.load_time_ns.value,
+			.seq = log_next_seq(measurer->log),
+			.sha256 = record->program.sha256,
+			.chain_digest = record->chain_digest,
+			.verdict = record->signature.verdict,
+		});
+}
+
 /* The record of a load that describe_load() has described. */
 static int put_load(struct measurer *measurer, const struct collected_load *load)
 {
 	const struct record_load *record = &measurer->described.load;
 	struct log_put put = { .kind = load->end.error ? RECORD_REJECT : RECORD_LOAD };
+	bool remembered = !load->end.error && record->program.id.known;
 	uint64_t seq;
-	int err;
+	int err = remembered ? remember(measurer, record) : 0;
 
 	put.boottime_ns = load->has_load ? load->load.boottime_ns : load->end.boottime_ns;
 	if (record->program.id.value > measurer->highest_id)
@@ -88,27 +112,20 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	if (put.kind == RECORD_LOAD)
 		put.ref = record->program.id.value;
 	put.keep = record->signature.verdict == VERDICT_VERIFIED;
-	err = log_put(measurer->log, &put, record, &seq);
 	if (err)
 		return err;
+	err = log_put(measurer->log, &put, record, &seq);
+	if (err) {
+		if (remembered)
+			programs_remove(&measurer->programs, (uint32_t)record->program.id.value);
+		return err;
+	}
 	put_trail(measurer, seq, record);
 	/* Of a load that was refused for its signature they are somewhere else, and of no use. */
 	if (record->program.captured && load->load.in_check)
 		log_put_program(measurer->log, record->program.sha256.sha256,
 			load->streams[STREAM_INSNS].bytes, load->streams[STREAM_INSNS].len);
-	if (put.kind == RECORD_REJECT || !record->program.id.known)
-		return 0;
-	/* The record stands: where memory lacks for this, program_get() finds it in the log. */
-	err = programs_add(&measurer->programs,
-		&(struct program_known){
-			.id = (uint32_t)record->program.id.value,
-			.load_time_ns = record->program.load_time_ns.value,
-			.seq = seq,
-			.sha256 = record->program.sha256,
-			.chain_digest = record->chain_digest,
-			.verdict = record->signature.verdict,
-		});
-	return err == -ENOMEM ? 0 : err;
+	return 0;
 }
 
 /* Of a load that is recorded: its id, or that it has one that nobody knows. One that failed before it
@@ -123,9 +140,20 @@ static void account(struct measurer *measurer, const struct collected_load *load
 		measurer->excused_new++;
 }
 
+static int put_described(struct measurer *measurer, const struct collected_load *load)
+{
+	int err = describe_load(&measurer->describe, load, &measurer->described);
+
+	if (!err)
+		err = put_load(measurer, load);
+	described_done(&measurer->described);
+	return err;
+}
+
 static int on_load(void *arg, const struct collected_load *load)
 {
 	struct measurer *measurer = arg;
+	const struct program_known *parent; /* describing finds it where it is found here */
 	int err;
 
 	/* Who and what it was did not arrive, or whether it passed: a record would have to claim
@@ -133,11 +161,9 @@ static int on_load(void *arg, const struct collected_load *load)
 	if (!load->has_load || (!load->has_prog && !(load->end.hooks & 1U << HOOK_LOAD_EXIT))) {
 		err = put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
 	} else {
-		program_get(measurer, load->end.parent_id);
-		err = describe_load(&measurer->describe, load, &measurer->described);
-		if (!err)
-			err = put_load(measurer, load);
-		described_done(&measurer->described);
+		err = program_get(measurer, load->end.parent_id, &parent);
+		if (!err || err == -ENOENT)
+			err = put_described(measurer, load);
 	}
 	if (!err)
 		account(measurer, load);
@@ -147,16 +173,16 @@ static int on_load(void *arg, const struct collected_load *load)
 static int on_free(void *arg, const struct event_free *event)
 {
 	struct measurer *measurer = arg;
-	const struct program_known *program = program_get(measurer, event->id);
 	struct log_put put = { .kind = RECORD_UNLOAD, .boottime_ns = event->boottime_ns };
 	struct record_unload unload = { .program_id = event->id };
-	int err;
+	const struct program_known *program;
+	int err = program_get(measurer, event->id, &program);
 
 	if (event->id == measurer->canary_id)
 		measurer->hooks_shown |= 1U << HOOK_FREE;
 	/* A load that failed after it had its id, or one that was lost and is recorded as such. */
-	if (!program)
-		return 0;
+	if (err)
+		return err == -ENOENT ? 0 : err;
 	unload.program_seq = program->seq;
 	err = log_put(measurer->log, &put, &unload, NULL);
 	if (!err)

@@ -15,23 +15,26 @@ enum {
 
 /* ---- what was loaded before ---- */
 
-/* The newest record of the very same program: 1 and its number, digest and facts, or 0. */
+/* The newest record of the very same program: 1 and its number, digest and facts; 0; or an error. */
 static int earlier_find(struct measurer *measurer, const struct event_prog *prog, uint64_t *ret_seq,
 	uint8_t ret_sha256[static SHA256_LEN], struct record_program_facts *ret_facts)
 {
 	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
 	size_t len;
+	int err = db_ref_last(measurer->db, prog->id, 1, ret_seq);
 
-	if (db_ref_last(measurer->db, prog->id, 1, ret_seq) ||
-		db_line_get(measurer->db, *ret_seq, &line, &len))
-		return 0;
+	if (!err)
+		err = db_line_get(measurer->db, *ret_seq, &line, &len);
+	if (err)
+		return err == -ENOENT ? 0 : err;
 	record_program_facts(line, len, ret_facts);
 	if (ret_facts->load_time_ns != prog->load_time_ns)
 		return 0;
 	if (ret_facts->kernel_digest.known &&
 		memcmp(ret_facts->kernel_digest.sha256, prog->digest, SHA256_LEN))
 		return 0;
-	return !sha256(line, len, ret_sha256);
+	err = sha256(line, len, ret_sha256);
+	return err ? err : 1;
 }
 
 /* A loaded program that has no record in this epoch, as far as was known when the iterator met it. */
@@ -116,21 +119,29 @@ static int baseline_put(struct measurer *measurer, const struct stranger *strang
 	uint8_t digest[SHA256_LEN];
 	uint64_t seq = 0;
 	int err, found = earlier_find(measurer, prog, &seq, digest, &facts);
+	bool is_new = !found || seq < log_epoch_seq(measurer->log);
 
-	if (!found || seq < log_epoch_seq(measurer->log)) {
+	if (found < 0)
+		return measurer_fail_log(measurer, found);
+	if (is_new) {
 		describe_baseline(&measurer->describe, prog, stranger->maps, stranger->map_count,
 			&measurer->described, &baseline);
 		baseline.has_earlier = found;
 		baseline.earlier_seq = seq;
 		memcpy(baseline.earlier_sha256, digest, found ? SHA256_LEN : 0);
-		err = log_put(measurer->log, &put, &baseline, &seq);
-		if (err)
-			return measurer_fail_log(measurer, err);
 		if (!found)
 			facts.verdict = baseline.signature.verdict;
+		seq = log_next_seq(measurer->log);
 	}
 	facts.load_time_ns = prog->load_time_ns;
-	return programs_add_recorded(&measurer->programs, prog->id, seq, &facts);
+	/* Remembered first: its record cannot be taken back. */
+	err = programs_add_recorded(&measurer->programs, prog->id, seq, &facts);
+	if (!err && is_new) {
+		err = log_put(measurer->log, &put, &baseline, NULL);
+		if (err)
+			programs_remove(&measurer->programs, prog->id);
+	}
+	return err ? measurer_fail_log(measurer, err) : 0;
 }
 
 int measurer_baseline(struct measurer *measurer)
