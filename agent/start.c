@@ -281,6 +281,16 @@ static int holes_before(struct measurer *measurer)
 	return 0;
 }
 
+/* Where the TPM was lost since the step before, it is connected to again. */
+static int locate(struct measurer *measurer)
+{
+	int err = 0;
+
+	if (!measurer_is_well(measurer, FAULT_SLOT_TPM))
+		err = measurer_tpm_connect(measurer);
+	return err ? err : measurer_locate(measurer);
+}
+
 /*
  * What is left once the hooks record; each step relies on those above it, and one that fails is done
  * again.
@@ -293,7 +303,7 @@ static int (*const steps[])(struct measurer *) = {
 	measurer_ring_restore,
 	own_ids,
 	measurer_tpm_connect,
-	measurer_locate,
+	locate,
 	measurer_drain,
 	measurer_baseline,
 	holes_before,
