@@ -106,6 +106,7 @@ help:
 	@echo 'make check-unit     unit tests only, with ASan and UBSan'
 	@echo 'make check-vm       tests on real kernels only'
 	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each'
+	@echo 'make fuzz-coverage  which lines of each parser the fuzzers reach'
 	@echo 'make bench          figures, measured in the virtual machine'
 	@echo 'make lint           layers, headers, format, documents'
 	@echo 'make format         clang-format over the tree'
@@ -281,12 +282,18 @@ $(BENCH_TOOLS:%=$(O)/tests/bench/%):
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 T    ?= 60
 
-.PHONY: fuzz fuzz-programs
+.PHONY: fuzz fuzz-coverage fuzz-programs
 fuzz:
 	@$(MAKE) --no-print-directory CC=$(CLANG) SAN=1 O=$(O)/fuzz \
 		WARNINGS= \
 		SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
 	@tests/fuzz/run $(O)/fuzz $(T) $(FUZZ)
+
+# What the corpora reach of each parser.
+fuzz-coverage:
+	@$(MAKE) --no-print-directory CC=$(CLANG) SAN=1 O=$(O)/coverage WARNINGS= CFLAGS='-O1 -g' \
+		SAN_FLAGS='-fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping' fuzz-programs
+	@tests/fuzz/coverage $(O)/coverage $(FUZZ)
 
 fuzz-programs: $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ))
 
