@@ -180,14 +180,21 @@ static int fail(struct cms_trust *trust, int error, const char *path, const char
 	return error;
 }
 
+/* What OpenSSL refused is broken, unless memory lacked, which malloc() says in errno: OpenSSL's own errors
+ * do not always. errno was 0 before the certificate was read. */
+static int refused(void)
+{
+	return errno == ENOMEM ? -ENOMEM : -EINVAL;
+}
+
 /* Takes cert over where it returns 0. */
 static int add_cert(struct cms_trust *trust, X509 *cert)
 {
 	[[gnu::cleanup(der_freep)]] uint8_t *spki = NULL;
 	struct trusted_key *key = &trust->keys[trust->count];
 
-	if (!X509_get0_pubkey(cert))
-		return -EINVAL;
+	if (!X509_get0_pubkey(cert)) /* it was decoded when the certificate was read */
+		return refused();
 	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
 	if (len < 0 || sha256(spki, (size_t)len, key->spki_sha256) < 0)
 		return -ENOMEM;
@@ -204,8 +211,11 @@ static int no_password(char *, int, int, void *)
 static int load_certs(struct cms_trust *trust, const char *path, BIO *bio)
 {
 	for (size_t found = 0;; found++) {
+		errno = 0;
 		X509 *cert = PEM_read_bio_X509(bio, NULL, no_password, NULL);
 
+		if (!cert && refused() == -ENOMEM)
+			return fail(trust, -ENOMEM, path, "out of memory");
 		if (!cert) {
 			bool end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
 			if (end && found > 0)
