@@ -250,14 +250,44 @@ check-fault: all fault-programs
 
 fault-programs: $(O)/tests/fault/bpfmeasured $(O)/tests/fault/kernel
 
-$(O)/tests/fault/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(O)/tests/fault/probe_fake.o $(KERNEL_fault) \
+FAULT_DAEMON := $(MAIN_agent:%.c=$(O)/%.o) $(O)/tests/fault/probe_fake.o $(KERNEL_fault) \
 		$(O)/bpf/probe_kernel.o $(O)/bpf/ring.o $(filter-out $(O)/probe.a,$(ARCHIVES_agent))
+$(O)/tests/fault/bpfmeasured: $(FAULT_DAEMON)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -Wl,--wrap=ring_open -o $@ $^ $(call libs,agent attest db tpm probe bpf)
 
 $(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(KERNEL_fault) $(O)/bpf.a
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
+
+# ---- the n-th call fails -------------------------------------------------------------------------
+# tests/fault/nth.h: the same objects, their calls wrapped by what the nth_*.c of NTH define.
+
+NTH         := nth nth_memory nth_openssl nth_sqlite nth_esys
+NTH_TESTS   := nth_db nth_tpm nth_attest nth_agent
+NTH_OBJECTS := $(NTH:%=$(O)/tests/fault/%.o)
+NTH_LIBS     = $(call libs,agent attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+NTH_WRAPS    = $$(nm $(NTH_OBJECTS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
+
+.PHONY: nth-programs check-nth
+check-nth: all fault-programs nth-programs
+	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san all fault-programs nth-programs
+	@tests/run-units $(NTH_TESTS:%=$(O)/tests/fault/%) $(NTH_TESTS:%=$(O)/san/tests/fault/%)
+	@tests/fault/nth
+	@tests/fault/nth --san
+
+nth-programs: $(NTH_TESTS:%=$(O)/tests/fault/%) $(O)/tests/fault/bpfmeasured-nth
+
+$(NTH_OBJECTS) $(NTH_TESTS:%=$(O)/tests/fault/%.o): private CFLAGS_folder := \
+	$(sort $(foreach f,$(FOLDERS),$(CFLAGS_$(f)))) $(shell pkg-config --cflags cmocka)
+
+$(NTH_TESTS:%=$(O)/tests/fault/%): %: %.o $(NTH_OBJECTS) $(ARCHIVES_agent)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $(NTH_WRAPS) -o $@ $^ $(NTH_LIBS)
+
+$(O)/tests/fault/bpfmeasured-nth: $(FAULT_DAEMON) $(NTH_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $(NTH_WRAPS) -Wl,--wrap=ring_open -o $@ $^ $(NTH_LIBS)
 
 # ---- figures -------------------------------------------------------------------------------------
 
