@@ -5,6 +5,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A status that lacks something would claim what it does not say: without memory for all, there is none. */
+struct writer {
+	const struct measurer *measurer;
+	bool complete;
+};
+
+static void put(struct writer *writer, json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value))
+		writer->complete = false;
+}
+
+static void add(struct writer *writer, json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, value))
+		writer->complete = false;
+}
+
 static json_t *hex(const uint8_t *bytes, size_t len)
 {
 	char text[2 * BANK_DIGEST_MAX + 1] = "";
@@ -14,76 +32,75 @@ static json_t *hex(const uint8_t *bytes, size_t len)
 	return json_string(text);
 }
 
-static json_t *hook_names(const struct measurer *measurer, unsigned hooks)
+static json_t *hook_names(struct writer *writer, unsigned hooks)
 {
 	json_t *names = json_array();
 
 	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++)
 		if (hooks & 1U << hook)
-			json_array_append_new(
-				names, json_string(probe_hook_name(measurer->probe, hook)));
+			add(writer, names,
+				json_string(probe_hook_name(writer->measurer->probe, hook)));
 	return names;
 }
 
-static json_t *tpm_json(const struct measurer *measurer)
+static json_t *tpm_json(struct writer *writer)
 {
-	const struct tpm_identity *identity = tpm_identity(measurer->tpm);
+	const struct tpm_identity *identity = tpm_identity(writer->measurer->tpm);
 
 	return json_pack("{s:s, s:s, s:s, s:s}", "kind",
-		identity->software ? "software" : "hardware", "device", measurer->tcti,
+		identity->software ? "software" : "hardware", "device", writer->measurer->tcti,
 		"manufacturer", identity->manufacturer, "vendor", identity->vendor);
 }
 
-static void put_banks(json_t *status, const struct measurer *measurer)
+static void put_banks(struct writer *writer, json_t *status)
 {
 	json_t *banks = json_array(), *values = json_object();
 
 	for (enum bank bank = 0; bank < BANK_COUNT; bank++) {
-		if (!(log_epoch(measurer->log)->banks & 1U << bank))
+		if (!(log_epoch(writer->measurer->log)->banks & 1U << bank))
 			continue;
-		json_array_append_new(banks, json_string(bank_name(bank)));
-		json_object_set_new(values, bank_name(bank),
-			hex(log_values(measurer->log)->digest[bank], bank_size(bank)));
+		add(writer, banks, json_string(bank_name(bank)));
+		put(writer, values, bank_name(bank),
+			hex(log_values(writer->measurer->log)->digest[bank], bank_size(bank)));
 	}
-	json_object_set_new(status, "banks", banks);
-	json_object_set_new(status, "values", values);
+	put(writer, status, "banks", banks);
+	put(writer, status, "values", values);
 }
 
-static void put_number(json_t *status, const char *key, uint64_t value)
+static void put_number(struct writer *writer, json_t *status, const char *key, uint64_t value)
 {
-	json_object_set_new(status, key, json_integer((json_int_t)value));
+	put(writer, status, key, json_integer((json_int_t)value));
 }
 
-static json_t *faults_json(const struct measurer *measurer)
+static json_t *faults_json(struct writer *writer)
 {
 	json_t *faults = json_array();
 
 	for (size_t i = 0; i < FAULT_SLOT_COUNT; i++) {
-		const struct fault *fault = &measurer->faults[i];
+		const struct fault *fault = &writer->measurer->faults[i];
 
 		if (fault->kind)
-			json_array_append_new(faults,
+			add(writer, faults,
 				json_pack("{s:s, s:s, s:s}", "fault", fault_name(fault->kind),
 					"what", fault->what, "remedy", fault_remedy(fault->kind)));
 	}
 	return faults;
 }
 
-static void put_log(json_t *status, const struct measurer *measurer)
+static void put_log(struct writer *writer, json_t *status)
 {
-	const struct log *log = measurer->log;
+	const struct log *log = writer->measurer->log;
 
 	if (!log || !log_epoch_seq(log))
 		return;
-	put_banks(status, measurer);
-	put_number(status, "first_seq", log_first_seq(log));
-	put_number(status, "last_seq", log_last_seq(log));
-	put_number(status, "extended_seq", log_extended_seq(log));
-	put_number(status, "confirmed_seq", measurer->confirmed_seq);
-	put_number(status, "kept_seq", log_kept_seq(log));
-	json_object_set_new(
-		status, "log_id", hex(log_epoch(log)->log_id, sizeof(log_epoch(log)->log_id)));
-	put_number(status, "epoch_seq", log_epoch_seq(log));
+	put_banks(writer, status);
+	put_number(writer, status, "first_seq", log_first_seq(log));
+	put_number(writer, status, "last_seq", log_last_seq(log));
+	put_number(writer, status, "extended_seq", log_extended_seq(log));
+	put_number(writer, status, "confirmed_seq", writer->measurer->confirmed_seq);
+	put_number(writer, status, "kept_seq", log_kept_seq(log));
+	put(writer, status, "log_id", hex(log_epoch(log)->log_id, sizeof(log_epoch(log)->log_id)));
+	put_number(writer, status, "epoch_seq", log_epoch_seq(log));
 }
 
 char *status_json(const struct measurer *measurer)
@@ -91,33 +108,34 @@ char *status_json(const struct measurer *measurer)
 	const struct event_state *state = probe_state(measurer->probe);
 	unsigned wanted = probe_wanted(measurer->probe);
 	unsigned in_use = wanted & measurer->hooks_shown;
+	struct writer writer = { measurer, true };
 	char trouble[MEASURER_TROUBLE_MAX];
 	json_t *status = json_object();
-	char *text;
+	char *text = NULL;
 
 	measurer_trouble(measurer, trouble);
-	json_object_set_new(status, "state", json_string(*trouble ? "degraded" : "measuring"));
+	put(&writer, status, "state", json_string(*trouble ? "degraded" : "measuring"));
 	if (*trouble) {
-		json_object_set_new(status, "why", json_string(trouble));
-		json_object_set_new(status, "faults", faults_json(measurer));
+		put(&writer, status, "why", json_string(trouble));
+		put(&writer, status, "faults", faults_json(&writer));
 	}
-	json_object_set_new(status, "version", json_string(VERSION));
-	json_object_set_new(status, "hooks", hook_names(measurer, in_use));
-	json_object_set_new(
-		status, "missing", hook_names(measurer, ~in_use & ((1U << HOOK_COUNT) - 1)));
+	put(&writer, status, "version", json_string(VERSION));
+	put(&writer, status, "hooks", hook_names(&writer, in_use));
+	put(&writer, status, "missing", hook_names(&writer, ~in_use & ((1U << HOOK_COUNT) - 1)));
 	if (tpm_identity(measurer->tpm)->manufacturer[0])
-		json_object_set_new(status, "tpm", tpm_json(measurer));
-	put_number(status, "pcr", measurer->conf->tpm_pcr);
-	put_log(status, measurer);
-	put_number(status, "lost", measurer->lost);
-	put_number(status, "programs", measurer->programs.count);
-	put_number(status, "dropped_events", state->dropped_events);
-	put_number(status, "malformed_events", measurer->collect.malformed);
-	put_number(status, "audit_failed", trail_failed(measurer->trail));
-	json_object_set_new(status, "ring",
+		put(&writer, status, "tpm", tpm_json(&writer));
+	put_number(&writer, status, "pcr", measurer->conf->tpm_pcr);
+	put_log(&writer, status);
+	put_number(&writer, status, "lost", measurer->lost);
+	put_number(&writer, status, "programs", measurer->programs.count);
+	put_number(&writer, status, "dropped_events", state->dropped_events);
+	put_number(&writer, status, "malformed_events", measurer->collect.malformed);
+	put_number(&writer, status, "audit_failed", trail_failed(measurer->trail));
+	put(&writer, status, "ring",
 		json_pack("{s:I, s:I}", "size", (json_int_t)probe_ring_size(measurer->probe),
 			"held", (json_int_t)ring_held(measurer->ring)));
-	text = json_dumps(status, JSON_COMPACT);
+	if (writer.complete)
+		text = json_dumps(status, JSON_COMPACT);
 	json_decref(status);
 	return text;
 }
