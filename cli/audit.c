@@ -45,6 +45,7 @@ struct audit {
 	struct quote *quotes;
 	size_t quote_next;
 	uint64_t seq; /* of the record read last */
+	struct db_scanned scanned;
 };
 
 /* ---- the command line ---- */
@@ -184,7 +185,7 @@ static int read_records(struct audit *audit)
 	if (err || !last)
 		return meet(audit, err);
 	do {
-		err = db_scan(audit->db, first, last, take_record, audit);
+		err = db_scan(audit->db, first, UINT64_MAX, &audit->scanned, take_record, audit);
 		if (err != -EUCLEAN)
 			return err;
 		first = (audit->seq >= first ? audit->seq + 1 : first) + 1;
@@ -230,7 +231,7 @@ static int read_all(struct audit *audit, const struct history_result **ret_resul
 	if (!err)
 		err = meet(audit, db_programs_each(audit->db, check_program, audit));
 	if (!err)
-		err = meet(audit, db_audit(audit->db, take_finding, audit));
+		err = meet(audit, db_audit(audit->db, &audit->scanned, take_finding, audit));
 	return err ? err : history_end(audit->history, ret_result);
 }
 

@@ -8,7 +8,77 @@
 
 #include "db/handle.h"
 
-int db_scan(struct db *db, uint64_t first, uint64_t last,
+/* A bijection that spreads every bit; splitmix64's. */
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+/* One term of a sum over refs, which whoever wrote the file cannot aim at. */
+static uint64_t ref_term(const struct db *db, uint64_t ref, uint64_t seq)
+{
+	return ref ? mix(mix(ref ^ db->ref_key[0]) + (seq ^ db->ref_key[1])) : 0;
+}
+
+/* 1 if there is a record of this number, looked for from the top of the tree. */
+static int record_has(struct db *db, uint64_t seq)
+{
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_RECORD_HAS];
+
+	int r = db_bind_number(db, stmt, 1, seq);
+	return r == 0 ? db_fetch(db, stmt, "looking for a record") : r;
+}
+
+/* How many pages SQLite has asked its cache for. */
+static uint64_t pages_asked(struct db *db)
+{
+	int hits = 0, misses = 0, high = 0;
+
+	sqlite3_db_status(db->sql, SQLITE_DBSTATUS_CACHE_HIT, &hits, &high, 0);
+	sqlite3_db_status(db->sql, SQLITE_DBSTATUS_CACHE_MISS, &misses, &high, 0);
+	return (uint64_t)hits + (uint64_t)misses;
+}
+
+/*
+ * A scan goes from page to page, and so it meets records that are not found by their numbers, where
+ * a key in the inner pages of the tree is wrong. When the first and the last record of a page are
+ * found, those between are, as no key lies between them: so wherever SQLite asked for another page,
+ * the record before and the one after are looked for. If one is not found, what was scanned begins
+ * anew behind it, and then is not all of the log.
+ */
+static int scanned_add(struct db *db, struct db_scanned *scanned, uint64_t seq, uint64_t ref)
+{
+	int r = 1;
+
+	if (!scanned->last || seq != scanned->last + 1)
+		*scanned = (struct db_scanned){ .first = seq };
+	if (scanned->pages != pages_asked(db)) {
+		if (scanned->last)
+			r = record_has(db, scanned->last);
+		if (r == 1)
+			r = record_has(db, seq);
+		scanned->pages = pages_asked(db);
+	}
+	scanned->last = r == 1 ? seq : 0;
+	scanned->refs += ref_term(db, ref, seq);
+	return r < 0 ? r : 0;
+}
+
+/* Behind what db_last_seq() calls the last record there must be none. */
+static int scanned_end(struct db *db, struct db_scanned *scanned, sqlite3_stmt *scan)
+{
+	int r = record_has(db, scanned->last);
+	bool has = r == 1;
+
+	if (r >= 0)
+		r = db_fetch(db, scan, "reading records");
+	scanned->is_whole = has && r == 0;
+	return r < 0 ? r : 0;
+}
+
+int db_scan(struct db *db, uint64_t first, uint64_t last, struct db_scanned *scanned,
 	int (*fn)(void *arg, uint64_t seq, uint64_t ref, const void *line, size_t len), void *arg)
 {
 	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_SCAN];
@@ -18,9 +88,12 @@ int db_scan(struct db *db, uint64_t first, uint64_t last,
 	int r = db_last_seq(db, &end);
 	if (r == 0)
 		r = db_bind_number(db, stmt, 1, first);
-	if (last < end)
-		end = last;
-	for (uint64_t seq = first; seq <= end && r == 0; seq++) {
+	bool is_all = last >= end;
+	if (is_all)
+		last = end;
+	if (scanned)
+		scanned->is_whole = false;
+	for (uint64_t seq = first; seq <= last && r == 0; seq++) {
 		const void *line = NULL;
 		size_t len = 0;
 		r = db_fetch(db, stmt, "reading records");
@@ -28,12 +101,15 @@ int db_scan(struct db *db, uint64_t first, uint64_t last,
 			return db_refuse(db, -EUCLEAN, "record %" PRIu64 " is missing", seq);
 		if (r == 1 && sqlite3_column_type(stmt, 1) != SQLITE_INTEGER)
 			r = db_refuse(db, -EUCLEAN, "record %" PRIu64 " has no ref", seq);
+		uint64_t ref = (uint64_t)sqlite3_column_int64(stmt, 1);
 		if (r == 1)
 			r = db_column_blob(db, stmt, 2, &line, &len);
+		if (r == 0 && scanned)
+			r = scanned_add(db, scanned, seq, ref);
 		if (r == 0)
-			r = fn(arg, seq, (uint64_t)sqlite3_column_int64(stmt, 1), line, len);
+			r = fn(arg, seq, ref, line, len);
 	}
-	return r;
+	return r == 0 && scanned && is_all && first <= end ? scanned_end(db, scanned, stmt) : r;
 }
 
 int db_programs_each(struct db *db,
@@ -64,12 +140,16 @@ static void stmt_finalizep(sqlite3_stmt **stmt)
 	sqlite3_finalize(*stmt);
 }
 
-static const char *const checks[] = {
-	"SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check<>'ok'",
+/* Each row is a finding. */
+static const char totals_check[] =
 	"SELECT 'program ' || id || ' says that all up to it have ' || total || ' bytes, not ' || sum"
 	" FROM (SELECT id, total, sum(length(insns)) OVER (ORDER BY id) AS sum FROM program)"
-	" WHERE total<>sum",
-};
+	" WHERE total<>sum";
+static const char file_check[] =
+	"SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check<>'ok'";
+static const char tables_check[] =
+	"SELECT integrity_check FROM (VALUES('program'), ('quote'), ('state')),"
+	" pragma_integrity_check(column1) WHERE integrity_check<>'ok'";
 
 static int check(
 	struct db *db, const char *sql, int (*fn)(void *arg, const char *finding), void *arg)
@@ -92,11 +172,38 @@ static int check(
 
 static int check_all(struct db *db, int (*fn)(void *arg, const char *finding), void *arg)
 {
-	int r = 0;
+	int r = check(db, file_check, fn, arg);
+	return r == 0 ? check(db, totals_check, fn, arg) : r;
+}
 
-	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && r == 0; i++)
-		r = check(db, checks[i], fn, arg);
-	return r;
+/*
+ * 1 if the index has the refs that were scanned, and in order, so that each is found; 0 if not. It
+ * may have those of records appended since.
+ */
+static int check_refs(struct db *db, const struct db_scanned *scanned)
+{
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_REFS];
+	uint64_t ref_before = 0, seq_before = 0, refs = 0, first = 0, end = 0;
+
+	int r = db_fetch(
+		db, stmt, "auditing the log"); /* begins the transaction, if there is one */
+	int r_log = db_first_seq(db, &first);
+	if (r_log == 0)
+		r_log = db_last_seq(db, &end);
+	if (r < 0 || r_log < 0)
+		return r < 0 ? r : r_log;
+	for (; r == 1; r = db_fetch(db, stmt, "auditing the log")) {
+		uint64_t ref = (uint64_t)sqlite3_column_int64(stmt, 0);
+		uint64_t seq = (uint64_t)sqlite3_column_int64(stmt, 1);
+		bool is_next = ref > ref_before || (ref == ref_before && seq > seq_before);
+		if (sqlite3_column_type(stmt, 0) != SQLITE_INTEGER || !is_next || seq > end)
+			return 0;
+		if (seq <= scanned->last)
+			refs += ref_term(db, ref, seq);
+		ref_before = ref;
+		seq_before = seq;
+	}
+	return r < 0 ? r : first == scanned->first && refs == scanned->refs;
 }
 
 static int stop(void *, const char *)
@@ -122,14 +229,31 @@ static int file_read(struct db *db, int which)
 	return rc == SQLITE_OK ? 0 : db_refuse(db, -EIO, "reading the log: %s", sqlite3_errstr(rc));
 }
 
+/* 1 if all that an answer can come from is as it should be, 0 if that is not certain. */
+static int check_answers(struct db *db, const struct db_scanned *scanned)
+{
+	if (!scanned || !scanned->is_whole)
+		return 0;
+	int r = check(db, tables_check, stop, NULL);
+	if (r == 0)
+		r = check(db, totals_check, stop, NULL);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return check_refs(db, scanned);
+}
+
 /*
  * SQLite's check calls a page damaged that could not be read. So before anything is called damaged,
  * the files are read from end to end, and then it must still be so.
  */
-int db_audit(struct db *db, int (*fn)(void *arg, const char *finding), void *arg)
+int db_audit(struct db *db, const struct db_scanned *scanned,
+	int (*fn)(void *arg, const char *finding), void *arg)
 {
 	assert(db->sql);
-	int r = check_all(db, stop, NULL);
+	int r = check_answers(db, scanned);
+	if (r != 0 && r != -EUCLEAN)
+		return r < 0 ? r : 0;
+	r = check_all(db, stop, NULL);
 	if (r <= 0)
 		return r;
 	r = file_read(db, SQLITE_FCNTL_FILE_POINTER);

@@ -46,6 +46,7 @@
 #ifndef DB_DB_H
 #define DB_DB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -243,11 +244,24 @@ void db_line_freep(char **line);
 [[nodiscard]] int db_set_aside(struct db *db, const char *path, char *ret_name, size_t size);
 
 /*
+ * What scans over one handle have shown, for db_audit(): all zero before the first one, and the
+ * fields are this folder's own.
+ */
+struct db_scanned {
+	uint64_t first, last; /* records without a gap, each found by its number too */
+	uint64_t refs; /* a sum of theirs */
+	uint64_t pages; /* that SQLite had asked for */
+	bool is_whole; /* up to the end of the log */
+};
+
+/*
  * db_each() for whoever reads it all: with each record's ref, as fast as it can be read, without
  * copying. fn runs inside a transaction: while it blocks, PATH-wal only grows. It must not use the
  * handle.
+ *
+ * scanned   or NULL; goes on from where the scan before ended, so that a log can be had in parts.
  */
-[[nodiscard]] int db_scan(struct db *db, uint64_t first, uint64_t last,
+[[nodiscard]] int db_scan(struct db *db, uint64_t first, uint64_t last, struct db_scanned *scanned,
 	int (*fn)(void *arg, uint64_t seq, uint64_t ref, const void *line, size_t len), void *arg);
 
 /* Hand every program kept to fn, for it to hash; as db_scan(). */
@@ -255,15 +269,24 @@ void db_line_freep(char **line);
 	int (*fn)(void *arg, const uint8_t *sha256, const void *insns, size_t len), void *arg);
 
 /*
- * Check what an answer could come from besides the lines: the structure of the database, its
- * indexes against their tables, the programs' totals. Each finding is a text for fn, valid for the
- * call. What this leaves to the caller, because it needs to know what a line means and to hash: the
- * lines and their refs (db_scan()), the programs' bytes (db_programs_each()).
+ * Check what an answer could come from besides the lines: that every record, program, quote and
+ * state is found where it is looked for, that the indexes have what their tables have, the programs'
+ * totals. Each finding is a text for fn, valid for the call. What this leaves to the caller, because
+ * it needs to know what a line means and to hash: the lines and their refs (db_scan()), the
+ * programs' bytes (db_programs_each()).
+ *
+ * scanned   of scans over this handle that handed out every record of the log, from db_first_seq()
+ *           to UINT64_MAX, or NULL. Where they were whole, the records are not read again, and what
+ *           no answer comes from is not looked at: free pages and their list, the bytes between the
+ *           rows of a page, and the map by which db_trim() moves pages. Otherwise, and as soon as
+ *           anything is not as it should be, it is SQLite's check of the whole file that finds: all
+ *           of these too. A sum stands for the refs: of other refs it is the same once in 2^64.
  *
  * Returns 0, whatever was found; an error, -EUCLEAN too; or the first value other than 0 that fn
  * returns, which ends it.
  */
-[[nodiscard]] int db_audit(struct db *db, int (*fn)(void *arg, const char *finding), void *arg);
+[[nodiscard]] int db_audit(struct db *db, const struct db_scanned *scanned,
+	int (*fn)(void *arg, const char *finding), void *arg);
 
 struct db_value {
 	enum { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXT, DB_BLOB } type;

@@ -33,6 +33,8 @@ enum db_stmt {
 	DB_PAGES,
 	DB_USED_BYTES,
 	DB_SCAN,
+	DB_RECORD_HAS,
+	DB_REFS,
 	DB_PROGRAMS,
 	DB_STMT_COUNT,
 };
@@ -49,6 +51,7 @@ struct db {
 	bool writer;
 	int lock_fd; /* PATH-lock of a writer, else -1 */
 	struct db_inode file, wal; /* that are open, PATH and PATH-wal */
+	uint64_t ref_key[2]; /* of struct db_scanned */
 	char errmsg[512];
 };
 
@@ -77,10 +80,6 @@ bool db_is_unsettled(int rc);
 
 /* Run a statement that gives no rows and reset it. */
 [[nodiscard]] int db_run(struct db *db, enum db_stmt which, const char *what);
-
-/* A write in a transaction of its own; fn returns a count or an error, and so does this. */
-[[nodiscard]] int db_transact(
-	struct db *db, int (*fn)(struct db *db, const void *arg), const void *arg);
 
 /* Undo the transaction that is open, if one is; leaves the text alone. */
 void db_rollback(struct db *db);

@@ -71,6 +71,8 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 	[DB_USED_BYTES] = "SELECT (page_count - freelist_count) * page_size"
 			  " FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
 	[DB_SCAN] = "SELECT seq, ref, line FROM record WHERE seq>=?1 ORDER BY seq",
+	[DB_RECORD_HAS] = "SELECT seq FROM record WHERE seq=?1",
+	[DB_REFS] = "SELECT ref, seq FROM record INDEXED BY record_ref WHERE ref<>0",
 	[DB_PROGRAMS] = "SELECT sha256, insns FROM program ORDER BY id",
 };
 
@@ -288,6 +290,7 @@ static int prepare_all(struct db *db)
 
 static int connect(struct db *db, const char *path, int flags)
 {
+	sqlite3_randomness(sizeof(db->ref_key), db->ref_key);
 	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	if (sqlite3_open_v2(path, &db->sql, flags, NULL) == SQLITE_OK)
 		return harden(db);

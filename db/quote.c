@@ -9,6 +9,23 @@
 
 #include "db/handle.h"
 
+/* A write of this handle's alone in a transaction of its own; fn returns a count or an error. */
+static int transact(struct db *db, int (*fn)(struct db *db, const void *arg), const void *arg)
+{
+	assert(db->sql);
+	if (!db->writer)
+		return db_refuse(db, -EROFS, "the log is open for reading only");
+	db_rollback(db); /* nothing, unless an earlier rollback failed */
+	int r = db_run(db, DB_BEGIN, "beginning a transaction");
+	if (r < 0)
+		return r;
+	int count = fn(db, arg);
+	r = count < 0 ? count : db_run(db, DB_COMMIT, "committing");
+	if (r < 0)
+		db_rollback(db);
+	return r < 0 ? r : count;
+}
+
 struct quote {
 	uint64_t seq;
 	const void *line;
@@ -33,7 +50,7 @@ int db_quote_put(struct db *db, uint64_t seq, const void *line, size_t len)
 	assert(len > 0);
 	if (seq > INT64_MAX)
 		return db_refuse(db, -EINVAL, "a quote of record %" PRIu64, seq);
-	return db_transact(db, quote_put, &quote);
+	return transact(db, quote_put, &quote);
 }
 
 static int quote_fetch(struct db *db, enum db_stmt which, uint64_t seq, char **ret_line,
@@ -152,7 +169,7 @@ int db_trim(struct db *db, uint64_t last, unsigned rows_max)
 	const struct trim arg = { last, rows_max };
 
 	assert(rows_max > 0 && rows_max <= INT_MAX);
-	return db_transact(db, trim, &arg);
+	return transact(db, trim, &arg);
 }
 
 int db_used_bytes(struct db *db, uint64_t *ret_bytes)

@@ -136,7 +136,7 @@ static uint64_t assert_whole(struct db *db)
 	assert_ok(db, db_last_seq(db, &last));
 	if (first > 0)
 		assert_ok(db, db_each(db, first, UINT64_MAX, remember_line, &batch_last));
-	assert_ok(db, db_audit(db, no_finding, NULL));
+	assert_ok(db, db_audit(db, NULL, no_finding, NULL));
 	assert_quoted(db, first);
 	assert_int_equal(last, batch_last);
 	if (last > 0)

@@ -240,7 +240,7 @@ static void assert_whole(struct db *db, uint64_t acknowledged, unsigned at)
 	assert_int_equal(count, last - TRIMMED);
 	assert_ok(db, db_quote_last(db, last, &line, &len, &seq));
 	assert_int_equal(seq, TRIMMED);
-	assert_ok(db, db_audit(db, no_finding, NULL));
+	assert_ok(db, db_audit(db, NULL, no_finding, NULL));
 }
 
 /* Append under fault; what fails is tried again when the fault is over. */
@@ -309,9 +309,10 @@ static int scan_count(void *arg, uint64_t seq, uint64_t, const void *line, size_
 /* What an auditor asks. */
 static void audit_all(struct db *db, uint64_t last, unsigned at)
 {
+	struct db_scanned scanned = { 0 };
 	uint64_t count = 0, used = 0;
 
-	int r = db_scan(db, TRIMMED + 1, UINT64_MAX, scan_count, &count);
+	int r = db_scan(db, TRIMMED + 1, UINT64_MAX, &scanned, scan_count, &count);
 	if (r < 0)
 		assert_failure(db, r, at);
 	else
@@ -322,7 +323,7 @@ static void audit_all(struct db *db, uint64_t last, unsigned at)
 		assert_failure(db, r, at);
 	else
 		assert_int_equal(count, 1);
-	r = db_audit(db, no_finding, NULL);
+	r = db_audit(db, &scanned, no_finding, NULL);
 	if (r < 0)
 		assert_failure(db, r, at);
 	r = db_used_bytes(db, &used);
