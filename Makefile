@@ -289,6 +289,22 @@ $(O)/tests/fault/bpfmeasured-nth: $(FAULT_DAEMON) $(NTH_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(NTH_WRAPS) -Wl,--wrap=ring_open -o $@ $^ $(NTH_LIBS)
 
+# ---- a changed file ------------------------------------------------------------------------------
+# tests/fault/flips.c: the verb's own code on logs whose file was changed.
+
+.PHONY: flips-programs check-flips
+check-flips: flips-programs
+	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san flips-programs
+	@tests/run-units $(O)/tests/fault/flips
+	@env -u CHECK_LONG tests/run-units $(O)/san/tests/fault/flips
+
+flips-programs: $(O)/tests/fault/flips $(O)/tests/bench/make-history
+
+$(O)/tests/fault/flips.o: private CFLAGS_folder := $(shell pkg-config --cflags cmocka)
+$(O)/tests/fault/flips: $(O)/tests/fault/flips.o $(O)/tests/fault/answers.o $(ARCHIVES_cli)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(call libs,cli attest db bpf) $(shell pkg-config --libs cmocka)
+
 # ---- figures -------------------------------------------------------------------------------------
 
 BENCH_TOOLS := load record evidence make-log make-history
