@@ -81,6 +81,10 @@ bool db_is_unsettled(int rc);
 /* Run a statement that gives no rows and reset it. */
 [[nodiscard]] int db_run(struct db *db, enum db_stmt which, const char *what);
 
+/* A write in a transaction of its own; fn returns a count or an error, and so does this. */
+[[nodiscard]] int db_transact(
+	struct db *db, int (*fn)(struct db *db, const void *arg), const void *arg);
+
 /* Undo the transaction that is open, if one is; leaves the text alone. */
 void db_rollback(struct db *db);
 

@@ -78,8 +78,9 @@ static int state_put(struct db *db, const struct db_state *state)
 	return r == 0 ? db_run(db, DB_STATE_PUT, "storing a state") : r;
 }
 
-static int batch_put(struct db *db, const struct db_batch *batch)
+static int batch_put(struct db *db, const void *arg)
 {
+	const struct db_batch *batch = arg;
 	uint64_t last = 0;
 	int left_out = 0;
 
@@ -100,18 +101,7 @@ static int batch_put(struct db *db, const struct db_batch *batch)
 
 int db_append(struct db *db, const struct db_batch *batch)
 {
-	assert(db->sql);
-	if (!db->writer)
-		return db_refuse(db, -EROFS, "the log is open for reading only");
-	db_rollback(db); /* nothing, unless an earlier rollback failed */
-	int r = db_run(db, DB_BEGIN, "beginning a transaction");
-	if (r < 0)
-		return r;
-	int left_out = batch_put(db, batch);
-	r = left_out < 0 ? left_out : db_run(db, DB_COMMIT, "committing");
-	if (r < 0)
-		db_rollback(db);
-	return r < 0 ? r : left_out;
+	return db_transact(db, batch_put, batch);
 }
 
 int db_last_seq(struct db *db, uint64_t *ret_seq)

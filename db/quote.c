@@ -9,23 +9,6 @@
 
 #include "db/handle.h"
 
-/* A write of this handle's alone in a transaction of its own; fn returns a count or an error. */
-static int transact(struct db *db, int (*fn)(struct db *db, const void *arg), const void *arg)
-{
-	assert(db->sql);
-	if (!db->writer)
-		return db_refuse(db, -EROFS, "the log is open for reading only");
-	db_rollback(db); /* nothing, unless an earlier rollback failed */
-	int r = db_run(db, DB_BEGIN, "beginning a transaction");
-	if (r < 0)
-		return r;
-	int count = fn(db, arg);
-	r = count < 0 ? count : db_run(db, DB_COMMIT, "committing");
-	if (r < 0)
-		db_rollback(db);
-	return r < 0 ? r : count;
-}
-
 struct quote {
 	uint64_t seq;
 	const void *line;
@@ -50,7 +33,7 @@ int db_quote_put(struct db *db, uint64_t seq, const void *line, size_t len)
 	assert(len > 0);
 	if (seq > INT64_MAX)
 		return db_refuse(db, -EINVAL, "a quote of record %" PRIu64, seq);
-	return transact(db, quote_put, &quote);
+	return db_transact(db, quote_put, &quote);
 }
 
 static int quote_fetch(struct db *db, enum db_stmt which, uint64_t seq, char **ret_line,
@@ -66,6 +49,9 @@ static int quote_fetch(struct db *db, enum db_stmt which, uint64_t seq, char **r
 		return db_refuse(db, -ENOENT, "there is no such quote");
 	if (r > 0)
 		r = db_column_seq(db, stmt, 0, &found);
+	/* In a damaged tree a search may end anywhere. */
+	if (r == 0 && (which == DB_QUOTE_LAST ? found > seq : found < seq))
+		r = db_refuse(db, -EUCLEAN, "the kept quotes are not in order");
 	if (r == 0)
 		r = db_column_copy(db, stmt, 1, ret_line, ret_len);
 	if (r == 0)
@@ -169,7 +155,7 @@ int db_trim(struct db *db, uint64_t last, unsigned rows_max)
 	const struct trim arg = { last, rows_max };
 
 	assert(rows_max > 0 && rows_max <= INT_MAX);
-	return transact(db, trim, &arg);
+	return db_transact(db, trim, &arg);
 }
 
 int db_used_bytes(struct db *db, uint64_t *ret_bytes)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* What every call on the log is made of: statements that are kept ready, bound and stepped. */
+#include <assert.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -108,4 +109,20 @@ int db_column_seq(struct db *db, sqlite3_stmt *stmt, int column, uint64_t *ret_s
 		return db_refuse(db, -EUCLEAN, "there is a record %lld", (long long)seq);
 	*ret_seq = (uint64_t)seq;
 	return 0;
+}
+
+int db_transact(struct db *db, int (*fn)(struct db *db, const void *arg), const void *arg)
+{
+	assert(db->sql);
+	if (!db->writer)
+		return db_refuse(db, -EROFS, "the log is open for reading only");
+	db_rollback(db); /* nothing, unless an earlier rollback failed */
+	int r = db_run(db, DB_BEGIN, "beginning a transaction");
+	if (r < 0)
+		return r;
+	int count = fn(db, arg);
+	r = count < 0 ? count : db_run(db, DB_COMMIT, "committing");
+	if (r < 0)
+		db_rollback(db);
+	return r < 0 ? r : count;
 }
