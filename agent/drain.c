@@ -11,6 +11,7 @@
 enum {
 	BATCH_RECORDS_MAX = 1024,
 	BATCH_BYTES_MAX = 8 << 20,
+	DRAIN_BATCHES_MAX = 64,
 };
 
 /* Key of the ring's state in the database: which events are recorded. A struct ring_note, then the
@@ -204,10 +205,13 @@ void measurer_collect_init(struct measurer *measurer)
 /* What was taken from the map of ends is committed. */
 static void ends_drop(struct measurer *measurer)
 {
+	if (!measurer->ends_taken)
+		return;
 	for (size_t i = 0; i < measurer->end_count; i++)
-		if (probe_end_drop(measurer->probe, measurer->ends[i]))
+		if (probe_end_drop(measurer->probe, measurer->ends[i].event.load))
 			break; /* told again, and passed by: it is recorded */
 	measurer->end_count = 0;
+	measurer->ends_taken = false;
 }
 
 static size_t ring_state(const struct measurer *measurer, uint8_t ret_bytes[static RING_STATE_MAX])
@@ -235,6 +239,7 @@ int measurer_commit(struct measurer *measurer)
 
 	if (!log_batch_count(measurer->log)) { /* nothing was recorded: nothing is given back */
 		measurer_mended(measurer, FAULT_SLOT_LOG);
+		ends_drop(measurer);
 		return 0;
 	}
 	err = log_commit(measurer->log, ring_key, state, ring_state(measurer, state));
@@ -248,7 +253,9 @@ int measurer_commit(struct measurer *measurer)
 	 * a load its digest. */
 	if (measurer->read_end - needed > probe_ring_size(measurer->probe) / 4 * 3)
 		needed = measurer->read_end;
-	ring_release(measurer->ring, needed);
+	/* Where that was done before, what remains of such a load is not there to go back to. */
+	if (needed > measurer->read_end - ring_held(measurer->ring))
+		ring_release(measurer->ring, needed);
 	return 0;
 }
 
@@ -259,7 +266,6 @@ static int put_replaced(
 	struct measurer *measurer, const struct ring_note *note, const struct seen *loads)
 {
 	struct event_state replaced;
-
 	uint64_t count;
 
 	if (!probe_replaced(measurer->probe, &replaced) || replaced.instance != note->instance ||
@@ -333,48 +339,77 @@ int measurer_ring_restore(struct measurer *measurer)
 
 /* ---- draining ---- */
 
-static int end_note(struct measurer *measurer, uint64_t load)
+static int end_keep(struct measurer *measurer, const struct event_end *end)
 {
 	if (measurer->end_count == measurer->end_room) {
 		size_t room = measurer->end_room * 2 + 16;
-		uint64_t *grown = reallocarray(measurer->ends, room, sizeof(*grown));
+		struct event_end *grown = reallocarray(measurer->ends, room, sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
 		measurer->ends = grown;
 		measurer->end_room = room;
 	}
-	measurer->ends[measurer->end_count++] = load;
+	measurer->ends[measurer->end_count++] = *end;
 	return 0;
 }
 
-/* Ends that found the ring full. Their loads' other events, if any, came before them. */
-static int take_ends(struct measurer *measurer)
+/* Copy the ends that found the ring full, before what is on the ring is read: their loads' other
+ * events, if any, are there by then. */
+static int ends_copy(struct measurer *measurer)
 {
-	struct event_state *state = probe_state(measurer->probe);
-	uint64_t dropped = state->dropped_events, untracked = state->untracked;
+	uint64_t dropped = probe_state(measurer->probe)->dropped_events, load = 0;
 	struct event_end end;
-	uint64_t load = 0;
 	int got = 0, err = 0;
 
-	if (dropped != measurer->dropped_events)
-		while (!err && (got = probe_end_next(measurer->probe, load, &end)) > 0) {
-			load = end.event.load;
-			err = end_note(measurer, load);
-			if (!err)
-				err = collect_end(&measurer->collect, &end);
-		}
-	if (got < 0 || err)
-		return got < 0 ? got : err;
-	measurer->dropped_events = dropped;
-	if (untracked != measurer->untracked) {
-		err = put_lost(measurer, LOST_LOADS, untracked - measurer->untracked, 0, 0);
-		if (!err) {
-			measurer->excused_new += untracked - measurer->untracked;
-			measurer->untracked = untracked;
-		}
+	if (measurer->end_count || dropped == measurer->dropped_events)
+		return 0;
+	while (!err && (got = probe_end_next(measurer->probe, load, &end)) > 0) {
+		load = end.event.load;
+		err = end_keep(measurer, &end);
 	}
-	return err;
+	if (got < 0 || err) {
+		measurer->end_count = 0;
+		return got < 0 ? got : err;
+	}
+	measurer->dropped_events = dropped;
+	measurer->ends_from = ring_written(measurer->ring);
+	return 0;
+}
+
+/* Loads of which nothing could be kept. */
+static int take_untracked(struct measurer *measurer)
+{
+	uint64_t untracked = probe_state(measurer->probe)->untracked;
+	int err;
+
+	if (untracked <= measurer->untracked)
+		return 0;
+	err = put_lost(measurer, LOST_LOADS, untracked - measurer->untracked, 0, 0);
+	if (err)
+		return err;
+	measurer->excused += untracked - measurer->untracked;
+	measurer->untracked = untracked;
+	return 0;
+}
+
+/* Hand over the ends once everything was read that came before them. */
+static int ends_take(struct measurer *measurer)
+{
+	int err = 0;
+
+	if (measurer->end_count && !measurer->ends_taken &&
+		measurer->read_end >= measurer->ends_from) {
+		for (size_t i = 0; i < measurer->end_count && !err; i++)
+			err = collect_end(&measurer->collect, &measurer->ends[i]);
+		if (err)
+			return err;
+		measurer->ends_taken = true;
+		/* They are older than what was read just now. */
+		measurer->excused += measurer->excused_new;
+		measurer->excused_new = 0;
+	}
+	return take_untracked(measurer);
 }
 
 /* Returns 1 where the ring's positions make no sense, 0, or a negative errno. */
@@ -397,39 +432,47 @@ static int take_events(struct measurer *measurer)
 		if (log_batch_count(measurer->log) < BATCH_RECORDS_MAX &&
 			log_batch_bytes(measurer->log) < BATCH_BYTES_MAX)
 			continue;
-		err = measurer_commit(measurer);
-		if (err)
-			return err;
+		measurer->more = true; /* others have their turn between two batches */
+		return 0;
 	}
 	return got < 0;
 }
 
-int measurer_drain(struct measurer *measurer)
+int measurer_drain_some(struct measurer *measurer)
 {
 	int err = 0, odd;
 
+	measurer->more = false;
 	/* A batch that could not be committed goes first, and nothing is read before it went. */
 	if (!measurer_is_well(measurer, FAULT_SLOT_LOG)) {
 		err = measurer_commit(measurer);
 		if (err)
 			return err;
 	}
-	odd = take_events(measurer);
-	/* Behind an event that is still being written there may be others, of loads that
-	 * have ended. */
-	if (!odd && ring_is_read(measurer->ring))
-		err = take_ends(measurer);
+	err = ends_copy(measurer);
+	odd = err ? 0 : take_events(measurer);
 	if (odd < 0)
 		err = odd;
+	if (!err && !odd)
+		err = ends_take(measurer);
 	if (err)
-		return measurer_is_well(measurer, FAULT_SLOT_LOG) ? measurer_fail_log(measurer, err)
-								  : err;
+		return measurer_fail_log(measurer, err);
 	err = measurer_commit(measurer);
 	if (odd) {
 		measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_RING_OVERWRITTEN,
 			"the ring's positions make no sense");
 		measurer->mend |= MEND_RESTART | MEND_REATTACH;
 	}
+	return err;
+}
+
+int measurer_drain(struct measurer *measurer)
+{
+	int err = measurer_drain_some(measurer);
+
+	/* A flood may never end; this does. */
+	for (unsigned i = 1; !err && measurer->more && i < DRAIN_BATCHES_MAX; i++)
+		err = measurer_drain_some(measurer);
 	return err;
 }
 

@@ -66,6 +66,13 @@ static int now_read(struct measurer *measurer, struct now *ret)
 	return 0;
 }
 
+static bool is_zero(const struct bank_values *values)
+{
+	static const struct bank_values zero;
+
+	return !memcmp(values, &zero, sizeof(zero));
+}
+
 static bool is_other_tpm(const struct record_epoch_facts *epoch, const struct now *now)
 {
 	return epoch->ak_name_len &&
@@ -100,6 +107,11 @@ static int place_find(struct measurer *measurer, const struct now *now, enum rec
 		return measurer_fail_log(measurer, found);
 	/* At the epoch's very base the PCR shows nothing of the log: it was zeroed. */
 	kept = found && log_extended_seq(measurer->log) >= log_epoch_seq(measurer->log);
+	/* What is neither zero nor the log's was extended by others, whatever moved the counters. */
+	if (!found && !rebooted && !is_zero(&now->values)) {
+		*ret_why = WHY_BROKEN_LOG;
+		return PLACE_BROKEN;
+	}
 	if (now->clock.reset_count < epoch->reset_count) {
 		*ret_why = WHY_TPM_CLEAR;
 		return kept ? PLACE_CONTINUED : PLACE_NEW;
@@ -234,11 +246,7 @@ static int put_broken(struct measurer *measurer, const struct now *now)
  * this log began was somebody's. */
 static enum log_epoch_kind new_kind(enum record_why why, const struct bank_values *base)
 {
-	static const struct bank_values zero;
-
-	return why == WHY_FIRST_USE && memcmp(base, &zero, sizeof(zero)) != 0
-		? LOG_EPOCH_UNEXPLAINED
-		: LOG_EPOCH_NEW;
+	return why == WHY_FIRST_USE && !is_zero(base) ? LOG_EPOCH_UNEXPLAINED : LOG_EPOCH_NEW;
 }
 
 static int place_take(

@@ -20,21 +20,40 @@ static int earlier_find(struct measurer *measurer, const struct event_prog *prog
 	uint8_t ret_sha256[static SHA256_LEN], struct record_program_facts *ret_facts)
 {
 	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
+	struct record_program_facts facts;
+	uint64_t seq;
 	size_t len;
-	int err = db_ref_last(measurer->db, prog->id, 1, ret_seq);
+	int err = db_ref_last(measurer->db, prog->id, 1, &seq);
 
 	if (!err)
-		err = db_line_get(measurer->db, *ret_seq, &line, &len);
+		err = db_line_get(measurer->db, seq, &line, &len);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	record_program_facts(line, len, ret_facts);
-	if (ret_facts->load_time_ns != prog->load_time_ns)
+	record_program_facts(line, len, &facts);
+	if (facts.load_time_ns != prog->load_time_ns)
 		return 0;
-	if (ret_facts->kernel_digest.known &&
-		memcmp(ret_facts->kernel_digest.sha256, prog->digest, SHA256_LEN))
+	if (facts.kernel_digest.known &&
+		memcmp(facts.kernel_digest.sha256, prog->digest, SHA256_LEN) != 0)
 		return 0;
 	err = sha256(line, len, ret_sha256);
-	return err ? err : 1;
+	if (err)
+		return err;
+	*ret_seq = seq;
+	*ret_facts = facts;
+	return 1;
+}
+
+/* What is known of a program whose record was trimmed. */
+static void facts_remembered(const struct measurer *measurer, const struct event_prog *prog,
+	struct record_program_facts *facts)
+{
+	const struct program_known *known = programs_find(&measurer->programs, prog->id);
+
+	if (!known || known->load_time_ns != prog->load_time_ns)
+		return;
+	facts->sha256 = known->sha256;
+	facts->chain_digest = known->chain_digest;
+	facts->verdict = known->verdict;
 }
 
 /* A loaded program that has no record in this epoch, as far as was known when the iterator met it. */
@@ -129,8 +148,10 @@ static int baseline_put(struct measurer *measurer, const struct stranger *strang
 		baseline.has_earlier = found;
 		baseline.earlier_seq = seq;
 		memcpy(baseline.earlier_sha256, digest, found ? SHA256_LEN : 0);
-		if (!found)
+		if (!found) {
 			facts.verdict = baseline.signature.verdict;
+			facts_remembered(measurer, prog, &facts);
+		}
 		seq = log_next_seq(measurer->log);
 	}
 	facts.load_time_ns = prog->load_time_ns;
@@ -153,6 +174,7 @@ int measurer_baseline(struct measurer *measurer)
 		measurer_fault(measurer, FAULT_SLOT_HOOKS,
 			err == -ENOMEM ? FAULT_MEMORY : FAULT_HOOKS_SILENT, "%s",
 			probe_errmsg(measurer->probe));
+		measurer->canary_due = true; /* which clears it */
 		return err;
 	}
 	/* The load of a program that came meanwhile is on the ring by now. */
@@ -214,6 +236,10 @@ int measurer_canaries(struct measurer *measurer)
 	measurer->canary_due = false;
 	measurer->canary_ms = measurer_now_ms();
 	err = probe_canaries(measurer->probe, canary_loaded, measurer);
+	if (err)
+		measurer->canary_due = true;
+	if (err && !measurer_is_well(measurer, FAULT_SLOT_LOG))
+		return err;
 	if (err) {
 		measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT,
 			"the kernel refuses the plainest program: %s", strerror(-err));
@@ -221,6 +247,7 @@ int measurer_canaries(struct measurer *measurer)
 	}
 	for (unsigned ms = 0; ms < CANARY_WAIT_MS; ms += CANARY_POLL_MS) {
 		err = measurer_drain(measurer);
+		measurer->canary_due |= err != 0;
 		if (err)
 			return err;
 		if ((measurer->hooks_shown & wanted) == wanted)

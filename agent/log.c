@@ -117,7 +117,12 @@ int log_open(struct log *log)
 		return err;
 	log->last_exit = head.kind == RECORD_STOP ? EXIT_CLEAN : EXIT_UNCLEAN;
 	err = kept_read(log);
-	return err ? err : log_note_read(log);
+	if (!err)
+		err = log_note_read(log);
+	/* Trimming that was cut off goes on; the log begins where it will end. */
+	if (!err && log->first_seq > 1 && log->first_seq <= log->note.trim_last)
+		log->first_seq = log->note.trim_last + 1;
+	return err;
 }
 
 enum record_exit log_last_exit(const struct log *log)

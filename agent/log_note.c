@@ -86,12 +86,19 @@ void log_note_trim(struct log *log, uint64_t seq, const char *line, size_t len)
 
 /* ---- from the database ---- */
 
+static bool is_continued(const struct record_epoch_facts *epoch)
+{
+	static const struct bank_values zero;
+
+	return epoch->why == WHY_KEXEC ||
+		(epoch->why == WHY_TPM_CLEAR && memcmp(&epoch->base, &zero, sizeof(zero)) != 0);
+}
+
 /* Where the note is damaged, most of what it said is in the lines: the newest epoch that begins
  * anew is the anchor, those after it continue or break. */
 static int rebuild_line(void *arg, uint64_t seq, const void *line, size_t len)
 {
 	struct log *log = arg;
-	static const struct bank_values zero;
 	struct record_head head;
 	int err = log_check(log, seq, line, len, &head);
 
@@ -100,10 +107,10 @@ static int rebuild_line(void *arg, uint64_t seq, const void *line, size_t len)
 	switch (head.kind) {
 	case RECORD_EPOCH:
 		err = log_note_epoch(log, seq, line, len);
-		if (log->epoch.why == WHY_BROKEN_LOG && !log->note.broken_seq) {
-			log->note.broken_seq = seq;
-		} else if (!memcmp(&log->epoch.base, &zero, sizeof(zero)) ||
-			!log->note.anchor_seq) {
+		if (log->epoch.why == WHY_BROKEN_LOG) {
+			if (!log->note.broken_seq)
+				log->note.broken_seq = seq;
+		} else if (!is_continued(&log->epoch) || !log->note.anchor_seq) {
 			log->note.anchor_seq = seq;
 			log->note.broken_seq = 0;
 		}
@@ -154,11 +161,11 @@ int log_note_read(struct log *log)
 	line = (const char *)bytes + sizeof(note);
 	line_len = (size_t)len - sizeof(note);
 	err = log_check(log, note.epoch_seq, line, line_len, &head);
-	if (!err && head.kind != RECORD_EPOCH)
-		err = log_fail(log, -EUCLEAN, "record %llu is not an epoch",
-			(unsigned long long)note.epoch_seq);
-	if (!err)
-		err = log_note_epoch(log, note.epoch_seq, line, line_len);
+	if (err || head.kind != RECORD_EPOCH) { /* of another version, say */
+		log->error[0] = 0;
+		return note_rebuild(log);
+	}
+	err = log_note_epoch(log, note.epoch_seq, line, line_len);
 	if (err)
 		return err;
 	log->note = note;

@@ -107,8 +107,10 @@ static int walk_init(struct walk *walk, struct log *log, uint64_t begin)
 	err = log_kept_get(log, log->first_seq - 1, &kept);
 	if (err)
 		return err;
-	if (kept.seq != log->first_seq - 1)
-		return log_fail(log, -EUCLEAN, "there is no kept quote where the log was trimmed");
+	if (kept.seq != log->first_seq - 1) {
+		log_fail(log, -EBADMSG, "there is no kept quote where the log begins");
+		return -EBADMSG;
+	}
 	walk->seq = kept.seq;
 	walk->banks = kept.banks;
 	walk->values = kept.values;
@@ -377,15 +379,18 @@ uint64_t log_trim_seq(const struct log *log)
 
 int log_trim(struct log *log)
 {
-	int more, err;
+	int more;
 
 	if (!log->note.trim_seq || log->trimmed_seq == log->note.trim_seq)
 		return 0;
+	/* The log begins at the cut from now on, where there is a kept quote, and not at whatever is
+	 * still to be removed. */
+	if (log->first_seq <= log->note.trim_last)
+		log->first_seq = log->note.trim_last + 1;
 	more = db_trim(log->db, log->note.trim_last, TRIM_STEP);
 	if (more < 0)
 		return log_fail_db(log, more);
 	if (!more)
 		log->trimmed_seq = log->note.trim_seq;
-	err = db_first_seq(log->db, &log->first_seq);
-	return err ? log_fail_db(log, err) : more > 0;
+	return more > 0;
 }

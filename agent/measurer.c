@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	CLOCK_STEP_NS = 1000000000,
+	STOP_POLL_US = 10000,
 	SLEPT_NS = 50000000, /* more than lies between reading one clock and the other */
 };
 
@@ -120,7 +122,7 @@ bool measurer_extend(struct measurer *measurer)
 		return false;
 	/* After a rest the TPM may have been reset, after a sleep hibernated: then this is another
 	 * epoch. */
-	if (measurer_slept_ns() - measurer->slept_ns > SLEPT_NS)
+	if ((int64_t)(measurer_slept_ns() - measurer->slept_ns) > SLEPT_NS)
 		measurer->located = false;
 	if (!measurer->located)
 		return !measurer_locate(measurer);
@@ -145,9 +147,12 @@ bool measurer_extend(struct measurer *measurer)
 
 bool measurer_step(struct measurer *measurer)
 {
-	if (!measurer_is_started(measurer) || measurer->mend || measurer_drain(measurer))
+	bool more;
+
+	if (!measurer_is_started(measurer) || measurer->mend || measurer_drain_some(measurer))
 		return false;
-	return measurer_extend(measurer);
+	more = measurer->more;
+	return measurer_extend(measurer) || more;
 }
 
 /* ---- once a second ---- */
@@ -187,7 +192,7 @@ void measurer_idle(struct measurer *measurer)
 	err = db_check_file(measurer->db);
 	if (err)
 		measurer_fail_log(measurer, err);
-	if (measurer->mend || measurer_drain(measurer))
+	if (measurer->mend || measurer_drain_some(measurer))
 		return;
 	measurer_hooks_check(measurer);
 	measurer_give_up_holes(measurer);
@@ -209,8 +214,10 @@ void measurer_stop(struct measurer *measurer, const char *why, unsigned timeout_
 	if (!measurer_is_started(measurer) || measurer->mend || measurer_drain(measurer) ||
 		log_put(measurer->log, &put, &stop, NULL) || measurer_commit(measurer))
 		return;
-	while (measurer_now_ms() < deadline && measurer_extend(measurer))
-		;
+	while (measurer_now_ms() < deadline && measurer_is_well(measurer, FAULT_SLOT_TPM) &&
+		log_extended_seq(measurer->log) < log_last_seq(measurer->log))
+		if (!measurer_extend(measurer))
+			usleep(STOP_POLL_US);
 	if (log_extended_seq(measurer->log) == log_last_seq(measurer->log))
 		measurer_keep(measurer);
 }

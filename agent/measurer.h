@@ -55,9 +55,11 @@ struct measurer {
 
 	/* the ring and the log */
 	uint64_t read_end; /* ring position up to which events were taken */
+	bool more; /* there were more events than a batch takes */
 	uint64_t dropped_events; /* the kernel's count when the ends map was last looked at */
-	uint64_t
-		*ends; /* loads whose ends were taken from it, to be deleted there once committed */
+	struct event_end *ends; /* copied from it, */
+	uint64_t ends_from; /* to be handed over when the ring was read up to here, */
+	bool ends_taken; /* and deleted there when what they led to is committed */
 	size_t end_count, end_room;
 	uint64_t untracked; /* the kernel's count that is recorded already */
 	uint64_t idle_ticket_end; /* tickets below that were missing when last idle are lost */
@@ -157,7 +159,12 @@ void measurer_mended(struct measurer *measurer, enum fault_slot slot);
 void measurer_collect_init(struct measurer *measurer);
 [[nodiscard]] int measurer_ring_restore(struct measurer *measurer);
 
-/* Take what is on the ring and commit it. Returns 0 or a negative errno, a fault by then. */
+/*
+ * Take what is on the ring, a batch of it (measurer->more: there is more), and commit it; or all of
+ * it, as far as it does not come faster than it is taken. Both return 0 or a negative errno, a fault
+ * by then.
+ */
+int measurer_drain_some(struct measurer *measurer);
 int measurer_drain(struct measurer *measurer);
 
 /* Commit the batch. Returns as measurer_drain(). */

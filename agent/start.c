@@ -16,7 +16,6 @@
 #include "agent/measurer.h"
 
 enum {
-	CANARY_WAIT_MS = 2000, /* for the end of a program, which comes after an RCU grace period */
 	FILE_HASH_MAX = 64 << 20,
 	RETRY_TIMEOUT_MS = 5000,
 };
@@ -127,8 +126,10 @@ static int log_start(struct measurer *measurer)
 	measurer->log = NULL;
 	db_free(measurer->db);
 	measurer->db = db_new();
-	if (!measurer->db)
+	if (!measurer->db) {
+		measurer_fault(measurer, FAULT_SLOT_LOG, FAULT_MEMORY, "out of memory");
 		return -ENOMEM;
+	}
 	if (measurer->mend & MEND_SET_ASIDE) {
 		err = db_set_aside(measurer->db, conf->log_path, aside, sizeof(aside));
 		if (!err)

@@ -61,16 +61,34 @@ static uint64_t cut_at_most(struct measurer *measurer, uint64_t at_most)
 	return log_kept_get(measurer->log, at_most, &kept) ? 0 : kept.seq;
 }
 
+static int quote_is(void *arg, uint64_t seq, const void *, size_t)
+{
+	*(uint64_t *)arg = seq;
+	return 1;
+}
+
+/* The oldest kept quote from a record on, where there are few; 0: there is none to cut at. */
+static uint64_t first_quote(struct measurer *measurer, uint64_t first)
+{
+	uint64_t seq = 0;
+
+	if (db_quotes_each(measurer->db, first, log_kept_seq(measurer->log), quote_is, &seq) < 0)
+		return 0;
+	return seq ? cut_at_most(measurer, seq) : 0;
+}
+
 /* Of a log that is too large a tenth of its records goes. */
 static uint64_t cut_for_size(struct measurer *measurer)
 {
 	uint64_t first = log_first_seq(measurer->log), last = log_kept_seq(measurer->log);
-	uint64_t used = 0;
+	uint64_t used = 0, programs = 0, cut;
 
 	if (!measurer->conf->log_max_size || db_used_bytes(measurer->db, &used) ||
-		used <= measurer->conf->log_max_size || last <= first)
+		db_program_bytes(measurer->db, &programs) ||
+		used - programs <= measurer->conf->log_max_size || last <= first)
 		return 0;
-	return cut_at_most(measurer, first + (last - first) / 10);
+	cut = cut_at_most(measurer, first + (last - first) / 10);
+	return cut >= first ? cut : first_quote(measurer, first);
 }
 
 /* Of a log that is too old what is older than it may be, once that is a day's worth. */

@@ -109,6 +109,11 @@ void ring_rewind(struct ring *ring, uint64_t position)
 	ring->next = position;
 }
 
+uint64_t ring_written(const struct ring *ring)
+{
+	return produced(ring);
+}
+
 bool ring_is_read(const struct ring *ring)
 {
 	return ring->next == produced(ring);

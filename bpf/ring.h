@@ -43,6 +43,9 @@ void ring_release(struct ring *ring, uint64_t end);
 /* Read again from an earlier position, one that ring_next() reported and that was not released. */
 void ring_rewind(struct ring *ring, uint64_t position);
 
+/* The position up to which the kernel has begun records. */
+uint64_t ring_written(const struct ring *ring);
+
 /* Whether everything that was begun has been read: what is still being written has not. */
 bool ring_is_read(const struct ring *ring);
 
