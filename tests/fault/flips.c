@@ -120,11 +120,12 @@ static void move(struct target *target, const uint8_t *from, size_t from_size, c
 		last--;
 	if (to_size > end)
 		last = to_size;
-	if (last > first)
-		assert_int_equal(
-			pwrite(target->fd, to + first, last - first, (off_t)first), last - first);
-	if (to_size < from_size)
-		assert_int_equal(ftruncate(target->fd, (off_t)to_size), 0);
+	if (last > first &&
+		pwrite(target->fd, to + first, last - first, (off_t)first) !=
+			(ssize_t)(last - first))
+		abort(); /* not cmocka's: this is not its process */
+	if (to_size < from_size && ftruncate(target->fd, (off_t)to_size) < 0)
+		abort();
 }
 
 static void finding(struct target *target, size_t number, const char *what)
