@@ -37,8 +37,12 @@ WRAP_INT(EVP_DigestFinal_ex, 0, (EVP_MD_CTX * ctx, unsigned char *digest, unsign
 
 /* ---- keys and signatures ---- */
 
-WRAP_POINTER(
-	EVP_PKEY *, d2i_PUBKEY, (EVP_PKEY * *key, const unsigned char **in, long len), key, in, len)
+WRAP_POINTER(EVP_PKEY_CTX *, EVP_PKEY_CTX_new_from_name,
+	(OSSL_LIB_CTX * lib, const char *name, const char *properties), lib, name, properties)
+WRAP_INT(EVP_PKEY_fromdata_init, 0, (EVP_PKEY_CTX * ctx), ctx)
+WRAP_INT(EVP_PKEY_fromdata, 0,
+	(EVP_PKEY_CTX * ctx, EVP_PKEY **ret, int selection, OSSL_PARAM params[]), ctx, ret,
+	selection, params)
 WRAP_POINTER(EVP_PKEY *, PEM_read_bio_PUBKEY,
 	(BIO * bio, EVP_PKEY **key, pem_password_cb *password, void *arg), bio, key, password, arg)
 WRAP_INT(EVP_PKEY_get_group_name, 0,
