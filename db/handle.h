@@ -110,7 +110,7 @@ void db_stmt_resetp(struct sqlite3_stmt **stmt);
 [[nodiscard]] int db_column_copy(
 	struct db *db, struct sqlite3_stmt *stmt, int column, char **ret_copy, size_t *ret_len);
 
-/* The number of a record or a quote, of a column; -EUCLEAN if it is below 0. */
+/* The number of a record or a quote, of a column; 0 where it is NULL, -EUCLEAN where it is below 1. */
 [[nodiscard]] int db_column_seq(
 	struct db *db, struct sqlite3_stmt *stmt, int column, uint64_t *ret_seq);
 

@@ -105,7 +105,7 @@ int db_column_seq(struct db *db, sqlite3_stmt *stmt, int column, uint64_t *ret_s
 {
 	sqlite3_int64 seq = sqlite3_column_int64(stmt, column);
 
-	if (seq < 0)
+	if (seq < 1 && sqlite3_column_type(stmt, column) != SQLITE_NULL)
 		return db_refuse(db, -EUCLEAN, "there is a record %lld", (long long)seq);
 	*ret_seq = (uint64_t)seq;
 	return 0;
