@@ -129,6 +129,19 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	return 0;
 }
 
+/* So many ids, given after the highest that was seen, may be missing: their loads are recorded without. */
+static void excuse(struct measurer *measurer, uint64_t count)
+{
+	measurer->excused_new += count;
+	measurer->excused_from = measurer->ids.end;
+}
+
+void measurer_excuses_settle(struct measurer *measurer)
+{
+	measurer->excused += measurer->excused_new;
+	measurer->excused_new = 0;
+}
+
 /* Of a load that is recorded: its id, or that it has one that nobody knows. One that failed before it
  * had an id has none to miss. */
 static void account(struct measurer *measurer, const struct collected_load *load)
@@ -138,7 +151,7 @@ static void account(struct measurer *measurer, const struct collected_load *load
 	if (load->has_prog)
 		measurer_id_seen(measurer, load->prog.id);
 	else if (!load->end.error || !collected_is_complete(load))
-		measurer->excused_new++;
+		excuse(measurer, 1);
 }
 
 static int put_described(struct measurer *measurer, const struct collected_load *load)
@@ -272,7 +285,7 @@ static int put_replaced(
 		replaced.load < loads->end)
 		return 0;
 	count = replaced.load - loads->end + 1;
-	measurer->excused_new += count;
+	excuse(measurer, count);
 	return put_lost(measurer, LOST_LOADS, count, loads->end, replaced.load);
 }
 
@@ -325,7 +338,8 @@ int measurer_ring_restore(struct measurer *measurer)
 	measurer_boot_id(boot_id);
 	if (!memcmp(boot_id, note.boot_id, strlen(boot_id) + 1)) {
 		measurer->ids = ids;
-		measurer->excused = note.excused;
+		excuse(measurer, note.excused);
+		measurer_excuses_settle(measurer);
 	}
 	if (note.instance != probe_state(measurer->probe)->instance) {
 		begin_within(measurer);
@@ -388,7 +402,8 @@ static int take_untracked(struct measurer *measurer)
 	err = put_lost(measurer, LOST_LOADS, untracked - measurer->untracked, 0, 0);
 	if (err)
 		return err;
-	measurer->excused += untracked - measurer->untracked;
+	excuse(measurer, untracked - measurer->untracked);
+	measurer_excuses_settle(measurer);
 	measurer->untracked = untracked;
 	return 0;
 }
@@ -405,9 +420,7 @@ static int ends_take(struct measurer *measurer)
 		if (err)
 			return err;
 		measurer->ends_taken = true;
-		/* They are older than what was read just now. */
-		measurer->excused += measurer->excused_new;
-		measurer->excused_new = 0;
+		measurer_excuses_settle(measurer);
 	}
 	return take_untracked(measurer);
 }
@@ -480,10 +493,8 @@ int measurer_drain(struct measurer *measurer)
 
 void measurer_id_seen(struct measurer *measurer, uint32_t id)
 {
-	if (id >= measurer->ids.end) {
-		measurer->excused += measurer->excused_new;
-		measurer->excused_new = 0;
-	}
+	if (id >= measurer->ids.end)
+		measurer_excuses_settle(measurer);
 	seen_add(&measurer->ids, id);
 }
 
@@ -535,8 +546,9 @@ static void give_up_ids(struct measurer *measurer)
 			measurer_id_seen(measurer, load->prog.id);
 	end = measurer->ids.end;
 	measurer_give_up_ids(measurer, measurer->idle_id_end);
-	/* No excuse outlives the holes that it could be for. */
-	if (end == measurer->idle_id_end)
+	/* No excuse outlives the holes that it could be for. One made after the highest id was seen waits for
+	 * the next: only that shows the hole. */
+	if (end == measurer->idle_id_end && end > measurer->excused_from)
 		measurer->excused = 0;
 	measurer->idle_id_end = end;
 }

@@ -201,7 +201,7 @@ static int canary_loaded(void *arg, uint32_t id)
 	measurer->canary_id = id;
 	/* Every program from here on is one that the hooks have to show. */
 	if (measurer->ids.low == UINT64_MAX)
-		seen_init(&measurer->ids, id);
+		seen_init(&measurer->ids, measurer->excused_from = id);
 	err = measurer_drain(measurer);
 	if (!err)
 		err = measurer_baseline(measurer);
@@ -272,8 +272,7 @@ static void unseen_take(struct measurer *measurer)
 {
 	if (measurer_baseline(measurer))
 		return;
-	measurer->excused += measurer->excused_new;
-	measurer->excused_new = 0;
+	measurer_excuses_settle(measurer);
 	measurer_give_up_ids(measurer, (uint64_t)measurer->highest_id + 1);
 }
 

@@ -70,6 +70,7 @@ struct measurer {
 	uint64_t idle_id_end;
 	uint64_t excused; /* loads recorded or lost without their id, before the newest id, */
 	uint64_t excused_new; /* and after it: holes that are explained */
+	uint64_t excused_from; /* ids.end when the last of them was excused */
 	uint64_t unseen_id; /* of a loaded program that had no event when last idle; 0: none */
 
 	/* the TPM */
@@ -176,6 +177,9 @@ void measurer_give_up_holes(struct measurer *measurer);
 
 /* The ids below limit that were not seen, at once. */
 void measurer_give_up_ids(struct measurer *measurer, uint64_t limit);
+
+/* The ids that are excused lie before those that will be seen from now on. */
+void measurer_excuses_settle(struct measurer *measurer);
 
 /* That a program has this id is recorded. */
 void measurer_id_seen(struct measurer *measurer, uint32_t id);
