@@ -22,6 +22,7 @@ SRC_cli    := cli/ask.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/e
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/history.c attest/history_epoch.c attest/history_result.c
+SRC_verifier := attest/machine.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
@@ -40,16 +41,18 @@ UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_ve
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
                agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find
+UNIT_verifier :=
 UNIT_cli    := cli_text cli_verify cli_when
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
 PKGS_cli    := smartcols jansson libcrypto sqlite3
 PKGS_attest := libcrypto
+PKGS_verifier := libcrypto sqlite3 jansson libcurl
 PKGS_db     := sqlite3
 PKGS_tpm    := tss2-esys tss2-sys tss2-rc tss2-mu
 PKGS_probe  := libbpf
 PKGS_bpf    := libcrypto
-PKGS_all    := $(sort $(PKGS_agent) $(PKGS_cli) $(PKGS_attest) $(PKGS_db) $(PKGS_tpm) \
+PKGS_all    := $(sort $(PKGS_agent) $(PKGS_cli) $(PKGS_attest) $(PKGS_verifier) $(PKGS_db) $(PKGS_tpm) \
                       $(PKGS_probe) $(PKGS_bpf) cmocka)
 
 # ---- flags ---------------------------------------------------------------------------------------
@@ -89,7 +92,7 @@ Q   := @
 say = @printf '  %-4s %s\n' $(1) $(2)
 endif
 
-FOLDERS  := agent cli attest db tpm probe bpf
+FOLDERS  := agent cli verifier attest db tpm probe bpf
 $(foreach f,$(FOLDERS),$(eval CFLAGS_$(f) := $(shell pkg-config --cflags $(PKGS_$(f)))))
 libs      = $(shell pkg-config --libs $(sort $(foreach f,$(1),$(PKGS_$(f)))))
 
@@ -134,7 +137,7 @@ $(O)/%.o: %.c Makefile
 	$(Q)$(COMPILE) $(CFLAGS_folder) -c -o $@ $<
 
 ARCHIVES_agent := $(patsubst %,$(O)/%.a,agent attest db tpm probe bpf)
-ARCHIVES_cli   := $(patsubst %,$(O)/%.a,cli attest db bpf)
+ARCHIVES_cli   := $(patsubst %,$(O)/%.a,cli verifier attest db bpf)
 
 $(O)/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(ARCHIVES_agent)
 	$(call say,LINK,$@)
@@ -142,7 +145,7 @@ $(O)/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(ARCHIVES_agent)
 
 $(O)/bpfmeasure: $(MAIN_cli:%.c=$(O)/%.o) $(ARCHIVES_cli)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(call libs,cli attest db bpf)
+	$(Q)$(LINK) -o $@ $^ $(call libs,cli verifier attest db bpf)
 
 # ---- the BPF programs ----------------------------------------------------------------------------
 
@@ -221,7 +224,8 @@ $(eval $(call unit,db,$(UNIT_db),db))
 $(eval $(call unit,attest,$(UNIT_attest),attest db bpf))
 $(eval $(call unit,oracle,$(UNIT_oracle),attest tpm bpf))
 $(eval $(call unit,agent,$(UNIT_agent),agent attest db tpm probe bpf))
-$(eval $(call unit,cli,$(UNIT_cli),cli attest db bpf))
+$(eval $(call unit,cli,$(UNIT_cli),cli verifier attest db bpf))
+$(eval $(call unit,verifier,$(UNIT_verifier),verifier attest db bpf))
 
 # Records for tests in other languages.
 $(O)/tests/samples: $(O)/tests/samples.o $(O)/bpf.a
@@ -303,7 +307,7 @@ flips-programs: $(O)/tests/fault/flips $(O)/tests/bench/make-history
 $(O)/tests/fault/flips.o: private CFLAGS_folder := $(shell pkg-config --cflags cmocka)
 $(O)/tests/fault/flips: $(O)/tests/fault/flips.o $(O)/tests/fault/answers.o $(ARCHIVES_cli)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(call libs,cli attest db bpf) $(shell pkg-config --libs cmocka)
+	$(Q)$(LINK) -o $@ $^ $(call libs,cli verifier attest db bpf) $(shell pkg-config --libs cmocka)
 
 # ---- figures -------------------------------------------------------------------------------------
 
