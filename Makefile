@@ -108,7 +108,7 @@ help:
 	@echo 'make check          every test, sampled; make check-long: the full counts'
 	@echo 'make check-unit     unit tests only, with ASan and UBSan'
 	@echo 'make check-vm       tests on real kernels only'
-	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each'
+	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each; T=0 only builds the fuzzers'
 	@echo 'make fuzz-coverage  which lines of each parser the fuzzers reach'
 	@echo 'make bench          figures, measured in the virtual machine'
 	@echo 'make lint           layers, headers, format, documents'
@@ -232,7 +232,8 @@ $(O)/tests/samples: $(O)/tests/samples.o $(O)/bpf.a
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
 
-.PHONY: unit-tests check-unit
+.PHONY: unit-tests check-unit test-programs
+test-programs: all unit-tests fault-programs nth-programs flips-programs $(O)/tests/samples $(O)/tests/demo/hello.bpf.o
 unit-tests: $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS))
 
 # Each test plainly, then with ASan and UBSan.
@@ -337,7 +338,7 @@ fuzz:
 	@$(MAKE) --no-print-directory CC=$(CLANG) SAN=1 O=$(O)/fuzz \
 		WARNINGS= \
 		SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
-	@tests/fuzz/run $(O)/fuzz $(T) $(FUZZ)
+	@$(if $(filter 0,$(T)),,tests/fuzz/run $(O)/fuzz $(T) $(FUZZ))
 
 # What the corpora reach of each parser.
 fuzz-coverage:
