@@ -22,7 +22,7 @@ SRC_cli    := cli/ask.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/e
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/history.c attest/history_epoch.c attest/history_result.c
-SRC_verifier := attest/machine.c
+SRC_verifier := attest/machine.c attest/client.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
@@ -41,13 +41,13 @@ UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_ve
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
                agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find
-UNIT_verifier :=
+UNIT_verifier := attest_client
 UNIT_cli    := cli_text cli_verify cli_when
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
 PKGS_cli    := smartcols jansson libcrypto sqlite3
 PKGS_attest := libcrypto
-PKGS_verifier := libcrypto sqlite3 jansson libcurl
+PKGS_verifier := libssl libcrypto sqlite3 jansson libcurl
 PKGS_db     := sqlite3
 PKGS_tpm    := tss2-esys tss2-sys tss2-rc tss2-mu
 PKGS_probe  := libbpf

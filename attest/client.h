@@ -15,12 +15,13 @@
 #include "bpf/bank.h"
 
 struct client_options {
-	const char *address; /* HOST, HOST:PORT, [ADDRESS]:PORT; SERVER_PORT unless it says */
+	const char *address; /* HOST, HOST:PORT, [ADDRESS] or [ADDRESS]:PORT; else SERVER_PORT */
 	const char *ca; /* PEM; NULL: the certificate is not checked */
 	const char *certificate; /* of ourselves, PEM; NULL: none */
 	const char *key;
 	unsigned connect_timeout_ms;
-	unsigned stall_timeout_ms; /* without a byte coming */
+	unsigned stall_timeout_ms; /* without a byte coming, checked about once a second */
+	unsigned total_timeout_ms; /* of a request, whatever comes; 0: no limit */
 	uint64_t body_max; /* bytes of an answer */
 };
 
@@ -33,12 +34,16 @@ void client_freep(struct client **client);
 
 /*
  * One request; its answer's body goes into a stream as it comes. The connection is kept for the next.
+ * Several clients may be used by as many threads at once.
  *
+ * path   begins with "/", less than 100 bytes.
  * json   the body of a POST; NULL: a GET.
  *
  * Returns the HTTP status, and client_binding() is of the channel that the answer came through; or a
- * negative errno: -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO (TLS, HTTP), -EMSGSIZE (body_max),
- * -EIO (the stream). client_errmsg() says it for people. What came into the stream is then worth nothing.
+ * negative errno: -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO (TLS, HTTP), -EMSGSIZE (body_max, or
+ * more headers than anybody sends), -EIO (the stream), -EINVAL (a file of the options cannot be used),
+ * -ENOTSUP (a libcurl without OpenSSL), -ENOMEM. client_errmsg() says it for people, printable ASCII.
+ * What came into the stream is then worth nothing. No redirect is followed.
  */
 [[nodiscard]] int client_request(
 	struct client *client, const char *path, const char *json, FILE *into);
