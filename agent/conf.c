@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "agent/conf.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -39,6 +40,25 @@ static const struct conf_key keys[] = {
 	{"socket", "path", "/run/bpfmeasure/measurer.sock", CONF_PATH, TEXT(socket_path)},
 
 	{"audit", "enable", "yes", CONF_SWITCH, NUMBER(audit_enable)},
+
+	{"attest", "listen", "none", CONF_ADDRESS_OR_NONE, TEXT(attest.listen)},
+	{"attest", "metrics_listen", "none", CONF_ADDRESS_OR_NONE, TEXT(attest.metrics_listen)},
+	{"attest", "socket", "/run/bpfmeasure/http.sock", CONF_PATH_OR_NONE, TEXT(attest.socket)},
+	{"attest", "user", "bpfmeasure", CONF_NAME, TEXT(attest_user)},
+	{"attest", "sandbox", "required", CONF_REQUIRED, NUMBER(attest_sandbox_required)},
+	{"attest", "dir", "/var/lib/bpfmeasure/attest", CONF_PATH, TEXT(attest.dir)},
+	{"attest", "certificate", "none", CONF_PATH_OR_NONE, TEXT(attest.certificate)},
+	{"attest", "key", "none", CONF_PATH_OR_NONE, TEXT(attest.key)},
+	{"attest", "client_ca", "none", CONF_PATH_OR_NONE, TEXT(attest.client_ca)},
+	{"attest", "require_client_cert", "no", CONF_SWITCH, NUMBER(attest.require_client_cert)},
+	{"attest", "header_max", "8K", CONF_SIZE, NUMBER(attest.header_max), 512, 1 << 20},
+	{"attest", "body_max", "16K", CONF_SIZE, NUMBER(attest.body_max), 2048, 1 << 20},
+	{"attest", "request_timeout", "10000", CONF_NUMBER, NUMBER(attest.request_timeout_ms), 100, 600000},
+	{"attest", "send_timeout", "60000", CONF_NUMBER, NUMBER(attest.send_timeout_ms), 100, 600000},
+	{"attest", "connections", "256", CONF_NUMBER, NUMBER(attest.connections_max), 1, 4096},
+	{"attest", "connections_per_peer", "32", CONF_NUMBER, NUMBER(attest.connections_per_peer), 1, 4096},
+	{"attest", "waiting", "1024", CONF_NUMBER, NUMBER(attest.waiting_max), 1, 8192},
+	{"attest", "activations_per_minute", "60", CONF_NUMBER, NUMBER(attest.activations_per_minute), 0, 6000},
 };
 /* clang-format on */
 
@@ -206,6 +226,39 @@ static bool parse_switch(
 	return true;
 }
 
+static bool parse_address_or_none(
+	const struct conf_key *key, const char *text, void *field, struct complaint *why)
+{
+	const char *colon = strrchr(text, ':');
+	char host[INET6_ADDRSTRLEN + 1] = "";
+	uint8_t address[sizeof(struct in6_addr)];
+	uint64_t port = 0;
+	const char *end = colon ? colon + 1 : "";
+
+	if (!strcmp(text, "none"))
+		return parse_text(key, text, field, why);
+	if (colon && (size_t)(colon - text) < sizeof(host))
+		memcpy(host, text, (size_t)(colon - text));
+	bool is_v6 = host[0] == '[' && host[strlen(host) - 1] == ']';
+	if (is_v6)
+		host[strlen(host) - 1] = '\0';
+	if (!digits(&end, 10, &port) || *end || !port || port > UINT16_MAX ||
+		inet_pton(is_v6 ? AF_INET6 : AF_INET, host + is_v6, address) != 1)
+		return complain(why, "must be ADDRESS:PORT, [ADDRESS]:PORT or none");
+	return parse_text(key, text, field, why);
+}
+
+static bool parse_required(
+	const struct conf_key *, const char *text, void *field, struct complaint *why)
+{
+	bool required = strcmp(text, "required") == 0;
+
+	if (!required && strcmp(text, "preferred") != 0)
+		return complain(why, "must be required or preferred");
+	*(bool *)field = required;
+	return true;
+}
+
 static bool parse_value(
 	const struct conf_key *key, const char *text, struct conf *conf, struct complaint *why)
 {
@@ -219,9 +272,20 @@ static bool parse_value(
 		[CONF_SIZE] = parse_size,
 		[CONF_POWER_OF_TWO] = parse_power_of_two,
 		[CONF_SWITCH] = parse_switch,
+		[CONF_ADDRESS_OR_NONE] = parse_address_or_none,
+		[CONF_REQUIRED] = parse_required,
 	};
 
 	return parsers[key->type](key, text, (char *)conf + key->offset, why);
+}
+
+/* What the attestation server needs to know of the other sections. */
+static void tell_server(struct conf *conf)
+{
+	static_assert(sizeof(conf->attest.database) == sizeof(conf->log_path));
+	static_assert(sizeof(conf->attest.group) == sizeof(conf->log_group));
+	memcpy(conf->attest.database, conf->log_path, sizeof(conf->log_path));
+	memcpy(conf->attest.group, conf->log_group, sizeof(conf->log_group));
 }
 
 void conf_defaults(struct conf *ret)
@@ -234,6 +298,7 @@ void conf_defaults(struct conf *ret)
 		assert(ok);
 		(void)ok;
 	}
+	tell_server(ret);
 }
 
 /* Reading one file. inih reads by lines, so the line that it handles is the last one that
@@ -405,6 +470,24 @@ static void check_pcr(struct reading *reading)
 			"pcr %u can be reset by anyone; it needs allow_resettable_pcr = yes", pcr);
 }
 
+/* Settings of the attestation server that mean nothing without each other. */
+static void check_attest(struct reading *reading)
+{
+	const struct server_conf *attest = &reading->conf.attest;
+	bool has_certificate = strcmp(attest->certificate, "none") != 0;
+	bool has_key = strcmp(attest->key, "none") != 0;
+
+	if (has_certificate != has_key)
+		reject(reading,
+			line_of(reading,
+				has_key ? offsetof(struct conf, attest.key)
+					: offsetof(struct conf, attest.certificate)),
+			"certificate and key go together");
+	if (attest->require_client_cert && !strcmp(attest->client_ca, "none"))
+		reject(reading, line_of(reading, offsetof(struct conf, attest.require_client_cert)),
+			"require_client_cert needs client_ca");
+}
+
 int conf_read(FILE *file, const char *name, struct conf *ret, char *err, size_t err_size)
 {
 	struct reading reading = { .file = file, .name = name, .err = err, .err_size = err_size };
@@ -415,6 +498,9 @@ int conf_read(FILE *file, const char *name, struct conf *ret, char *err, size_t 
 		reject(&reading, r > 0 ? (unsigned)r : 0, "not understood");
 	if (reading.error == 0)
 		check_pcr(&reading);
+	if (reading.error == 0)
+		check_attest(&reading);
+	tell_server(&reading.conf);
 	if (reading.error == 0)
 		*ret = reading.conf;
 	return reading.error;

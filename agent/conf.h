@@ -21,6 +21,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "attest/server.h"
+
 enum {
 	CONF_LINE_MAX = 190, /* inih as it is usually built takes 197 */
 	CONF_PATH_SIZE = CONF_LINE_MAX + 1,
@@ -57,6 +59,10 @@ struct conf {
 	char socket_path[CONF_SOCKET_SIZE];
 
 	bool audit_enable;
+
+	struct server_conf attest; /* as the attestation server is handed it */
+	char attest_user[CONF_NAME_SIZE];
+	bool attest_sandbox_required;
 };
 
 enum conf_type {
@@ -68,6 +74,8 @@ enum conf_type {
 	CONF_SIZE, /* bytes, or with K, M or G */
 	CONF_POWER_OF_TWO, /* a size that is one */
 	CONF_SWITCH, /* yes or no */
+	CONF_ADDRESS_OR_NONE, /* of TCP: a numeric address, a colon and a port */
+	CONF_REQUIRED, /* required or preferred */
 	CONF_TYPE_COUNT,
 };
 

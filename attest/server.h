@@ -22,7 +22,7 @@ enum {
 };
 
 /* All of it plain bytes: it is handed to the server's process as one packet of the channel. Texts are
- * NUL-terminated; "none" is not there. */
+ * NUL-terminated; the text "none" stands for what is not there. */
 struct server_conf {
 	char listen[SERVER_PATH_SIZE]; /* ADDRESS:PORT, [ADDRESS]:PORT or none */
 	char metrics_listen[SERVER_PATH_SIZE]; /* likewise, plain HTTP, /metrics only */
@@ -34,8 +34,8 @@ struct server_conf {
 	char key[SERVER_PATH_SIZE]; /* PEM */
 	char client_ca[SERVER_PATH_SIZE]; /* PEM; none: no client certificates */
 	bool require_client_cert;
-	uint32_t header_max; /* bytes */
-	uint32_t body_max; /* bytes */
+	uint64_t header_max; /* bytes */
+	uint64_t body_max; /* bytes */
 	uint32_t
 		request_timeout_ms; /* from accepting, or the end of the last answer, to a whole request */
 	uint32_t send_timeout_ms; /* without a byte of an answer leaving */

@@ -81,8 +81,8 @@ class Daemon:
 
 
 class Bench:
-    def __init__(self, build=BUILD, conf="", ring_size="4M", proxy=False):
-        """conf: more of the configuration; proxy: tests/tools/tpm-proxy is between daemon and TPM."""
+    def __init__(self, build=BUILD, conf="", ring_size="4M", proxy=False, attest="socket = none\n"):
+        """conf: more of the configuration; attest: its section [attest]; proxy: tests/tools/tpm-proxy is between daemon and TPM."""
         self.dir = Path(tempfile.mkdtemp(prefix="bpfm-", dir=MEMORY))
         self.build, self.binary = build, build / "tests/fault/bpfmeasured"
         self.kernel_dir, self.database = self.dir / "kernel", self.dir / "log" / "log.db"
@@ -100,7 +100,8 @@ class Bench:
         self.conf.write_text(f"[log]\npath = {self.database}\n"
                              f"[tpm]\ndevice = swtpm:path={device}\n"
                              f"[socket]\npath = {self.socket}\n[audit]\nenable = no\n"
-                             f"[measure]\nring_size = {ring_size}\n{conf}")
+                             f"[measure]\nring_size = {ring_size}\n"
+                             f"[attest]\n{attest}{conf}")
 
     def __enter__(self):
         return self

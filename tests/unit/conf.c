@@ -74,6 +74,26 @@ static void the_defaults_are_those_of_the_manual(void **)
 	assert_string_equal(conf.signature_trusted_certs, "none");
 	assert_string_equal(conf.socket_path, "/run/bpfmeasure/measurer.sock");
 	assert_true(conf.audit_enable);
+	assert_string_equal(conf.attest.listen, "none");
+	assert_string_equal(conf.attest.metrics_listen, "none");
+	assert_string_equal(conf.attest.socket, "/run/bpfmeasure/http.sock");
+	assert_string_equal(conf.attest_user, "bpfmeasure");
+	assert_true(conf.attest_sandbox_required);
+	assert_string_equal(conf.attest.dir, "/var/lib/bpfmeasure/attest");
+	assert_string_equal(conf.attest.certificate, "none");
+	assert_string_equal(conf.attest.key, "none");
+	assert_string_equal(conf.attest.client_ca, "none");
+	assert_false(conf.attest.require_client_cert);
+	assert_int_equal(conf.attest.header_max, 8192);
+	assert_int_equal(conf.attest.body_max, 16384);
+	assert_int_equal(conf.attest.request_timeout_ms, 10000);
+	assert_int_equal(conf.attest.send_timeout_ms, 60000);
+	assert_int_equal(conf.attest.connections_max, 256);
+	assert_int_equal(conf.attest.connections_per_peer, 32);
+	assert_int_equal(conf.attest.waiting_max, 1024);
+	assert_int_equal(conf.attest.activations_per_minute, 60);
+	assert_string_equal(conf.attest.database, conf.log_path);
+	assert_string_equal(conf.attest.group, conf.log_group);
 }
 
 static void every_key_can_be_set(void **)
@@ -86,7 +106,12 @@ static void every_key_can_be_set(void **)
 		    "[measure]\nring_size=1M\nmap_content_max=0\nexe_hash_max=1K\nquote_wait=0\n"
 		    "[signature]\ntrusted_certs=/etc/certs\n"
 		    "[socket]\npath=/run/s\n"
-		    "[audit]\nenable=no\n",
+		    "[audit]\nenable=no\n"
+		    "[attest]\nlisten=[::]:7913\nmetrics_listen=127.0.0.1:1\nsocket=none\n"
+		    "user=nobody\nsandbox=preferred\ndir=/d\ncertificate=/e\nkey=/f\nclient_ca=/g\n"
+		    "require_client_cert=yes\nheader_max=512\nbody_max=1M\nrequest_timeout=100\n"
+		    "send_timeout=101\nconnections=1\nconnections_per_peer=2\nwaiting=3\n"
+		    "activations_per_minute=0\n",
 		&conf);
 	assert_string_equal(conf.log_path, "/a/b");
 	assert_int_equal(conf.log_program_store, 2ull << 30);
@@ -104,6 +129,26 @@ static void every_key_can_be_set(void **)
 	assert_string_equal(conf.signature_trusted_certs, "/etc/certs");
 	assert_string_equal(conf.socket_path, "/run/s");
 	assert_false(conf.audit_enable);
+	assert_string_equal(conf.attest.listen, "[::]:7913");
+	assert_string_equal(conf.attest.metrics_listen, "127.0.0.1:1");
+	assert_string_equal(conf.attest.socket, "none");
+	assert_string_equal(conf.attest_user, "nobody");
+	assert_false(conf.attest_sandbox_required);
+	assert_string_equal(conf.attest.dir, "/d");
+	assert_string_equal(conf.attest.certificate, "/e");
+	assert_string_equal(conf.attest.key, "/f");
+	assert_string_equal(conf.attest.client_ca, "/g");
+	assert_true(conf.attest.require_client_cert);
+	assert_int_equal(conf.attest.header_max, 512);
+	assert_int_equal(conf.attest.body_max, 1 << 20);
+	assert_int_equal(conf.attest.request_timeout_ms, 100);
+	assert_int_equal(conf.attest.send_timeout_ms, 101);
+	assert_int_equal(conf.attest.connections_max, 1);
+	assert_int_equal(conf.attest.connections_per_peer, 2);
+	assert_int_equal(conf.attest.waiting_max, 3);
+	assert_int_equal(conf.attest.activations_per_minute, 0);
+	assert_string_equal(conf.attest.database, "/a/b");
+	assert_string_equal(conf.attest.group, "wheel");
 }
 
 static void an_empty_file_gives_the_defaults(void **)
@@ -238,6 +283,24 @@ static const struct {
 	{ "[tpm]\r\npcr = 9\r9\r\n", "2: not printable ASCII" },
 	{ "[l\xc3\xb6g]\n", "1: not printable ASCII" },
 	{ "\xef\xbb\xbf[tpm]\n", "1: not printable ASCII" },
+	/* addresses */
+	{ "[attest]\nlisten = 7913\n", "2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nlisten = :7913\n", "2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nlisten = [\n", "2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nlisten = []:1\n", "2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nlisten = ::1:7913\n",
+		"2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nlisten = host:7913\n",
+		"2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nlisten = 1.2.3.4:0\n",
+		"2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nlisten = 1.2.3.4:65536\n",
+		"2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
+	{ "[attest]\nsandbox = yes\n", "2: sandbox must be required or preferred" },
+	/* what needs something else */
+	{ "[attest]\n\nkey = /k\n", "3: certificate and key go together" },
+	{ "[attest]\ncertificate = /c\n", "2: certificate and key go together" },
+	{ "[attest]\nrequire_client_cert = yes\n", "2: require_client_cert needs client_ca" },
 	/* the first of many */
 	{ "[tpm]\npcr = x\nfoo\n[bar]\n", "2: pcr must be a number from 8 to 23" },
 	{ "[tpm]\nfoo\npcr = x\n", "2: neither [section] nor key = value" },
