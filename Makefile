@@ -16,13 +16,13 @@ SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/descr
               agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
               agent/signature.c agent/start.c agent/status.c agent/trim.c
 SRC_cli    := cli/ask.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/export.c cli/field.c \
-              cli/filter.c cli/log.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
+              cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
               cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
               cli/tree.c cli/verify.c cli/when.c
 SRC_attest := attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c attest/diagnose.c \
               attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/history.c attest/history_epoch.c attest/history_result.c
-SRC_verifier := attest/machine.c attest/client.c
+SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/client.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
@@ -41,7 +41,7 @@ UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_ve
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
                agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find
-UNIT_verifier := attest_client
+UNIT_verifier := attest_client memory
 UNIT_cli    := cli_text cli_verify cli_when
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson

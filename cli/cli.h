@@ -58,6 +58,17 @@ void cli_db_why(const struct db *db, const char *path, int err, char ret_why[sta
  * is damaged or lacks records. */
 [[nodiscard]] int cli_db_fail(const struct db *db, int err);
 
+/*
+ * The verifier's memory: the path given, or where it is NULL $BPFMEASURE_MEMORY, else verifier.db in
+ * bpfmeasure/ of the user's state folder ($XDG_STATE_HOME, else ~/.local/state), which is made.
+ * Returns CLI_GOOD, and memory_free() is due; otherwise it was said why not.
+ */
+struct memory;
+[[nodiscard]] int cli_memory_open(const char *path, struct memory **ret_memory);
+
+/* Which path that is. Returns CLI_GOOD, or it was said that there is none. */
+[[nodiscard]] int cli_memory_path(const char *path, char *ret_path, size_t size);
+
 /* A decimal number, nothing before or after it. */
 [[nodiscard]] bool cli_number(const char *text, uint64_t *ret_number);
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where a verifier's memory is. */
+#include "attest/memory.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+/* "" where the user has no home. */
+static const char *home(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *user = home && home[0] == '/' ? NULL : getpwuid(getuid());
+
+	if (home && home[0] == '/')
+		return home;
+	return user && user->pw_dir ? user->pw_dir : "";
+}
+
+int cli_memory_path(const char *path, char *ret_path, size_t size)
+{
+	const char *given = path ? path : getenv("BPFMEASURE_MEMORY");
+	const char *state = getenv("XDG_STATE_HOME");
+	int len;
+
+	if (given && given[0])
+		len = snprintf(ret_path, size, "%s", given);
+	else if (state && state[0] == '/') /* a relative one is to be ignored */
+		len = snprintf(ret_path, size, "%s/bpfmeasure/verifier.db", state);
+	else if (home()[0])
+		len = snprintf(ret_path, size, "%s/.local/state/bpfmeasure/verifier.db", home());
+	else
+		return cli_unknown("no home, so no verifier's memory: name a file with --db");
+	if (len < 0 || (size_t)len >= size)
+		return cli_unknown("the path of the verifier's memory is too long");
+	return CLI_GOOD;
+}
+
+/* The folders above the file; what cannot be made shows when the file is opened. */
+static void make_folders(char *path)
+{
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0700);
+		*slash = '/';
+	}
+}
+
+int cli_memory_open(const char *path, struct memory **ret_memory)
+{
+	[[gnu::cleanup(memory_freep)]] struct memory *memory = NULL;
+	const char *given = path ? path : getenv("BPFMEASURE_MEMORY");
+	char name[PATH_MAX];
+
+	int code = cli_memory_path(path, name, sizeof(name));
+	if (code)
+		return code;
+	if (!given || !given[0])
+		make_folders(name);
+	if (memory_open(name, &memory))
+		return cli_unknown("the verifier's memory %s: %s", name, memory_errmsg(memory));
+	*ret_memory = memory;
+	memory = NULL;
+	return CLI_GOOD;
+}
