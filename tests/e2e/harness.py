@@ -2,6 +2,7 @@
 """What the end-to-end tests share on the host: how a result is said, commands, machines."""
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,20 +89,32 @@ def machine(kernel, files, get, command, append="", timeout=240, state=None):
     return subprocess.run([str(word) for word in [*words, "--", *command]], check=False).returncode
 
 
-def make_signer(directory, name):
+def make_signer(directory, name, subject=None, extensions=()):
     """A key and a certificate that the kernel takes for a signer's."""
     key, certificate = directory / f"{name}-key.pem", directory / f"{name}.pem"
     must("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
-         "-subj", f"/CN={name}", "-addext", "keyUsage=digitalSignature",
-         "-addext", "basicConstraints=critical,CA:FALSE")
+         "-subj", f"/CN={subject or name}", "-addext", "keyUsage=digitalSignature",
+         "-addext", "basicConstraints=critical,CA:FALSE", *(word for text in extensions for word in ("-addext", text)))
     must("openssl", "x509", "-in", certificate, "-outform", "DER", "-out", directory / f"{name}.der")
 
 
-def sign(directory, name, data):
-    """A detached CMS signature as the kernel wants it."""
+def key_id(certificate):
+    """The subject key identifier, as openssl tells it: hex digits with colons."""
+    text = must("openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectKeyIdentifier").decode()
+    return re.search(r"^\s*((?:[0-9A-F]{2}:)+[0-9A-F]{2})\s*$", text, re.M).group(1)
+
+
+def clone_signer(directory, name, clone):
+    """A certificate for another key that has the signer's name and the signer's key id: anyone can make one."""
+    make_signer(directory, clone, name, [f"subjectKeyIdentifier={key_id(directory / f'{name}.pem')}"])
+
+
+def sign(directory, names, data):
+    """A detached CMS signature as the kernel wants it, with a SignerInfo of each."""
+    signers = [word for name in names
+               for word in ("-signer", directory / f"{name}.pem", "-inkey", directory / f"{name}-key.pem")]
     return must("openssl", "cms", "-sign", "-binary", "-noattr", "-nocerts", "-keyid", "-md", "sha256",
-                "-outform", "DER", "-inkey", directory / f"{name}-key.pem", "-signer", directory / f"{name}.pem",
-                data=data)
+                "-outform", "DER", *signers, data=data)
 
 
 def build_bpf(source, target):

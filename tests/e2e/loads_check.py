@@ -5,9 +5,8 @@ import collections
 import errno
 import hashlib
 import json
-import re
 
-from harness import ROOT, must, openssl_sha256, run, sha256
+from harness import ROOT, key_id, must, openssl_sha256, run, sha256
 
 NONCE = "5a" * 32
 COMM = "loads-guest"
@@ -68,9 +67,7 @@ def signer_facts(run_, name):
     certificate = run_.given / f"{name}.pem"
     public = must("openssl", "x509", "-in", certificate, "-pubkey", "-noout")
     spki = must("openssl", "pkey", "-pubin", "-outform", "DER", data=public)
-    text = must("openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectKeyIdentifier").decode()
-    key_id = re.search(r"^\s*((?:[0-9A-F]{2}:)+[0-9A-F]{2})\s*$", text, re.M).group(1)
-    return sha256(spki), "keyid:" + key_id.replace(":", "").lower()
+    return sha256(spki), "keyid:" + key_id(certificate).replace(":", "").lower()
 
 
 def check_cases(run_, results):
@@ -130,21 +127,35 @@ def check_signatures(run_, results):
     for name, is_trusted in (("signer", True), ("stranger", False)):
         case = "signed" if is_trusted else "stranger"
         record = run_.named("load", case)[0]["signature"]
-        spki, key_id = signer_facts(run_, name)
+        spki, claim = signer_facts(run_, name)
         signature = run_.given / f"{case}.signature"
         results.same(f"{case}-is-verified", ["verified", "insns", "none", "user"],
                      [record[key] for key in ("verdict", "covers", "metadata", "keyring")])
         results.same(f"{case}-covers-these-bytes", openssl_sha256(run_.given / f"{case}.insns"),
                      record["signed_sha256"])
-        results.same(f"{case}-claims-the-certificate's-key-id", [1, [key_id]],
+        results.same(f"{case}-claims-the-certificate's-key-id", [1, [claim]],
                      [record["signers"], record["claimed_key_ids"]])
         results.same(f"{case}-is-pinned-as-configured", spki if is_trusted else None, record["pinned"])
         results.same(f"{case}-signature-is-the-file", [openssl_sha256(signature), signature.stat().st_size],
                      [record["sha256"], record["size"]])
+    check_claims(run_, results)
     unsigned = run_.named("load", "unsigned")[0]["signature"]
     results.same("unsigned-is-unsigned", ["unsigned", None, "none", None, None, None, [], None, None, None],
                  [unsigned[key] for key in ("verdict", "covers", "metadata", "signed_sha256", "keyring", "signers",
                                             "claimed_key_ids", "pinned", "size", "sha256")])
+
+
+def check_claims(run_, results):
+    """The kernel verified what another's key signed: whose key id the signature claims makes it nobody's."""
+    claims = {name: signer_facts(run_, name)[1] for name in ("signer", "stranger", "clone")}
+    results.same("a-clone-has-the-key-id-of-whom-it-clones", claims["signer"], claims["clone"])
+    for case, signers, attack in (("clone", ["clone"], "a-certificate-that-clones-a-vendor's-key-id"),
+                                  ("two_signers", ["stranger", "clone"], "a-cms-with-two-signerinfos")):
+        record = run_.named("load", case)[0]["signature"]
+        results.same(f"{attack}-is-a-claim-and-no-identity",
+                     ["verified", "user", len(signers), sorted(claims[name] for name in signers), None],
+                     [record["verdict"], record["keyring"], record["signers"], sorted(record["claimed_key_ids"]),
+                      record["pinned"]])
 
 
 def elf_section(run_, section):
@@ -175,9 +186,9 @@ def check_skeleton(run_, results, name, is_signed):
     if is_signed:
         covers, kind = SKELETON_SAYS[run_.kernel]
         signed_bytes = insns + (metadata if covers == "insns+maps" else b"")
-        spki, key_id = signer_facts(run_, "signer")
+        spki, claim = signer_facts(run_, "signer")
         file = folder / f"{call['call']}.signature"
-        results.same(f"{name}: it-is-verified-as-this-kernel-does", ["verified", covers, kind, "user", spki, [key_id]],
+        results.same(f"{name}: it-is-verified-as-this-kernel-does", ["verified", covers, kind, "user", spki, [claim]],
                      [signature[key] for key in ("verdict", "covers", "metadata", "keyring", "pinned",
                                                  "claimed_key_ids")])
         results.same(f"{name}: its-signature-is-bpftool's", [openssl_sha256(file), file.stat().st_size],
