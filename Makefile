@@ -312,7 +312,7 @@ $(O)/tests/fault/flips: $(O)/tests/fault/flips.o $(O)/tests/fault/answers.o $(AR
 
 # ---- figures -------------------------------------------------------------------------------------
 
-BENCH_TOOLS := load record evidence make-log make-history
+BENCH_TOOLS := load record evidence refuse make-log make-history
 
 .PHONY: bench-tools
 bench-tools: $(BENCH_TOOLS:%=$(O)/tests/bench/%)
@@ -320,6 +320,7 @@ bench-tools: $(BENCH_TOOLS:%=$(O)/tests/bench/%)
 $(O)/tests/bench/load: $(O)/tests/bench/load.o
 $(O)/tests/bench/record: $(O)/tests/bench/record.o $(O)/bpf.a
 $(O)/tests/bench/evidence: $(O)/tests/bench/evidence.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
+$(O)/tests/bench/refuse: $(O)/tests/bench/refuse.o $(O)/attest.a $(O)/bpf.a
 $(O)/tests/bench/make-log: $(O)/tests/tools/make-log.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
 $(O)/tests/bench/make-history: $(O)/tests/tools/make-history.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
 $(BENCH_TOOLS:%=$(O)/tests/bench/%):
