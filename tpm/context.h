@@ -6,7 +6,10 @@
 #include "tpm/tpm.h"
 
 struct ESYS_CONTEXT;
+struct TPM2B_NAME;
+struct TPM2B_PUBLIC;
 struct TPML_PCR_SELECTION;
+struct TPMS_CAPABILITY_DATA;
 struct TSS2_TCTI_OPAQUE_CONTEXT_BLOB;
 
 struct tpm_link {
@@ -64,6 +67,25 @@ void tpm_tcti_close(struct TSS2_TCTI_OPAQUE_CONTEXT_BLOB **tcti);
 
 int tpm_link_open(struct tpm *tpm, struct tpm_link *ret_link);
 void tpm_link_close(struct tpm_link *link);
+
+/* TPM2_GetCapability; ret_data is to be freed. */
+int tpm_capability(struct tpm *tpm, uint32_t capability, uint32_t property, uint32_t count,
+	struct TPMS_CAPABILITY_DATA **ret_data);
+
+/* Whether a key has the attributes, algorithms and parameters of a template, whatever its unique
+ * field. */
+bool tpm_key_has_template(const struct TPM2B_PUBLIC *public, const struct TPM2B_PUBLIC *template);
+
+/*
+ * The Qualified Name of a primary key is H(hierarchy || Name): it tells which hierarchy a stored
+ * key belongs to, and with it whether its quotes carry the reset counters in the clear, without
+ * making the key again (which takes a slow chip a second).
+ *
+ * Returns 1 or 0, or -EIO when OpenSSL refuses.
+ *
+ * TPM 2.0 Library, Part 1, 16 "Names", "Qualified Name".
+ */
+int tpm_key_is_endorsement(const struct TPM2B_NAME *name, const struct TPM2B_NAME *qualified);
 
 /* Flush a transient AK, let go of a persistent one; nothing where none is open. */
 void tpm_ak_close(struct tpm *tpm);

@@ -188,7 +188,7 @@ void tpm_link_close(struct tpm_link *link)
 	tpm_tcti_close(&link->tcti);
 }
 
-static int get_capability(struct tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
+int tpm_capability(struct tpm *tpm, uint32_t capability, uint32_t property, uint32_t count,
 	TPMS_CAPABILITY_DATA **ret_data)
 {
 	TPMI_YES_NO more;
@@ -201,7 +201,7 @@ static int get_capability(struct tpm *tpm, TPM2_CAP capability, uint32_t propert
 static int flush_handles_from(struct tpm *tpm, TPM2_HANDLE first)
 {
 	[[gnu::cleanup(tpm_esys_freep)]] TPMS_CAPABILITY_DATA *data = NULL;
-	int r = get_capability(tpm, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, &data);
+	int r = tpm_capability(tpm, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, &data);
 	if (r < 0)
 		return r;
 
@@ -265,7 +265,7 @@ static bool is_software(const struct tpm *tpm)
 static int read_identity(struct tpm *tpm)
 {
 	[[gnu::cleanup(tpm_esys_freep)]] TPMS_CAPABILITY_DATA *data = NULL;
-	int r = get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_MANUFACTURER,
+	int r = tpm_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_MANUFACTURER,
 		TPM2_PT_FIRMWARE_VERSION_2 - TPM2_PT_MANUFACTURER + 1, &data);
 	if (r < 0)
 		return r;
@@ -301,7 +301,7 @@ static int read_identity(struct tpm *tpm)
 static int read_banks(struct tpm *tpm)
 {
 	[[gnu::cleanup(tpm_esys_freep)]] TPMS_CAPABILITY_DATA *data = NULL;
-	int r = get_capability(tpm, TPM2_CAP_PCRS, 0, TPM2_NUM_PCR_BANKS, &data);
+	int r = tpm_capability(tpm, TPM2_CAP_PCRS, 0, TPM2_NUM_PCR_BANKS, &data);
 	if (r < 0)
 		return r;
 

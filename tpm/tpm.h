@@ -200,6 +200,7 @@ struct tpm_clock {
  */
 [[nodiscard]] int tpm_ak_open(struct tpm *tpm, uint32_t handle);
 
+bool tpm_ak_is_open(const struct tpm *tpm);
 bool tpm_ak_is_persistent(const struct tpm *tpm);
 
 /*

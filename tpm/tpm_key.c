@@ -49,41 +49,34 @@ static struct tpm_link *ak_link(struct tpm *tpm)
 
 /* ---- recognising the key -------------------------------------------------------------------- */
 
-/* The attributes, algorithms and parameters of the template, whatever the point. */
-static bool has_our_template(const TPM2B_PUBLIC *public)
+bool tpm_key_has_template(const TPM2B_PUBLIC *public, const TPM2B_PUBLIC *template)
 {
-	uint8_t ours[sizeof(TPM2B_PUBLIC)], theirs[sizeof(TPM2B_PUBLIC)];
-	size_t ours_len = 0, theirs_len = 0;
-	TPM2B_PUBLIC without_point = *public;
+	uint8_t bytes[2][sizeof(TPM2B_PUBLIC)];
+	size_t len[2] = { 0 };
 
-	memset(&without_point.publicArea.unique, 0, sizeof(without_point.publicArea.unique));
-	return !Tss2_MU_TPM2B_PUBLIC_Marshal(&ak_template, ours, sizeof(ours), &ours_len) &&
-		!Tss2_MU_TPM2B_PUBLIC_Marshal(
-			&without_point, theirs, sizeof(theirs), &theirs_len) &&
-		ours_len == theirs_len && memcmp(ours, theirs, ours_len) == 0;
+	for (int i = 0; i < 2; i++) {
+		TPM2B_PUBLIC without = i ? *template : *public;
+
+		memset(&without.publicArea.unique, 0, sizeof(without.publicArea.unique));
+		if (Tss2_MU_TPM2B_PUBLIC_Marshal(&without, bytes[i], sizeof(bytes[i]), &len[i]))
+			return false;
+	}
+	return len[0] == len[1] && memcmp(bytes[0], bytes[1], len[0]) == 0;
 }
 
-/*
- * The Qualified Name of a primary key is H(hierarchy || Name): it tells which hierarchy a stored
- * key belongs to, and with it whether its quotes carry the reset counters in the clear, without
- * making the key again (which takes a slow chip a second).
- *
- * Returns 1 or 0, or -EIO when OpenSSL refuses.
- *
- * TPM 2.0 Library, Part 1, 16 "Names", "Qualified Name".
- */
-static int is_endorsement_primary(const TPM2B_NAME *name, const TPM2B_NAME *qualified)
+int tpm_key_is_endorsement(const TPM2B_NAME *name, const TPM2B_NAME *qualified)
 {
 	static const uint8_t hierarchy[] = { 0x40, 0x00, 0x00, 0x0b }; /* TPM_RH_ENDORSEMENT */
-	uint8_t preimage[sizeof(hierarchy) + TPM_NAME_LEN];
-	uint8_t expected[TPM_NAME_LEN] = { 0x00, 0x0b }; /* TPM_ALG_SHA256 */
+	uint8_t preimage[sizeof(hierarchy) + sizeof(name->name)], expected[BANK_DIGEST_MAX];
+	enum bank bank = bank_from_alg((uint16_t)(name->name[0] << 8 | name->name[1]));
 
-	if (name->size != TPM_NAME_LEN || qualified->size != TPM_NAME_LEN)
+	if (bank == BANK_COUNT || name->size != 2 + bank_size(bank) ||
+		qualified->size != name->size || memcmp(qualified->name, name->name, 2) != 0)
 		return 0;
 	memcpy(preimage, hierarchy, sizeof(hierarchy));
-	memcpy(preimage + sizeof(hierarchy), name->name, TPM_NAME_LEN);
-	int r = sha256(preimage, sizeof(preimage), expected + 2);
-	return r < 0 ? r : memcmp(expected, qualified->name, TPM_NAME_LEN) == 0;
+	memcpy(preimage + sizeof(hierarchy), name->name, name->size);
+	int r = bank_hash(bank, preimage, sizeof(hierarchy) + name->size, expected);
+	return r < 0 ? r : memcmp(expected, qualified->name + 2, bank_size(bank)) == 0;
 }
 
 /* Keep object as our AK, if that is what it is: else -EEXIST. */
@@ -98,10 +91,10 @@ static int ak_adopt(struct tpm *tpm, struct tpm_link *link, ESYS_TR object, bool
 		return tpm_fail(tpm, "TPM2_ReadPublic", rc);
 
 	size_t len = 0;
-	int r = is_endorsement_primary(area.name, area.qualified_name);
+	int r = tpm_key_is_endorsement(area.name, area.qualified_name);
 	if (r < 0)
 		return tpm_fail_text(tpm, r, "TPM2_ReadPublic: OpenSSL cannot hash");
-	if (!r || !has_our_template(area.public) ||
+	if (!r || !tpm_key_has_template(area.public, &ak_template) ||
 		Tss2_MU_TPM2B_PUBLIC_Marshal(area.public, ak->public, sizeof(ak->public), &len))
 		return -EEXIST;
 
@@ -239,6 +232,11 @@ int tpm_ak_open(struct tpm *tpm, uint32_t handle)
 	if (r < 0)
 		tpm_ak_close(tpm);
 	return r;
+}
+
+bool tpm_ak_is_open(const struct tpm *tpm)
+{
+	return tpm->ak.object;
 }
 
 bool tpm_ak_is_persistent(const struct tpm *tpm)
