@@ -17,6 +17,7 @@
 #include "agent/conf.h"
 #include "agent/describe.h"
 #include "agent/fault.h"
+#include "agent/identity.h"
 #include "agent/log.h"
 #include "agent/programs.h"
 #include "agent/trail.h"
@@ -80,6 +81,7 @@ struct measurer {
 	bool located; /* the TPM was looked at since the last idle second, */
 	uint64_t slept_ns; /* and so long the machine had been suspended by then */
 	bool baseline_due; /* of this epoch, and could not be done yet */
+	struct identity identity;
 
 	unsigned hooks_shown; /* bits of enum event_hook that a canary has shown */
 	uint32_t canary_id;

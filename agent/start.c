@@ -78,6 +78,7 @@ int measurer_tpm_connect(struct measurer *measurer)
 				conf->tpm_timeout_ms < RETRY_TIMEOUT_MS
 			? conf->tpm_timeout_ms
 			: RETRY_TIMEOUT_MS);
+	identity_forget(measurer);
 	err = tpm_connect(measurer->tpm, measurer->tcti);
 	if (!err)
 		err = tpm_ak_open(measurer->tpm, conf->tpm_ak_handle);
