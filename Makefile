@@ -22,7 +22,8 @@ SRC_cli    := cli/ask.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/e
 SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c \
               attest/diagnose.c attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/history.c attest/history_epoch.c attest/history_result.c
-SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/client.c
+SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/client.c \
+                attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
@@ -146,6 +147,9 @@ $(O)/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(ARCHIVES_agent)
 $(O)/bpfmeasure: $(MAIN_cli:%.c=$(O)/%.o) $(ARCHIVES_cli)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(call libs,cli verifier attest db bpf)
+
+# What a name of a policy means is part of the program.
+$(O)/attest/policy_shipped.o: $(wildcard policies/*.sql)
 
 # ---- the BPF programs ----------------------------------------------------------------------------
 

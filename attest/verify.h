@@ -110,6 +110,8 @@ struct verify_anchor {
  * base     PCR values that enrolment has pinned as the beginning of an epoch, in base_banks; NULL:
  *          epochs begin at zero.
  * after    what was proven before; NULL: nothing.
+ * record   gets each record as it is read, len bytes without the newline; NULL: nobody does. They are to be
+ *          believed only where the result says is_proven.
  */
 struct verify_options {
 	const struct ak *ak;
@@ -119,6 +121,8 @@ struct verify_options {
 	bank_set base_banks;
 	const struct bank_values *base;
 	const struct verify_anchor *after;
+	void (*record)(void *arg, uint64_t seq, const char *line, size_t len);
+	void *record_arg;
 };
 
 /* What the records say, as far as they were read; to be believed only under VERIFY_TRUSTED. */

@@ -132,6 +132,8 @@ static bool take_record(struct verification *v, struct replay_line *ret_line)
 	v->result->facts.records++;
 	if (ret_line->is_record)
 		tally(v, ret_line, &lead);
+	if (ret_line->is_record && v->options->record)
+		v->options->record(v->options->record_arg, ret_line->place, v->line, v->line_len);
 	verification_meet_kept(v, ret_line);
 	if (v->replay.extended == ret_line->place &&
 		replay_is_at(&v->replay, statement->banks, &statement->values))
