@@ -13,8 +13,8 @@ VERSION := 0.1.0
 
 SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/drain.c \
               agent/epoch.c agent/fault.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c agent/log_note.c \
-              agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/seen.c agent/serve.c \
-              agent/signature.c agent/start.c agent/status.c agent/trim.c
+              agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/quotes.c agent/seen.c \
+              agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c
 SRC_cli    := cli/ask.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/export.c cli/field.c \
               cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
               cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
@@ -41,7 +41,7 @@ UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_ve
                attest_tamper attest_history attest_history_tpm
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
-               agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find
+               agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find agent_quotes
 UNIT_verifier := attest_client memory
 UNIT_cli    := cli_text cli_verify cli_when
 

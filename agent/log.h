@@ -151,7 +151,14 @@ void log_epoch_begin(
 /* The PCR before the line seq, from the anchor on, was extended. Returns 0 or an error. */
 [[nodiscard]] int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_values);
 
-/* Remember the values at extended_seq, in the place of the oldest that are remembered. */
+/*
+ * The same for a record at or before seq, the last one of which it is known without reading the log:
+ * by a mark, by a kept quote, or because the anchor is there. Returns 0 or an error.
+ */
+[[nodiscard]] int log_place_before(
+	struct log *log, uint64_t seq, uint64_t *ret_place, struct bank_values *ret_values);
+
+/* Remember the values at extended_seq. Of many places some are forgotten: the older, the further apart. */
 void log_mark(struct log *log);
 
 /* ---- kept quotes ---- */

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "attest/evidence.h"
@@ -242,6 +243,22 @@ int log_extended(struct log *log, const struct log_extend *extend)
 	return 0;
 }
 
+/* The last mark before a record, or NULL. */
+static const struct mark *mark_before(const struct log *log, uint64_t seq)
+{
+	size_t begin = 0, end = log->mark_count;
+
+	while (begin < end) {
+		size_t middle = begin + (end - begin) / 2;
+
+		if (log->marks[middle].seq < seq)
+			begin = middle + 1;
+		else
+			end = middle;
+	}
+	return begin ? &log->marks[begin - 1] : NULL;
+}
+
 void log_epoch_begin(
 	struct log *log, enum log_epoch_kind kind, bank_set banks, const struct bank_values *base)
 {
@@ -258,13 +275,42 @@ void log_epoch_begin(
 	log->values = *base;
 	log->extended_seq = log->queue_seq = seq - 1;
 	log->queue_count = log->queue_begin = 0;
-	memset(log->marks, 0, sizeof(log->marks));
+	log->mark_count = 0;
+}
+
+/* Of three marks the one in the middle is missed the least where they lie close together for their age. */
+static size_t mark_least_missed(const struct log *log)
+{
+	const struct mark *marks = log->marks;
+	double least = INFINITY;
+	size_t found = 0;
+
+	for (size_t i = 1; i < MARKS_MAX - 1; i++) {
+		double gap = (double)(marks[i + 1].seq - marks[i - 1].seq);
+		double missed = gap / (double)(log->extended_seq - marks[i].seq);
+
+		if (missed < least) {
+			least = missed;
+			found = i;
+		}
+	}
+	return found;
 }
 
 void log_mark(struct log *log)
 {
-	log->marks[log->mark_next] = (struct mark){ log->extended_seq, log->values };
-	log->mark_next = (log->mark_next + 1) % MARKS_MAX;
+	const struct mark *last = mark_before(log, UINT64_MAX);
+
+	if (last && last->seq >= log->extended_seq)
+		return;
+	if (log->mark_count == MARKS_MAX) {
+		size_t at = mark_least_missed(log);
+
+		log->mark_count--;
+		memmove(&log->marks[at], &log->marks[at + 1],
+			(log->mark_count - at) * sizeof(log->marks[0]));
+	}
+	log->marks[log->mark_count++] = (struct mark){ log->extended_seq, log->values };
 }
 
 /* An epoch begins with its base, whatever was before it. */
@@ -289,6 +335,20 @@ static int base_of(struct log *log, uint64_t seq, struct bank_values *values)
 	return 0;
 }
 
+/* From the anchor, or from the last mark before a record. */
+static int walk_near(struct walk *walk, struct log *log, uint64_t seq)
+{
+	const struct mark *mark = mark_before(log, seq);
+	int err = walk_init(walk, log, log->note.anchor_seq);
+
+	if (!err && mark && mark->seq > walk->seq) {
+		walk->seq = mark->seq;
+		walk->banks = log->epoch.banks;
+		walk->values = mark->values;
+	}
+	return err;
+}
+
 int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_values)
 {
 	struct walk walk;
@@ -296,24 +356,41 @@ int log_values_before(struct log *log, uint64_t seq, struct bank_values *ret_val
 
 	log->error[0] = 0;
 	assert(seq >= log->note.anchor_seq);
-	err = walk_init(&walk, log, log->note.anchor_seq);
-	if (err)
-		return err;
-	for (size_t i = 0; i < MARKS_MAX; i++) {
-		const struct mark *mark = &log->marks[i];
-
-		if (mark->seq > walk.seq && mark->seq < seq) {
-			walk.seq = mark->seq;
-			walk.banks = log->epoch.banks;
-			walk.values = mark->values;
-		}
-	}
-	err = walk_to(&walk, seq - 1);
+	err = walk_near(&walk, log, seq);
+	if (!err)
+		err = walk_to(&walk, seq - 1);
 	if (!err)
 		err = base_of(log, seq, &walk.values);
 	if (!err)
 		*ret_values = walk.values;
 	return err;
+}
+
+int log_place_before(
+	struct log *log, uint64_t seq, uint64_t *ret_place, struct bank_values *ret_values)
+{
+	struct evidence_kept kept;
+	struct walk walk;
+	int err;
+
+	log->error[0] = 0;
+	assert(seq >= log->note.anchor_seq);
+	err = walk_near(&walk, log, seq);
+	if (err)
+		return err;
+	/* After a restart there are no marks; a kept quote that cannot be had is only another way lost. */
+	if (walk.seq + 1 < seq && !log_kept_get(log, seq - 1, &kept) && kept.seq > walk.seq &&
+		kept.seq >= log->note.epoch_seq) {
+		walk.seq = kept.seq;
+		walk.values = kept.values;
+	}
+	log->error[0] = 0;
+	err = base_of(log, walk.seq + 1, &walk.values);
+	if (err)
+		return err;
+	*ret_place = walk.seq + 1;
+	*ret_values = walk.values;
+	return 0;
 }
 
 /* ---- kept quotes ---- */

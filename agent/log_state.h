@@ -7,7 +7,7 @@
 
 enum {
 	WAITING_MAX = 16, /* records that may wait before lines are left to the next extend */
-	MARKS_MAX = 32, /* places of the epoch whose values are remembered */
+	MARKS_MAX = 1024, /* places of the epoch whose values are remembered */
 	QUEUE_MAX = 256, /* extends whose digests are at hand; the rest is read back */
 	TRIM_STEP = 1000, /* records removed in one transaction */
 };
@@ -38,7 +38,7 @@ struct hint {
 };
 
 struct mark {
-	uint64_t seq; /* 0: none */
+	uint64_t seq;
 	struct bank_values values;
 };
 
@@ -84,8 +84,8 @@ struct log {
 	uint64_t trimmed_seq; /* the trim record that nothing is left to remove of */
 	uint64_t extended_seq;
 	struct bank_values values;
-	struct mark marks[MARKS_MAX]; /* a ring */
-	size_t mark_next;
+	struct mark marks[MARKS_MAX]; /* seq rises */
+	size_t mark_count;
 	struct log_extend queue[QUEUE_MAX]; /* the next extends, a ring */
 	size_t queue_begin, queue_count;
 	uint64_t queue_seq; /* the last line that the queue was filled from, or extended_seq */

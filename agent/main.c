@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/measurer.h"
+#include "agent/quotes.h"
 #include "agent/serve.h"
 
 #define CONF_DEFAULT "/etc/bpfmeasure/agent.conf"
@@ -19,6 +20,8 @@ struct daemon {
 	struct measurer measurer;
 	struct event_base *base;
 	struct event *turn; /* due at once while there is work */
+	struct event *answers; /* due at once where challenges wait */
+	struct quotes *quotes;
 	const char *stop_why;
 	bool ended; /* a signal came */
 	char said[MEASURER_TROUBLE_MAX]; /* the trouble that was logged last */
@@ -84,6 +87,23 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 		say_faults(daemon);
 }
 
+static void answer_soon(void *arg)
+{
+	static const struct timeval now;
+	struct daemon *daemon = arg;
+
+	event_add(daemon->answers, &now);
+}
+
+static void on_answers(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	(void)fd;
+	(void)what;
+	quotes_answer(daemon->quotes, &daemon->measurer);
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *daemon = arg;
@@ -116,27 +136,33 @@ static int loop(struct daemon *daemon)
 	if (!daemon->base)
 		return -ENOMEM;
 	daemon->turn = event_new(daemon->base, -1, 0, on_turn, daemon);
+	daemon->answers = event_new(daemon->base, -1, 0, on_answers, daemon);
+	daemon->quotes = quotes_new(SERVE_CONNECTIONS_MAX, answer_soon, daemon);
 	/* Edge-triggered: what is read stays on the ring until it is committed. */
 	ring = event_new(daemon->base, probe_ring_fd(daemon->measurer.probe),
 		EV_READ | EV_PERSIST | EV_ET, on_turn, daemon);
 	timer = event_new(daemon->base, -1, EV_PERSIST, on_second, daemon);
 	terminate = evsignal_new(daemon->base, SIGTERM, on_signal, daemon);
 	interrupt = evsignal_new(daemon->base, SIGINT, on_signal, daemon);
-	err = !daemon->turn || !ring || !timer || !terminate || !interrupt ? -ENOMEM : 0;
+	err = !daemon->turn || !daemon->answers || !daemon->quotes || !ring || !timer ||
+			!terminate || !interrupt
+		? -ENOMEM
+		: 0;
 	if (!err &&
 		(event_add(ring, NULL) || event_add(timer, &second) || event_add(terminate, NULL) ||
 			event_add(interrupt, NULL)))
 		err = -ENOMEM;
 	if (!err)
-		err = serve_new(daemon->base, &daemon->measurer, &serve);
+		err = serve_new(daemon->base, &daemon->measurer, daemon->quotes, &serve);
 	if (!err) {
 		say_faults(daemon);
 		turn_soon(daemon);
 		event_base_dispatch(daemon->base);
 	}
 	serve_free(serve);
-	for (struct event **event =
-			(struct event *[]){ daemon->turn, ring, timer, terminate, interrupt, NULL };
+	quotes_free(daemon->quotes);
+	for (struct event **event = (struct event *[]){ daemon->turn, daemon->answers, ring, timer,
+		     terminate, interrupt, NULL };
 		*event; event++)
 		event_free(*event);
 	event_base_free(daemon->base);

@@ -48,112 +48,96 @@ static int add_kept(struct measurer *measurer, struct evidence_statement *statem
 	return err;
 }
 
-/* The records that the challenger does not have: none where there is nothing new. */
-static int cut(struct measurer *measurer, uint64_t since, struct evidence_statement *statement,
-	char error[static MEASURER_TEXT_MAX])
-{
-	uint64_t begin = log_anchor_seq(measurer->log);
-	int err;
-
-	statement->last = log_extended_seq(measurer->log);
-	if (since > statement->last) {
-		snprintf(error, MEASURER_TEXT_MAX, "since %llu: the log ends with record %llu",
-			(unsigned long long)since, (unsigned long long)statement->last);
-		return -EINVAL;
-	}
-	if (statement->last < log_epoch_seq(measurer->log)) {
-		snprintf(error, MEASURER_TEXT_MAX, "nothing of this epoch is extended yet");
-		return -EAGAIN;
-	}
-	statement->since = since;
-	statement->first = since < begin ? begin : since + 1;
-	if (statement->first < log_first_seq(measurer->log))
-		statement->first = log_first_seq(measurer->log);
-	err = log_values_before(measurer->log, statement->first, &statement->start);
-	if (!err)
-		err = add_kept(measurer, statement);
-	if (err)
-		snprintf(error, MEASURER_TEXT_MAX, "%s", log_errmsg(measurer->log));
-	return err;
-}
-
-/* Everything collected is extended as far as there is time, and the PCR is what the log leads to. */
-static int settle(struct measurer *measurer, struct evidence_statement *statement,
-	char error[static MEASURER_TEXT_MAX])
+int quote_settle(
+	struct measurer *measurer, uint64_t *ret_behind, char error[static MEASURER_TEXT_MAX])
 {
 	char trouble[MEASURER_TROUBLE_MAX];
+	uint64_t behind;
 
 	if (!measurer_is_started(measurer)) {
 		snprintf(error, MEASURER_TEXT_MAX, "not measuring yet: %.400s",
 			measurer_trouble(measurer, trouble));
 		return -EAGAIN;
 	}
-	statement->behind = catch_up(measurer);
+	behind = catch_up(measurer);
 	if (measurer_is_well(measurer, FAULT_SLOT_TPM) && !measurer_locate(measurer) &&
 		(log_batch_count(measurer->log) ||
 			log_extended_seq(measurer->log) < log_epoch_seq(measurer->log)))
-		statement->behind = catch_up(measurer);
-	if (measurer_is_well(measurer, FAULT_SLOT_TPM) &&
-		measurer_is_well(measurer, FAULT_SLOT_LOG) && !measurer->mend)
-		return 0;
-	snprintf(error, MEASURER_TEXT_MAX, "%.500s", measurer_trouble(measurer, trouble));
-	return -EAGAIN;
+		behind = catch_up(measurer);
+	if (!measurer_is_well(measurer, FAULT_SLOT_TPM) ||
+		!measurer_is_well(measurer, FAULT_SLOT_LOG) || measurer->mend) {
+		snprintf(error, MEASURER_TEXT_MAX, "%.500s", measurer_trouble(measurer, trouble));
+		return -EAGAIN;
+	}
+	if (log_extended_seq(measurer->log) < log_epoch_seq(measurer->log)) {
+		snprintf(error, MEASURER_TEXT_MAX, "nothing of this epoch is extended yet");
+		return -EAGAIN;
+	}
+	*ret_behind = behind;
+	return 0;
 }
 
-/* Everything as of one moment: settled, cut, and quoted. Returns as measurer_quote(). */
-static int take(struct measurer *measurer, const struct ask_request *request,
-	struct evidence_statement *statement, struct tpm_quote *ret_quote,
-	char error[static MEASURER_TEXT_MAX])
+int quote_sign(struct measurer *measurer, const uint8_t qualifying[static SHA256_LEN],
+	struct tpm_quote *ret_quote, char error[static MEASURER_TEXT_MAX])
 {
-	struct merkle_hash leaf;
-	int err = settle(measurer, statement, error);
+	int err = measurer_quote(measurer, qualifying, ret_quote);
 
-	if (!err)
-		err = cut(measurer, request->since, statement, error);
-	if (err)
-		return err;
-	/* A tree of one: its root is its leaf. */
-	err = merkle_leaf_attest(request->nonce, request->binding, &leaf);
-	if (!err)
-		err = measurer_quote(measurer, leaf.sha256, ret_quote);
 	if (err)
 		snprintf(error, MEASURER_TEXT_MAX, "quote: %.400s",
 			err == -ESTALE ? "the PCR does not hold still" : tpm_errmsg(measurer->tpm));
+	else
+		log_mark(measurer->log);
 	return err;
 }
 
-int quote_take(struct measurer *measurer, const struct ask_request *request,
+/* Where the records begin, and the PCR before them. */
+static int begin(
+	struct measurer *measurer, uint64_t since, bool near, struct evidence_statement *statement)
+{
+	uint64_t anchor = log_anchor_seq(measurer->log);
+	int err;
+
+	statement->since = since;
+	statement->first = since < anchor ? anchor : since + 1;
+	if (statement->first < log_first_seq(measurer->log))
+		statement->first = log_first_seq(measurer->log);
+	if (!near)
+		return log_values_before(measurer->log, statement->first, &statement->start);
+	err = log_place_before(
+		measurer->log, statement->first, &statement->first, &statement->start);
+	if (!err && statement->since >= statement->first)
+		statement->since = statement->first - 1;
+	return err;
+}
+
+int quote_cut(struct measurer *measurer, uint64_t since, bool near,
 	struct evidence_statement *ret_statement, char error[static MEASURER_TEXT_MAX])
 {
-	struct evidence_statement statement = {};
-	struct tpm_quote quote;
-	const uint8_t *ak;
+	struct evidence_statement statement = { .last = log_extended_seq(measurer->log) };
 	char trouble[MEASURER_TROUBLE_MAX];
-	int err = take(measurer, request, &statement, &quote, error);
+	const uint8_t *ak;
+	int err;
 
-	/* Extended by somebody else just now: that is recorded by the second try, and proven. */
-	if (err == -ESTALE) {
-		statement = (struct evidence_statement){};
-		err = take(measurer, request, &statement, &quote, error);
+	if (since > statement.last) {
+		snprintf(error, MEASURER_TEXT_MAX, "since %llu: the log ends with record %llu",
+			(unsigned long long)since, (unsigned long long)statement.last);
+		return -EINVAL;
 	}
-	if (err)
+	err = begin(measurer, since, near, &statement);
+	if (!err)
+		err = add_kept(measurer, &statement);
+	if (err) {
+		snprintf(error, MEASURER_TEXT_MAX, "%s", log_errmsg(measurer->log));
 		return err;
-	memcpy(statement.nonce, request->nonce, SHA256_LEN);
-	memcpy(statement.binding, request->binding, SHA256_LEN);
+	}
 	statement.pcr = measurer->conf->tpm_pcr;
 	statement.banks = statement.start_banks = log_epoch(measurer->log)->banks;
 	statement.values = *log_values(measurer->log);
-	statement.quote_len = quote.attest_len;
-	memcpy(statement.quote, quote.attest, quote.attest_len);
-	statement.signature_len = quote.signature_len;
-	memcpy(statement.signature, quote.signature, quote.signature_len);
 	tpm_ak_public(measurer->tpm, &ak, &statement.ak_len);
 	memcpy(statement.ak, ak, statement.ak_len);
-	statement.count = 1;
 	statement.state = *measurer_trouble(measurer, trouble) ? EVIDENCE_DEGRADED
 							       : EVIDENCE_MEASURING;
 	snprintf(statement.agent, sizeof(statement.agent), "%s", VERSION);
-	log_mark(measurer->log);
 	*ret_statement = statement;
 	return 0;
 }

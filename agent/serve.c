@@ -15,12 +15,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/quote.h"
+#include "agent/quotes.h"
 #include "agent/status.h"
 #include "attest/ask.h"
 
 struct serve {
 	struct measurer *measurer;
+	struct quotes *quotes;
 	struct evconnlistener *listener;
 	struct connection *connections;
 	size_t count;
@@ -43,6 +44,7 @@ static void connection_close(struct connection *connection)
 		at = &(*at)->next_connection;
 	*at = connection->next_connection;
 	serve->count--;
+	quotes_drop(serve->quotes, connection);
 	bufferevent_free(connection->buffer);
 	free(connection);
 }
@@ -75,25 +77,38 @@ static void answer_status(struct connection *connection)
 	free(text);
 }
 
-static void answer_evidence(struct connection *connection, const struct ask_request *request)
+static void answer_evidence(const struct quotes_challenge *challenge, int err,
+	const struct evidence_statement *statement, const char *error)
 {
-	struct evidence_statement statement;
-	char error[MEASURER_TEXT_MAX];
+	struct connection *connection = challenge->owner;
 	char bytes[EVIDENCE_STATEMENT_MAX];
 	struct line line;
-	int err = quote_take(connection->serve->measurer, request, &statement, error);
 
 	if (err) {
 		answer_error(connection, err, error);
 		return;
 	}
 	line_init(&line, bytes, sizeof(bytes));
-	evidence_statement_encode(&line, &statement);
+	evidence_statement_encode(&line, statement);
 	answer(connection, 0);
 	bufferevent_write(connection->buffer, line.buf, line.len);
 	bufferevent_write(connection->buffer, "\n", 1);
-	connection->next = statement.first;
-	connection->last = statement.last;
+	connection->next = statement->first;
+	connection->last = statement->last;
+}
+
+static void wait_for_quote(struct connection *connection, const struct ask_request *request)
+{
+	struct quotes_challenge challenge = {
+		.since = request->since,
+		.answer = answer_evidence,
+		.owner = connection,
+	};
+
+	memcpy(challenge.nonce, request->nonce, SHA256_LEN);
+	memcpy(challenge.binding, request->binding, SHA256_LEN);
+	if (quotes_put(connection->serve->quotes, &challenge))
+		answer_error(connection, -EBUSY, "too many challenges wait already");
 }
 
 /* ---- the stream of records ---- */
@@ -146,7 +161,7 @@ static void handle(struct connection *connection, const struct ask_request *requ
 			answer_error(connection, -EPROTO, "a status request has no arguments");
 		break;
 	case ASK_EVIDENCE:
-		answer_evidence(connection, request);
+		wait_for_quote(connection, request);
 		break;
 	default:
 		answer_error(connection, -EPROTO, "no such request");
@@ -230,7 +245,8 @@ static int socket_open(const struct conf *conf)
 	return fd;
 }
 
-int serve_new(struct event_base *base, struct measurer *measurer, struct serve **ret_serve)
+int serve_new(struct event_base *base, struct measurer *measurer, struct quotes *quotes,
+	struct serve **ret_serve)
 {
 	struct serve *serve = calloc(1, sizeof(*serve));
 	int fd;
@@ -243,8 +259,9 @@ int serve_new(struct event_base *base, struct measurer *measurer, struct serve *
 		return fd;
 	}
 	serve->measurer = measurer;
-	serve->listener = evconnlistener_new(
-		base, on_accept, serve, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16, fd);
+	serve->quotes = quotes;
+	serve->listener = evconnlistener_new(base, on_accept, serve,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, SERVE_CONNECTIONS_MAX, fd);
 	if (!serve->listener) {
 		close(fd);
 		free(serve);

@@ -11,6 +11,7 @@
 #include "agent/measurer.h"
 
 struct event_base;
+struct quotes;
 struct serve;
 
 enum {
@@ -20,12 +21,13 @@ enum {
 };
 
 /*
- * Listen on the path of conf, which is made anew, with mode 0660 and the log's group.
+ * Listen on the path of conf, which is made anew, with mode 0660 and the log's group. quotes is the
+ * caller's and outlives it; at most SERVE_CONNECTIONS_MAX challenges are put there.
  *
  * Returns 0 or a negative errno of the socket calls.
  */
-[[nodiscard]] int serve_new(
-	struct event_base *base, struct measurer *measurer, struct serve **ret_serve);
+[[nodiscard]] int serve_new(struct event_base *base, struct measurer *measurer,
+	struct quotes *quotes, struct serve **ret_serve);
 void serve_free(struct serve *serve);
 
 #endif

@@ -14,9 +14,10 @@
  *
  * Where error is not 0, the bytes are one line of text that says why, without a newline.
  *
- * CHANNEL_QUOTE never makes the measurer read the log: the statement begins with the record after the
- * last one before `since` whose PCR values are at hand (`first` <= since + 1). The server takes it from
- * there to since + 1, and sends the records after it from the database.
+ * CHANNEL_QUOTE never makes the measurer read the log: the statement begins with a record before which the
+ * PCR's values are at hand, at or before the one after `since`. Where `first` <= since, the statement's own
+ * since is first - 1: the server takes it from there to since + 1 (since, first, start; and no kept quote
+ * of a record before since), and sends the records after it from the database.
  */
 #ifndef ATTEST_CHANNEL_H
 #define ATTEST_CHANNEL_H

@@ -15,33 +15,58 @@
 #include <unistd.h>
 
 #include "agent/quote.h"
+#include "agent/quotes.h"
 #include "agent/serve.h"
 #include "agent/status.h"
+#include "attest/ask.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static struct conf conf;
 static struct measurer measurer;
 static struct event_base *base;
+static bool is_due; /* a challenge waits */
 
-int quote_take(struct measurer *of, const struct ask_request *request,
+static struct quotes *quotes;
+
+static void wake(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+int quote_settle(struct measurer *of, uint64_t *ret_behind, char error[static MEASURER_TEXT_MAX])
+{
+	(void)error;
+	assert(of == &measurer);
+	*ret_behind = 0;
+	return 0;
+}
+
+int quote_sign(struct measurer *of, const uint8_t qualifying[static SHA256_LEN],
+	struct tpm_quote *ret_quote, char error[static MEASURER_TEXT_MAX])
+{
+	(void)error;
+	assert(of == &measurer && qualifying);
+	*ret_quote = (struct tpm_quote){ .attest_len = 1, .signature_len = 1 };
+	return 0;
+}
+
+int quote_cut(struct measurer *of, uint64_t since, bool near,
 	struct evidence_statement *ret_statement, char error[static MEASURER_TEXT_MAX])
 {
-	assert(of == &measurer);
-	if (request->since > 3) {
+	assert(of == &measurer && !near);
+	if (since > 3) {
 		strcpy(error, "beyond the log");
 		return -EINVAL;
 	}
 	*ret_statement = (struct evidence_statement){
-		.first = request->since + 1,
+		.since = since,
+		.first = since + 1,
 		.last = 3,
 		.pcr = 13,
 		.banks = 1U << BANK_SHA256,
 		.start_banks = 1U << BANK_SHA256,
-		.quote_len = 1,
-		.signature_len = 1,
 		.ak_len = 1,
-		.count = 1,
 		.agent = "fuzz",
 	};
 	return 0;
@@ -70,7 +95,8 @@ static void set_up(void)
 		lines[i] = (struct db_line){ .seq = i + 1, .line = "line", .len = 4 };
 	assert(!db_append(measurer.db, &(struct db_batch){ .lines = lines, .line_count = 3 }));
 	base = event_base_new();
-	assert(base && !serve_new(base, &measurer, &serve));
+	quotes = quotes_new(SERVE_CONNECTIONS_MAX, wake, &is_due);
+	assert(base && quotes && !serve_new(base, &measurer, quotes, &serve));
 }
 
 static int connect_to(const char *path)
@@ -124,6 +150,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 			got += (size_t)n;
 		else
 			event_base_loop(base, EVLOOP_ONCE);
+		if (is_due)
+			quotes_answer(quotes, &measurer);
+		is_due = false;
 	}
 	close(fd);
 	assert_answer(bytes, len, answer, got);

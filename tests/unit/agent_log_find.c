@@ -139,6 +139,64 @@ static void values_before_a_line_are_those_of_the_lines_before(void **state)
 	}
 }
 
+static void assert_place(struct log_fixture *f, uint64_t seq, uint64_t expected)
+{
+	struct bank_values values, before = pcr_after(f, expected - 1);
+	uint64_t place;
+
+	if (expected == f->epoch_seq)
+		before = f->base;
+	assert_int_equal(log_place_before(f->log, seq, &place, &values), 0);
+	assert_int_equal(place, expected);
+	assert_values(&values, &before);
+}
+
+static void places_are_those_that_were_marked_and_the_anchor(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t marked;
+
+	long_log(f);
+	put_epoch(f);
+	commit(f);
+	extend_all(f);
+	for (uint64_t seq = f->epoch_seq; seq <= f->count; seq++)
+		assert_place(f, seq, f->epoch_seq);
+	log_mark(f->log);
+	log_mark(f->log);
+	marked = log_extended_seq(f->log);
+	put_many(f, 9, true);
+	commit(f);
+	extend_all(f);
+	assert_place(f, f->epoch_seq, f->epoch_seq);
+	for (uint64_t seq = marked + 1; seq <= f->count + 1; seq++)
+		assert_place(f, seq, marked + 1);
+	log_mark(f->log);
+	assert_place(f, f->count, marked + 1);
+	assert_place(f, f->count + 1, f->count + 1);
+}
+
+/* However many places there were, one is near, by how long ago it is. */
+static void of_many_places_the_old_ones_lie_further_apart(void **state)
+{
+	struct log_fixture *f = *state;
+	struct bank_values values;
+	uint64_t place;
+
+	put_epoch(f);
+	commit(f);
+	while (log_extended_seq(f->log) < 3000) {
+		extend_one(f);
+		log_mark(f->log);
+		put(f, true);
+		commit(f);
+	}
+	for (uint64_t seq = 2; seq <= 3001; seq++) {
+		assert_int_equal(log_place_before(f->log, seq, &place, &values), 0);
+		assert_true(place <= seq && seq - place <= (3001 - seq) / 50);
+	}
+}
+
 /* ---- epochs ---- */
 
 static void an_epoch_may_begin_in_the_middle_of_a_batch(void **state)
@@ -253,6 +311,8 @@ int main(void)
 		TEST(a_pcr_that_somebody_else_extended_is_no_place),
 		TEST(a_hint_that_is_wrong_or_missing_costs_time_only),
 		TEST(values_before_a_line_are_those_of_the_lines_before),
+		TEST(places_are_those_that_were_marked_and_the_anchor),
+		TEST(of_many_places_the_old_ones_lie_further_apart),
 		TEST(an_epoch_may_begin_in_the_middle_of_a_batch),
 		TEST(an_epoch_that_was_not_committed_was_none),
 		TEST(the_pcr_is_what_the_lines_lead_to_whatever_happens),
