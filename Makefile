@@ -24,6 +24,9 @@ SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.
               attest/history.c attest/history_epoch.c attest/history_result.c
 SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/client.c \
                 attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c
+SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
+              attest/server_connection.c attest/server_exchange.c attest/server_listen.c \
+              attest/server_metrics.c attest/server_stream.c attest/server_tls.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
@@ -48,12 +51,13 @@ UNIT_cli    := cli_text cli_verify cli_when
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
 PKGS_cli    := smartcols jansson libcrypto sqlite3
 PKGS_attest := libcrypto
+PKGS_server := libevent libevent_openssl libssl libcrypto jansson
 PKGS_verifier := libssl libcrypto sqlite3 jansson libcurl
 PKGS_db     := sqlite3
 PKGS_tpm    := tss2-esys tss2-sys tss2-rc tss2-mu
 PKGS_probe  := libbpf
 PKGS_bpf    := libcrypto
-PKGS_all    := $(sort $(PKGS_agent) $(PKGS_cli) $(PKGS_attest) $(PKGS_verifier) $(PKGS_db) $(PKGS_tpm) \
+PKGS_all    := $(sort $(PKGS_agent) $(PKGS_server) $(PKGS_cli) $(PKGS_attest) $(PKGS_verifier) $(PKGS_db) $(PKGS_tpm) \
                       $(PKGS_probe) $(PKGS_bpf) cmocka)
 
 # ---- flags ---------------------------------------------------------------------------------------
@@ -93,7 +97,7 @@ Q   := @
 say = @printf '  %-4s %s\n' $(1) $(2)
 endif
 
-FOLDERS  := agent cli verifier attest db tpm probe bpf
+FOLDERS  := agent server cli verifier attest db tpm probe bpf
 $(foreach f,$(FOLDERS),$(eval CFLAGS_$(f) := $(shell pkg-config --cflags $(PKGS_$(f)))))
 libs      = $(shell pkg-config --libs $(sort $(foreach f,$(1),$(PKGS_$(f)))))
 
@@ -137,12 +141,12 @@ $(O)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(CFLAGS_folder) -c -o $@ $<
 
-ARCHIVES_agent := $(patsubst %,$(O)/%.a,agent attest db tpm probe bpf)
+ARCHIVES_agent := $(patsubst %,$(O)/%.a,agent server attest db tpm probe bpf)
 ARCHIVES_cli   := $(patsubst %,$(O)/%.a,cli verifier attest db bpf)
 
 $(O)/bpfmeasured: $(MAIN_agent:%.c=$(O)/%.o) $(ARCHIVES_agent)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(call libs,agent attest db tpm probe bpf)
+	$(Q)$(LINK) -o $@ $^ $(call libs,agent server attest db tpm probe bpf)
 
 $(O)/bpfmeasure: $(MAIN_cli:%.c=$(O)/%.o) $(ARCHIVES_cli)
 	$(call say,LINK,$@)
@@ -227,7 +231,7 @@ $(eval $(call unit,tpm,$(UNIT_tpm),tpm bpf))
 $(eval $(call unit,db,$(UNIT_db),db))
 $(eval $(call unit,attest,$(UNIT_attest),attest db bpf))
 $(eval $(call unit,oracle,$(UNIT_oracle),attest tpm bpf))
-$(eval $(call unit,agent,$(UNIT_agent),agent attest db tpm probe bpf))
+$(eval $(call unit,agent,$(UNIT_agent),agent server attest db tpm probe bpf))
 $(eval $(call unit,cli,$(UNIT_cli),cli verifier attest db bpf))
 $(eval $(call unit,verifier,$(UNIT_verifier),verifier attest db bpf))
 
@@ -263,7 +267,7 @@ FAULT_DAEMON := $(MAIN_agent:%.c=$(O)/%.o) $(O)/tests/fault/probe_fake.o $(KERNE
 		$(O)/bpf/probe_kernel.o $(O)/bpf/ring.o $(filter-out $(O)/probe.a,$(ARCHIVES_agent))
 $(O)/tests/fault/bpfmeasured: $(FAULT_DAEMON)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -Wl,--wrap=ring_open -o $@ $^ $(call libs,agent attest db tpm probe bpf)
+	$(Q)$(LINK) -Wl,--wrap=ring_open -o $@ $^ $(call libs,agent server attest db tpm probe bpf)
 
 $(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(KERNEL_fault) $(O)/bpf.a
 	$(call say,LINK,$@)
@@ -275,7 +279,7 @@ $(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(KERNEL_fault) $(O)/bpf
 NTH         := nth nth_memory nth_openssl nth_sqlite nth_esys
 NTH_TESTS   := nth_db nth_tpm nth_attest nth_agent
 NTH_OBJECTS := $(NTH:%=$(O)/tests/fault/%.o)
-NTH_LIBS     = $(call libs,agent attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+NTH_LIBS     = $(call libs,agent server attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
 NTH_WRAPS    = $$(nm $(NTH_OBJECTS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 
 .PHONY: nth-programs check-nth
@@ -357,7 +361,7 @@ $(patsubst %,$(O)/tests/fuzz/%.o,$(FUZZ)): private CFLAGS_folder := $(sort $(for
                                                                    $(shell pkg-config --cflags cmocka)
 $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ)): %: %.o $(ARCHIVES_agent)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,agent attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,agent server attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
 
 # ---- how it looks --------------------------------------------------------------------------------
 

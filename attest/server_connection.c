@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * How many connections, from where and until when: the HTTP library has no limits of its own and tells
+ * nobody when a connection ends. So we look: a socket is the same for as long as its descriptor has
+ * the same inode, and for as long its buffer is there.
+ */
+#include "attest/server_own.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+enum {
+	ACCEPT_MAX = 16, /* in one turn of the loop, so that others have theirs */
+	INPUT_SLACK = 16 * 1024, /* bytes, besides a header and a body: chunks, a trailer */
+};
+
+const char *door_name(enum door_kind kind)
+{
+	return kind == DOOR_TLS ? "tls" : kind == DOOR_LOCAL ? "local" : "metrics";
+}
+
+static struct timeval timeval_ms(unsigned ms)
+{
+	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = (int)(ms % 1000) * 1000 };
+}
+
+/* ---- their end ---- */
+
+static bool is_open(const struct connection *connection)
+{
+	struct stat st;
+
+	return fstat(connection->fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+		st.st_ino == connection->inode;
+}
+
+static void connection_forget(struct connection *connection)
+{
+	struct connection **at = &connection->door->connections;
+
+	while (*at != connection)
+		at = &(*at)->next;
+	*at = connection->next;
+	if (connection->is_let_in)
+		connection->door->count--;
+	event_free(connection->timer);
+	free(connection);
+}
+
+void connections_sweep(struct door *door)
+{
+	struct connection *next;
+
+	for (struct connection *at = door->connections; at; at = next) {
+		next = at->next;
+		if (at->is_let_in && !is_open(at))
+			connection_forget(at);
+	}
+}
+
+void connections_free(struct door *door)
+{
+	while (door->connections)
+		connection_forget(door->connections);
+}
+
+/* To the library this is a client that has gone: it frees the connection and closes the socket. */
+static void hang_up(struct connection *connection, enum refusal why)
+{
+	struct bufferevent *buffer = connection->buffer;
+
+	connection->door->server->refused[why]++;
+	connection_forget(connection);
+	bufferevent_trigger_event(buffer, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
+}
+
+/* ---- from where ---- */
+
+static void set_peer(struct connection *connection)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_storage storage;
+	} from = {};
+	socklen_t len = sizeof(from);
+	struct ucred user;
+	uint8_t *peer = connection->peer;
+
+	getpeername(connection->fd, &from.any, &len);
+	if (from.any.sa_family == AF_INET) {
+		peer[10] = peer[11] = 0xff;
+		memcpy(peer + 12, &from.v4.sin_addr, 4);
+	} else if (from.any.sa_family == AF_INET6) {
+		bool is_v4 = IN6_IS_ADDR_V4MAPPED(&from.v6.sin6_addr);
+		memcpy(peer, &from.v6.sin6_addr, is_v4 ? 16 : 8);
+	} else if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &user,
+			   &(socklen_t){ sizeof(user) }) == 0) {
+		memcpy(peer, &user.uid, sizeof(user.uid));
+	}
+}
+
+static unsigned count_peer(const struct connection *connection)
+{
+	unsigned count = 0;
+
+	for (const struct connection *at = connection->door->connections; at; at = at->next)
+		if (at->is_let_in && !memcmp(at->peer, connection->peer, PEER_LEN))
+			count++;
+	return count;
+}
+
+/* Those that have ended are only counted off where that makes a difference. */
+static bool is_too_many(const struct connection *connection, enum refusal *ret_why)
+{
+	const struct server_conf *conf = connection->door->server->conf;
+
+	*ret_why = REFUSED_PEER;
+	if (count_peer(connection) >= conf->connections_per_peer) {
+		connections_sweep(connection->door);
+		if (count_peer(connection) >= conf->connections_per_peer)
+			return true;
+	}
+	*ret_why = REFUSED_TOTAL;
+	if (connection->door->count >= conf->connections_max)
+		connections_sweep(connection->door);
+	return connection->door->count >= conf->connections_max;
+}
+
+/* ---- their beginning ---- */
+
+/* The library has given the buffer its descriptor by now; nothing was read from it. */
+static void let_in(struct connection *connection)
+{
+	struct bufferevent *buffer = connection->buffer;
+	enum refusal why;
+	struct stat st;
+
+	connection->fd = bufferevent_getfd(buffer);
+	if (connection->fd < 0 || fstat(connection->fd, &st)) {
+		connection_forget(connection);
+		bufferevent_decref(buffer);
+		return;
+	}
+	connection->inode = st.st_ino;
+	set_peer(connection);
+	if (is_too_many(connection, &why)) {
+		hang_up(connection, why);
+	} else {
+		connection->is_let_in = true;
+		connection->door->count++;
+		connection_wait(connection);
+	}
+	bufferevent_decref(buffer);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *connection = arg;
+
+	(void)fd;
+	(void)what;
+	if (!connection->is_let_in)
+		let_in(connection);
+	else if (is_open(connection))
+		hang_up(connection, REFUSED_SLOW);
+	else
+		connection_forget(connection);
+}
+
+void connection_wait(struct connection *connection)
+{
+	struct timeval timeout = timeval_ms(connection->door->server->conf->request_timeout_ms);
+
+	event_add(connection->timer, &timeout);
+}
+
+void connection_hold(struct connection *connection)
+{
+	event_del(connection->timer);
+}
+
+/* The library would accept for as long as clients come. */
+static void count_accept(struct door *door)
+{
+	static const struct timeval at_once;
+
+	if (++door->accepted < ACCEPT_MAX)
+		return;
+	evconnlistener_disable(door->listener);
+	event_add(door->reopen, &at_once);
+}
+
+static struct bufferevent *buffer_new(struct event_base *base, struct door *door)
+{
+	const struct server_conf *conf = door->server->conf;
+	struct timeval timeout = timeval_ms(conf->send_timeout_ms);
+	struct bufferevent *buffer = door->kind == DOOR_TLS
+		? tls_buffer_new(base, door->server->tls)
+		: bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+
+	if (!buffer)
+		return NULL;
+	/* Reads have deadlines of ours instead: the library reads, and would time out, while a long
+	 * answer is sent. And it reads without end then, so that there must be one: no request that
+	 * is allowed comes near it, as a buffer that was full may never be read again. */
+	bufferevent_set_timeouts(buffer, NULL, &timeout);
+	bufferevent_setwatermark(
+		buffer, EV_READ, 0, (size_t)conf->header_max + conf->body_max + INPUT_SLACK);
+	return buffer;
+}
+
+struct bufferevent *connection_new(struct event_base *base, void *arg)
+{
+	struct door *door = arg;
+	struct connection *connection = calloc(1, sizeof(*connection));
+	struct bufferevent *buffer = buffer_new(base, door);
+
+	count_accept(door);
+	if (connection && buffer)
+		connection->timer = event_new(base, -1, 0, on_timer, connection);
+	if (!connection || !buffer || !connection->timer) {
+		/* Without a buffer of ours the library makes one without TLS: what comes over a
+		 * connection that is not known here is not answered. */
+		struct timeval timeout = timeval_ms(door->server->conf->request_timeout_ms);
+		if (buffer)
+			bufferevent_set_timeouts(buffer, &timeout, &timeout);
+		free(connection);
+		door->server->refused[REFUSED_MEMORY]++;
+		return buffer;
+	}
+	/* One that had the same memory has ended. */
+	struct connection *earlier = connection_of(door, buffer);
+	if (earlier)
+		connection_forget(earlier);
+	connection->door = door;
+	connection->buffer = buffer;
+	connection->fd = -1;
+	connection->next = door->connections;
+	door->connections = connection;
+	bufferevent_incref(buffer); /* until let_in() */
+	event_active(connection->timer, EV_TIMEOUT, 0);
+	return buffer;
+}
+
+struct connection *connection_of(struct door *door, const struct bufferevent *buffer)
+{
+	for (struct connection *at = door->connections; at; at = at->next)
+		if (at->is_let_in && at->buffer == buffer)
+			return at;
+	return NULL;
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* GET /metrics: Prometheus' text format, version 0.0.4. */
+#include "attest/server_own.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
+
+/* Numbers of the status, each a metric of its own; one that the status lacks is left out. */
+static const struct {
+	const char *key, *name, *type, *help;
+} numbers[] = {
+	{ "last_seq", "bpfmeasure_records_total", "counter", "Records in the log, over its life." },
+	{ "extended_seq", "bpfmeasure_records_extended_total", "counter",
+		"Records up to the last one that is in the TPM." },
+	{ "confirmed_seq", "bpfmeasure_records_confirmed_total", "counter",
+		"Records up to the last one after which the PCR was read and was as expected." },
+	{ "kept_seq", "bpfmeasure_records_kept_total", "counter",
+		"Records up to the last one that a kept quote covers." },
+	{ "first_seq", "bpfmeasure_first_record", "gauge", "The oldest record in the log." },
+	{ "lost", "bpfmeasure_lost_total", "counter", "Loads and events recorded as lost." },
+	{ "dropped_events", "bpfmeasure_dropped_events_total", "counter",
+		"Events that found the ring full." },
+	{ "malformed_events", "bpfmeasure_malformed_events_total", "counter",
+		"Events that made no sense." },
+	{ "audit_failed", "bpfmeasure_audit_failed_total", "counter",
+		"Messages that the kernel's audit did not take." },
+	{ "programs", "bpfmeasure_programs", "gauge", "Programs that are loaded now." },
+	{ "pcr", "bpfmeasure_pcr", "gauge", "The register that records are extended into." },
+};
+
+static void head(struct evbuffer *into, const char *name, const char *type, const char *help)
+{
+	evbuffer_add_printf(into, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void number(
+	struct evbuffer *into, const char *name, const char *type, const char *help, uint64_t value)
+{
+	head(into, name, type, help);
+	evbuffer_add_printf(into, "%s %" PRIu64 "\n", name, value);
+}
+
+/* A label's value, with its quotes. */
+static void label(struct evbuffer *into, const char *text)
+{
+	evbuffer_add(into, "\"", 1);
+	for (; text && *text; text++) {
+		if (*text == '\\' || *text == '"')
+			evbuffer_add(into, "\\", 1);
+		if (*text == '\n')
+			evbuffer_add(into, "\\n", 2);
+		else
+			evbuffer_add(into, text, 1);
+	}
+	evbuffer_add(into, "\"", 1);
+}
+
+/* ---- the measurer ---- */
+
+static const char *string_at(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static bool is_word(const char *text, const char *word)
+{
+	return text && strcmp(text, word) == 0;
+}
+
+static void write_build(const json_t *status, struct evbuffer *into)
+{
+	head(into, "bpfmeasure_build_info", "gauge", "The daemon's version.");
+	evbuffer_add_printf(into, "bpfmeasure_build_info{version=");
+	label(into, string_at(status, "version"));
+	evbuffer_add_printf(into, "} 1\n");
+}
+
+/* Every kind of fault that there is now. */
+static void write_faults(const json_t *status, struct evbuffer *into)
+{
+	json_t *fault;
+	size_t i;
+
+	head(into, "bpfmeasure_fault", "gauge",
+		"1 for each fault that there is now (docs/operations.md).");
+	json_array_foreach(json_object_get(status, "faults"), i, fault)
+	{
+		evbuffer_add_printf(into, "bpfmeasure_fault{fault=");
+		label(into, string_at(fault, "fault"));
+		evbuffer_add_printf(into, "} 1\n");
+	}
+}
+
+static void write_loads(json_t *loads, struct evbuffer *into)
+{
+	const char *verdict;
+	json_t *count;
+
+	if (!json_is_object(loads))
+		return;
+	head(into, "bpfmeasure_loads_total", "counter",
+		"Loads since the daemon started, by their signature's verdict.");
+	json_object_foreach(loads, verdict, count)
+	{
+		evbuffer_add_printf(into, "bpfmeasure_loads_total{verdict=");
+		label(into, verdict);
+		evbuffer_add_printf(
+			into, "} %" JSON_INTEGER_FORMAT "\n", json_integer_value(count));
+	}
+}
+
+static void write_ring(const json_t *ring, struct evbuffer *into)
+{
+	if (!ring)
+		return;
+	number(into, "bpfmeasure_ring_size_bytes", "gauge", "Size of the ring.",
+		(uint64_t)json_integer_value(json_object_get(ring, "size")));
+	number(into, "bpfmeasure_ring_held_bytes", "gauge",
+		"Bytes of the ring that are read and not given back.",
+		(uint64_t)json_integer_value(json_object_get(ring, "held")));
+}
+
+static void write_status(const json_t *status, struct evbuffer *into)
+{
+	const char *tpm = string_at(json_object_get(status, "tpm"), "kind");
+
+	number(into, "bpfmeasure_measuring", "gauge", "Whether the state is measuring.",
+		is_word(string_at(status, "state"), "measuring"));
+	write_build(status, into);
+	if (tpm)
+		number(into, "bpfmeasure_tpm_software", "gauge",
+			"Whether the TPM is a software TPM.", is_word(tpm, "software"));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		const json_t *value = json_object_get(status, numbers[i].key);
+		if (json_is_integer(value))
+			number(into, numbers[i].name, numbers[i].type, numbers[i].help,
+				(uint64_t)json_integer_value(value));
+	}
+	write_ring(json_object_get(status, "ring"), into);
+	write_loads(json_object_get(status, "loads"), into);
+	write_faults(status, into);
+}
+
+/* ---- the server ---- */
+
+static void write_requests(const struct server *server, struct evbuffer *into)
+{
+	head(into, "bpfmeasure_server_requests_total", "counter",
+		"Requests that were answered, by route and code.");
+	for (size_t route = 0; route <= ROUTE_COUNT; route++)
+		for (size_t code = 0; code < CODE_COUNT; code++)
+			if (server->requests[route][code])
+				evbuffer_add_printf(into,
+					"bpfmeasure_server_requests_total{route=\"%s\",code=\"%d\"}"
+					" %" PRIu64 "\n",
+					route_name(route), reply_code(code),
+					server->requests[route][code]);
+}
+
+static void write_connections(struct server *server, struct evbuffer *into)
+{
+	static const char *const why[REFUSAL_COUNT] = {
+		[REFUSED_TOTAL] = "total",
+		[REFUSED_PEER] = "peer",
+		[REFUSED_SLOW] = "deadline",
+		[REFUSED_MEMORY] = "memory",
+	};
+
+	head(into, "bpfmeasure_server_connections", "gauge", "Open connections.");
+	for (size_t i = 0; i < server->door_count; i++) {
+		connections_sweep(&server->doors[i]);
+		evbuffer_add_printf(into, "bpfmeasure_server_connections{listener=\"%s\"} %u\n",
+			door_name(server->doors[i].kind), server->doors[i].count);
+	}
+	head(into, "bpfmeasure_server_connections_refused_total", "counter",
+		"Connections that were closed at a limit.");
+	for (size_t i = 0; i < REFUSAL_COUNT; i++)
+		evbuffer_add_printf(into,
+			"bpfmeasure_server_connections_refused_total{limit=\"%s\"} %" PRIu64 "\n",
+			why[i], server->refused[i]);
+}
+
+int metrics_write(struct server *server, const char *bytes, size_t len, struct evbuffer *into)
+{
+	json_t *status = bytes ? json_loadb(bytes, len, 0, NULL) : NULL;
+
+	number(into, "bpfmeasure_up", "gauge", "Whether the measurer answers.", status != NULL);
+	if (status)
+		write_status(status, into);
+	json_decref(status);
+	number(into, "bpfmeasure_server_quotes_waiting", "gauge",
+		"Challenges that wait for a quote.", server->quotes_waiting);
+	number(into, "bpfmeasure_server_answers_cut_total", "counter",
+		"Answers that were broken off.", server->evidence_cut);
+	write_connections(server, into);
+	write_requests(server, into);
+	return evbuffer_get_length(into) ? 0 : -ENOMEM;
+}
+
+static void on_status(void *arg, int err, const char *bytes, size_t len)
+{
+	struct exchange *exchange = arg;
+	struct evbuffer *body = evbuffer_new();
+
+	if (!body || metrics_write(exchange->server, err ? NULL : bytes, len, body))
+		reply_error(exchange, 503, "out of memory");
+	else
+		reply_text(exchange, metrics_type, body);
+	if (body)
+		evbuffer_free(body);
+}
+
+void route_metrics(struct exchange *exchange)
+{
+	facts_get(exchange, CHANNEL_STATUS, on_status);
+}
