@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One verification under way: what verify.c, verify_log.c and verify_kept.c share. */
+/* One verification under way: what the files verify*.c share. */
 #ifndef ATTEST_VERIFICATION_H
 #define ATTEST_VERIFICATION_H
 
@@ -63,6 +63,8 @@ struct verification {
 	uint64_t matched; /* the last record after which the PCR had the values signed; 0: none */
 	uint64_t forked; /* the record that is not the one proven before; 0: none */
 	bool has_log_id;
+	uint64_t shorter; /* the epoch by which the log had ended before what was proven; 0: none */
+	uint64_t cleared; /* the last epoch after what was proven that TPM2_Clear began; 0: none */
 	uint64_t other_log; /* the record that is of another log; 0: none */
 	uint64_t backwards; /* the resume that sets the counters back; 0: none */
 	enum verify_reason backwards_reason;
@@ -107,12 +109,18 @@ bool check_history(struct verification *v);
 
 /* ---- the checks of verify_log.c, in their order ---- */
 
+/* The log goes on from what was proven before. */
+bool is_continued(const struct verification *v);
+
 bool check_start(struct verification *v);
 bool follow_log(struct verification *v);
 bool check_replay(struct verification *v);
 /* check_history() */
 bool check_records(struct verification *v);
 bool check_epoch(struct verification *v);
+
+/* ---- verify_after.c ---- */
+
 bool check_memory(struct verification *v);
 
 #endif

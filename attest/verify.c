@@ -47,6 +47,7 @@ static const struct {
 	[VERIFY_OTHER_LOG] = { "other-log", VERIFY_UNTRUSTED },
 	[VERIFY_ROLLBACK] = { "rollback", VERIFY_UNTRUSTED },
 	[VERIFY_FORK] = { "fork", VERIFY_UNTRUSTED },
+	[VERIFY_RESET_COUNT] = { "reset-count", VERIFY_UNTRUSTED },
 	[VERIFY_BEHIND] = { "behind", VERIFY_UNKNOWN },
 	[VERIFY_UNREADABLE] = { "unreadable", VERIFY_UNKNOWN },
 	[VERIFY_FAILED] = { "failed", VERIFY_UNKNOWN },

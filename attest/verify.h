@@ -71,12 +71,13 @@ enum verify_reason {
 	VERIFY_UNEXTENDED, /* "unextended": lines that the PCR does not cover as they must be */
 	VERIFY_AK_NAME, /* "ak-name": the epoch was begun with another AK */
 	VERIFY_EPOCH_COUNTS, /* "epoch-counts": the TPM was reset or resumed, the log does not say so */
-	VERIFY_CLOCK, /* "clock": the quote is older than what it covers */
+	VERIFY_CLOCK, /* "clock": the quote is older than what it covers, or than what was proven */
 
 	/* Against what was proven before (verify_options.after). */
 	VERIFY_OTHER_LOG, /* "other-log": another log's id */
-	VERIFY_ROLLBACK, /* "rollback": it ends before the log that was proven */
+	VERIFY_ROLLBACK, /* "rollback": it ends before the log that was proven, or did once */
 	VERIFY_FORK, /* "fork": a record is not the one that was proven */
+	VERIFY_RESET_COUNT, /* "reset-count": the TPM counts no more resets than were proven */
 
 	/* VERIFY_UNKNOWN */
 	VERIFY_BEHIND, /* "behind": proven, but the agent had more that was not measured yet */
@@ -112,6 +113,8 @@ struct verify_anchor {
  * after    what was proven before; NULL: nothing.
  * record   gets each record as it is read, len bytes without the newline; NULL: nobody does. They are to be
  *          believed only where the result says is_proven.
+ * has_gap  the caller looks for records between `after` and the evidence itself: that they were not
+ *          shown is not noted.
  */
 struct verify_options {
 	const struct ak *ak;
@@ -123,6 +126,7 @@ struct verify_options {
 	const struct verify_anchor *after;
 	void (*record)(void *arg, uint64_t seq, const char *line, size_t len);
 	void *record_arg;
+	bool has_gap;
 };
 
 /* What the records say, as far as they were read; to be believed only under VERIFY_TRUSTED. */
@@ -132,6 +136,7 @@ struct verify_facts {
 	uint64_t last;
 	bool has_epoch; /* the last epoch record among them: */
 	uint64_t epoch_seq;
+	uint64_t reset_seq; /* the last among them whose PCR began anew; 0: none */
 	char epoch_why[16];
 	uint8_t log_id[16]; /* of an epoch or trim, or of what was proven before; else zeros */
 	bool software; /* the TPM says that it is one; false proves nothing */

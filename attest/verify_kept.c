@@ -74,6 +74,7 @@ void verification_meet_epoch(struct verification *v, const struct replay_line *l
 		}
 		v->broken = (struct verification_break){ 0 };
 		v->reset = line->place;
+		v->result->facts.reset_seq = line->place;
 	}
 	if (line->base != REPLAY_BASE_UNEXPLAINED || v->broken.place)
 		return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The half of the verifier that reads the log: from where it starts to what was proven before. */
+/* The half of the verifier that reads the log: from where it starts to its epoch. */
 #include "attest/verification.h"
 
 #include <inttypes.h>
@@ -21,6 +21,21 @@ static void name_log(struct verification *v, uint64_t place,
 	facts->software = software;
 }
 
+/* An epoch that begins after what was proven before. */
+static void meet_after(struct verification *v, const struct replay_line *line)
+{
+	const struct verify_anchor *after = v->options->after;
+	struct line_value last_seq;
+
+	if (!after || line->place <= after->seq)
+		return;
+	if (line->epoch.why == WHY_TPM_CLEAR)
+		v->cleared = line->place;
+	if (!v->shorter && line_get(v->line, v->line_len, "last_seq", &last_seq) &&
+		line_value_uint(last_seq) < after->seq)
+		v->shorter = line->place;
+}
+
 static void begin_epoch(struct verification *v, const struct replay_line *line)
 {
 	const struct record_epoch_facts *epoch = &line->epoch;
@@ -36,6 +51,7 @@ static void begin_epoch(struct verification *v, const struct replay_line *line)
 		.ak_name_len = epoch->ak_name_len,
 	};
 	memcpy(v->epoch.ak_name, epoch->ak_name, sizeof(v->epoch.ak_name));
+	meet_after(v, line);
 	facts->has_epoch = true;
 	facts->epoch_seq = line->place;
 	if (line_get(v->line, v->line_len, "why", &why))
@@ -146,7 +162,7 @@ static bool take_record(struct verification *v, struct replay_line *ret_line)
 
 /* ---- where it starts ---- */
 
-static bool is_continued(const struct verification *v)
+bool is_continued(const struct verification *v)
 {
 	const struct verify_anchor *after = v->options->after;
 
@@ -164,7 +180,7 @@ static void note_history(struct verification *v)
 			"history before record %" PRIu64
 			" is not shown: a quote that the agent kept vouches for the PCR there",
 			first);
-	else if (first > known + 1)
+	else if (first > known + 1 && !v->options->has_gap)
 		verification_note(
 			v, "records %" PRIu64 "-%" PRIu64 " were not shown", known + 1, first - 1);
 }
@@ -485,99 +501,5 @@ bool check_epoch(struct verification *v)
 			"The quote was made at %" PRIu64
 			" ms of the TPM's clock, before what it covers (%" PRIu64 " ms).",
 			quote->clock_ms, epoch->clock_ms);
-	return true;
-}
-
-/* ---- what was proven before ---- */
-
-static bool check_after(struct verification *v, const struct verify_anchor *after)
-{
-	const struct evidence_statement *statement = &v->statement;
-
-	if (statement->last < after->seq)
-		return verification_conclude(v, VERIFY_ROLLBACK,
-			"The log ends with record %" PRIu64 ", but %" PRIu64
-			" records were proven before: it was rolled back.",
-			statement->last, after->seq);
-	if (v->forked)
-		return verification_conclude(v, VERIFY_FORK,
-			"Record %" PRIu64
-			" is not the one that was proven before: the log has been rewritten.",
-			v->forked);
-	if (v->quote.reset_count < after->reset_count)
-		verification_note(v,
-			"the TPM's reset count has gone back from %" PRIu32 " to %" PRIu32
-			": TPM2_Clear, or another state of a virtual TPM",
-			after->reset_count, v->quote.reset_count);
-	return true;
-}
-
-static void note_records(struct verification *v)
-{
-	const struct verify_facts *facts = &v->result->facts;
-
-	if (facts->software)
-		verification_note(v,
-			"the TPM is software: that machine's root can make it say "
-			"anything");
-	if (facts->lost)
-		verification_note(v, "%" PRIu64 " event%s lost, and recorded as lost", facts->lost,
-			facts->lost == 1 ? " was" : "s were");
-	if (facts->state == EVIDENCE_DEGRADED)
-		verification_note(v, "the agent says that it is degraded");
-}
-
-static void explain_proof(struct verification *v)
-{
-	const struct evidence_statement *statement = &v->statement;
-	uint64_t first = statement->first;
-	uint64_t last = statement->last;
-
-	if (last < first)
-		verification_conclude(v, VERIFY_OK,
-			"Nothing was recorded after record %" PRIu64 ", which was proven before.",
-			last);
-	else if (v->reset > first)
-		verification_conclude(v, VERIFY_OK,
-			"Records %" PRIu64 "-%" PRIu64 " are what PCR %u holds; those from %" PRIu64
-			" on are of earlier epochs, each named by the next.",
-			v->reset, last, statement->pcr, first);
-	else if (is_kept_start(v) && !v->reset && !is_continued(v))
-		verification_conclude(v, VERIFY_OK,
-			"Records %" PRIu64 "-%" PRIu64
-			" lead from the quote that was kept before them to what PCR %u holds.",
-			first, last, statement->pcr);
-	else
-		verification_conclude(v, VERIFY_OK,
-			"Records %" PRIu64 "-%" PRIu64 " are what PCR %u holds, all of it.", first,
-			last, statement->pcr);
-}
-
-bool check_memory(struct verification *v)
-{
-	const struct evidence_statement *statement = &v->statement;
-	struct verify_result *result = v->result;
-
-	if (v->other_log)
-		return verification_conclude(v, VERIFY_OTHER_LOG,
-			"Record %" PRIu64 " belongs to another log than the records before it.",
-			v->other_log);
-	if (v->options->after && !check_after(v, v->options->after))
-		return false;
-
-	note_records(v);
-	explain_proof(v);
-	result->is_proven = true;
-	result->end = (struct verify_anchor){
-		.seq = statement->last,
-		.banks = statement->banks,
-		.values = statement->values,
-		.software = result->facts.software,
-		.reset_count = v->quote.reset_count,
-		.restart_count = v->quote.restart_count,
-		.clock_ms = v->quote.clock_ms,
-	};
-	memcpy(result->end.sha256, v->replay.prev, SHA256_LEN);
-	memcpy(result->end.log_id, result->facts.log_id, sizeof(result->end.log_id));
 	return true;
 }

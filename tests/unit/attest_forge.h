@@ -176,6 +176,7 @@ static inline struct record_epoch forge_epoch_record(const struct forge *forge)
 		.safe = true,
 		.manufacturer = { "XYZ", 3 },
 		.ak_name = { (const char *)forge->public.name, forge->public.name_len },
+		.last_seq = forge->statement.first + forge->count - 1,
 	};
 }
 

@@ -317,6 +317,7 @@ static void what_was_not_shown_is_said(void **state)
 
 	forge->statement.first = 20;
 	forge->count = 0;
+	forge->reset_count++;
 	struct record_epoch epoch = forge_epoch_record(forge);
 	forge_add_epoch(forge, &epoch);
 	forge_tpm(forge);
@@ -326,6 +327,107 @@ static void what_was_not_shown_is_said(void **state)
 	options.after = &anchor;
 	result = expect_with(forge, &options, VERIFY_OK);
 	assert_true(has_note(&result, "records 9-19 were not shown"));
+
+	options.has_gap = true;
+	result = expect_with(forge, &options, VERIFY_OK);
+	assert_int_equal(result.note_count, 0);
+}
+
+/* What the machine shows after a boot: an epoch behind record `last`, and nothing before it. */
+static void boot(struct forge *forge, uint64_t last, uint64_t last_seq)
+{
+	struct record_epoch epoch;
+
+	forge->count = 0;
+	forge->statement.first = last + 1;
+	forge->reset_count++;
+	epoch = forge_epoch_record(forge);
+	epoch.why = WHY_BOOT;
+	epoch.last_seq = last_seq;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+}
+
+static void a_log_rolled_back_before_a_boot_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	options.after = &anchor;
+	boot(forge, 8, 8);
+	expect_with(forge, &options, VERIFY_OK);
+	boot(forge, 6, 6);
+	expect_with(forge, &options, VERIFY_ROLLBACK);
+	boot(forge, 9, 7);
+	expect_with(forge, &options, VERIFY_ROLLBACK);
+
+	boot(forge, 6, 6); /* and written on, past what was proven */
+	forge_add_load(forge, "one", VERDICT_UNSIGNED, true);
+	forge_add_load(forge, "two", VERDICT_UNSIGNED, true);
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_FORK);
+}
+
+static void a_boot_that_the_tpm_did_not_count_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	options.after = &anchor;
+	for (uint32_t back = 1; back <= 2; back++) {
+		forge->reset_count = anchor.reset_count - back;
+		boot(forge, 8, 8);
+		expect_with(forge, &options, VERIFY_RESET_COUNT);
+	}
+
+	/* TPM Restart: hibernated, the same reset and one more restart. */
+	forge->reset_count = anchor.reset_count - 1;
+	forge->restart_count = anchor.restart_count + 1;
+	boot(forge, 8, 8);
+	expect_with(forge, &options, VERIFY_OK);
+}
+
+/* As a snapshot of a virtual TPM that is put back: the log is the same, and the counters are. */
+static void a_clock_that_goes_back_in_the_same_boot_is_refused(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	options.after = &anchor;
+	forge->clock_ms = anchor.clock_ms - 1;
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_CLOCK);
+	forge->clock_ms = anchor.clock_ms;
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_OK);
+}
+
+/* TPM2_Clear sets every counter to zero and leaves the PCR. */
+static void a_clear_that_is_in_the_log_explains_its_counters(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+
+	options.after = &anchor;
+	forge->reset_count = forge->restart_count = 0;
+	forge->clock_ms = 10;
+	struct record_epoch epoch = forge_epoch_record(forge);
+	epoch.why = WHY_TPM_CLEAR;
+	epoch.base = anchor.values;
+	epoch.clock_ms = 5;
+	forge_add_epoch(forge, &epoch);
+	continue_after(forge, &anchor);
+	forge_tpm(forge);
+	struct verify_result result = expect_with(forge, &options, VERIFY_OK);
+	assert_true(has_note(&result, "record 9 says that the TPM was cleared"));
 }
 
 int main(void)
@@ -353,6 +455,10 @@ int main(void)
 		TEST(a_log_rewritten_is_refused),
 		TEST(another_log_is_refused),
 		TEST(what_was_not_shown_is_said),
+		TEST(a_log_rolled_back_before_a_boot_is_refused),
+		TEST(a_boot_that_the_tpm_did_not_count_is_refused),
+		TEST(a_clock_that_goes_back_in_the_same_boot_is_refused),
+		TEST(a_clear_that_is_in_the_log_explains_its_counters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
