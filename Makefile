@@ -22,7 +22,8 @@ SRC_cli    := cli/ask.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/e
 SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c \
               attest/diagnose.c attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/verify_after.c attest/history.c attest/history_epoch.c attest/history_result.c
-SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/client.c \
+SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/memory_round.c \
+                attest/memory_violation.c attest/client.c \
                 attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c
 SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
               attest/server_connection.c attest/server_exchange.c attest/server_listen.c \

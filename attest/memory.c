@@ -21,23 +21,24 @@ enum {
 static const char *const schema[] = {
 	"CREATE TABLE machine(name TEXT PRIMARY KEY, address TEXT NOT NULL, mode TEXT NOT NULL,"
 	" tpm TEXT NOT NULL, ak BLOB NOT NULL, ek BLOB NOT NULL, pcr INTEGER NOT NULL,"
-	" base_banks INTEGER NOT NULL, base BLOB NOT NULL, enrolled_ns INTEGER NOT NULL) STRICT",
-	/* What was proven last. round counts the rounds, so that two at a time are noticed. */
+	" base_banks INTEGER NOT NULL, base BLOB NOT NULL, enrolled_ns INTEGER NOT NULL,"
+	" round INTEGER NOT NULL DEFAULT 0) STRICT",
 	"CREATE TABLE proven(machine TEXT PRIMARY KEY REFERENCES machine ON DELETE CASCADE,"
-	" round INTEGER NOT NULL, seq INTEGER NOT NULL, sha256 BLOB NOT NULL,"
-	" banks INTEGER NOT NULL, pcr_values BLOB NOT NULL, log_id BLOB NOT NULL,"
-	" software INTEGER NOT NULL, reset_count INTEGER NOT NULL, restart_count INTEGER NOT NULL,"
-	" clock_ms INTEGER NOT NULL, epoch_seq INTEGER NOT NULL, policy BLOB NOT NULL,"
-	" forgotten INTEGER NOT NULL) STRICT",
+	" seq INTEGER NOT NULL, sha256 BLOB NOT NULL, banks INTEGER NOT NULL,"
+	" pcr_values BLOB NOT NULL, log_id BLOB NOT NULL, software INTEGER NOT NULL,"
+	" reset_count INTEGER NOT NULL, restart_count INTEGER NOT NULL, clock_ms INTEGER NOT NULL,"
+	" epoch_seq INTEGER NOT NULL, policy BLOB NOT NULL, is_partial INTEGER NOT NULL) STRICT",
 	"CREATE TABLE nonce(nonce BLOB PRIMARY KEY, machine TEXT NOT NULL REFERENCES machine"
 	" ON DELETE CASCADE, sent_ns INTEGER NOT NULL) STRICT",
+	"CREATE INDEX nonce_machine ON nonce(machine)",
 	"CREATE TABLE violation(id INTEGER PRIMARY KEY, machine TEXT NOT NULL REFERENCES machine"
-	" ON DELETE CASCADE, log_id BLOB NOT NULL, epoch_seq INTEGER NOT NULL, seq INTEGER NOT NULL,"
+	" ON DELETE CASCADE, epoch_seq INTEGER NOT NULL, seq INTEGER NOT NULL,"
 	" source TEXT NOT NULL, rule TEXT NOT NULL, value TEXT NOT NULL, why TEXT NOT NULL,"
-	" found_ns INTEGER NOT NULL, acked_ns INTEGER, acked_by TEXT, comment TEXT) STRICT",
-	"CREATE UNIQUE INDEX violation_once ON violation(machine, source, rule, seq, value)"
+	" found_ns INTEGER NOT NULL, acked_ns INTEGER NOT NULL, acked_by TEXT NOT NULL,"
+	" comment TEXT NOT NULL) STRICT",
+	"CREATE UNIQUE INDEX violation_once ON violation(machine, rule, seq, value)"
 	" WHERE source='policy'",
-	"CREATE INDEX violation_machine ON violation(machine)",
+	"CREATE INDEX violation_open ON violation(machine) WHERE acked_ns=0",
 	"CREATE TABLE verdict(id INTEGER PRIMARY KEY, machine TEXT NOT NULL REFERENCES machine"
 	" ON DELETE CASCADE, time_ns INTEGER NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL,"
 	" explanation TEXT NOT NULL, seq INTEGER NOT NULL, mode TEXT NOT NULL, tpm TEXT NOT NULL)"

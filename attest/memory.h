@@ -63,4 +63,133 @@ const char *memory_errmsg(const struct memory *memory);
 /* Forget a machine and all that was remembered of it: -ENOENT. */
 [[nodiscard]] int memory_machine_remove(struct memory *memory, const char *name);
 
+/* ---- what was proven ---- */
+
+/*
+ * The end of what was proven of a machine.
+ *
+ * round      how many rounds have been committed.
+ * epoch_seq  the epoch record that this kernel began with: what follows is of that boot.
+ * policy     policy_digest() of the policies that have judged everything up to the anchor; zeros: none.
+ * is_partial not everything that later rounds would need could be remembered (MEMORY_LINES_MAX,
+ *            MEMORY_VIOLATIONS_MAX): the next one with something new has to judge the whole epoch.
+ */
+struct memory_proven {
+	uint64_t round;
+	bool is_known; /* false: nothing was proven yet, and all but round is zero */
+	struct verify_anchor anchor;
+	uint64_t epoch_seq;
+	uint8_t policy[SHA256_LEN];
+	bool is_partial;
+};
+
+[[nodiscard]] int memory_proven_get(
+	struct memory *memory, const char *machine, struct memory_proven *ret_proven);
+
+/* The record lines remembered of a machine, by seq, until fn returns something else than 0, which is
+ * returned then. fn must not write to the memory. */
+[[nodiscard]] int memory_lines_each(struct memory *memory, const char *machine,
+	int (*fn)(void *arg, uint64_t seq, const char *line, size_t len), void *arg);
+
+/* A challenge, to be stored before it is sent; those that were never answered go with their time. */
+[[nodiscard]] int memory_nonce_put(struct memory *memory, const char *machine,
+	const uint8_t nonce[static SHA256_LEN], uint64_t now_ns);
+
+/* ---- violations ---- */
+
+enum { MEMORY_VIOLATIONS_MAX = POLICY_VIOLATIONS_MAX }; /* open ones of a machine */
+
+enum memory_source {
+	MEMORY_EVIDENCE, /* "evidence": refused, though signed anew; the rule is the reason */
+	MEMORY_POLICY, /* "policy" */
+};
+const char *memory_source_name(enum memory_source source);
+
+/* In force until the machine boots anew, or somebody has acknowledged it. */
+struct memory_violation {
+	enum memory_source source;
+	struct policy_violation what; /* seq 0: of no record */
+	uint64_t epoch_seq; /* as in struct memory_proven; 0: not known yet */
+	uint64_t found_ns; /* since 1970, UTC; and below */
+	uint64_t acked_ns; /* 0: open */
+	char acked_by[MEMORY_TEXT_MAX];
+	char comment[MEMORY_TEXT_MAX];
+};
+
+/* Of a machine, open ones first, then by seq, until fn returns something else than 0, which is
+ * returned then. fn must not write to the memory. */
+[[nodiscard]] int memory_violations_each(struct memory *memory, const char *machine,
+	int (*fn)(void *arg, const struct memory_violation *violation), void *arg);
+
+/* Which violations an operator has acknowledged, and what is remembered of that. */
+struct memory_ack {
+	bool has_seq;
+	uint64_t seq;
+	const char *rule; /* NULL: any */
+	const char *by;
+	const char *comment;
+	uint64_t now_ns;
+};
+
+/* Returns how many open violations were acknowledged. */
+[[nodiscard]] int64_t memory_ack(
+	struct memory *memory, const char *machine, const struct memory_ack *ack);
+
+/* ---- verdicts ---- */
+
+struct memory_verdict {
+	uint64_t time_ns;
+	enum verify_verdict verdict;
+	char reason[MEMORY_TEXT_MAX]; /* docs/verifier.md, "Reasons" */
+	char explanation[VERIFY_TEXT_MAX];
+	uint64_t seq; /* the last record that is proven; 0: none */
+	enum machine_mode mode;
+	enum machine_tpm tpm;
+};
+
+/* The newest: -ENOENT where there is none. */
+[[nodiscard]] int memory_verdict_last(
+	struct memory *memory, const char *machine, struct memory_verdict *ret_verdict);
+
+/* ---- a round: one transaction ---- */
+
+/*
+ * Begin to write what a round has found; what follows is in the file after memory_commit() and not
+ * before. round is that of memory_proven_get(), by which the round was judged: -ESTALE where another
+ * process has committed one meanwhile, or the machine is enrolled no more. After an error of any of
+ * these the caller rolls back.
+ */
+[[nodiscard]] int memory_begin(struct memory *memory, const char *machine, uint64_t round);
+[[nodiscard]] int memory_commit(struct memory *memory);
+
+/* Nothing where no transaction is open. */
+void memory_rollback(struct memory *memory);
+
+/* The challenge is answered: -ENOENT where it is not outstanding, that is, it was answered before, or
+ * took too long. */
+[[nodiscard]] int memory_nonce_take(
+	struct memory *memory, const char *machine, const uint8_t nonce[static SHA256_LEN]);
+
+/* What was proven; its round is not looked at. With another epoch_seq violations of earlier boots go. */
+[[nodiscard]] int memory_proven_put(
+	struct memory *memory, const char *machine, const struct memory_proven *proven);
+
+/* A policy has judged every record from seq on: what it had found there before goes, unless it was
+ * acknowledged. */
+[[nodiscard]] int memory_violations_drop(
+	struct memory *memory, const char *machine, const char *rule, uint64_t seq);
+
+/* One more, unless it is there already: of a policy the same value in the same record, acknowledged or
+ * not; of the evidence the same reason, open. Returns 1 where it is open now; 0 where it is
+ * acknowledged; -ENOBUFS where there are too many, and the transaction goes on. */
+[[nodiscard]] int memory_violation_put(
+	struct memory *memory, const char *machine, const struct memory_violation *violation);
+
+[[nodiscard]] int memory_line_put(
+	struct memory *memory, const char *machine, uint64_t seq, const char *line, size_t len);
+[[nodiscard]] int memory_line_drop(struct memory *memory, const char *machine, uint64_t seq);
+
+[[nodiscard]] int memory_verdict_put(
+	struct memory *memory, const char *machine, const struct memory_verdict *verdict);
+
 #endif

@@ -10,7 +10,7 @@
 
 /* ---- a row ---- */
 
-static bool read_mode(sqlite3_stmt *stmt, int column, enum machine_mode *ret_mode)
+bool memory_mode(sqlite3_stmt *stmt, int column, enum machine_mode *ret_mode)
 {
 	char word[32];
 
@@ -24,7 +24,7 @@ static bool read_mode(sqlite3_stmt *stmt, int column, enum machine_mode *ret_mod
 	return false;
 }
 
-static bool read_tpm(sqlite3_stmt *stmt, int column, enum machine_tpm *ret_tpm)
+bool memory_tpm(sqlite3_stmt *stmt, int column, enum machine_tpm *ret_tpm)
 {
 	char word[32];
 
@@ -48,7 +48,7 @@ static int read_machine(struct memory *memory, sqlite3_stmt *stmt, struct machin
 
 	if (!memory_text(stmt, 0, machine.name, sizeof(machine.name)) ||
 		!memory_text(stmt, 1, machine.address, sizeof(machine.address)) ||
-		!read_mode(stmt, 2, &machine.mode) || !read_tpm(stmt, 3, &machine.tpm) ||
+		!memory_mode(stmt, 2, &machine.mode) || !memory_tpm(stmt, 3, &machine.tpm) ||
 		!memory_bytes(stmt, 4, machine.ak, sizeof(machine.ak), &machine.ak_len) ||
 		!memory_bytes(stmt, 5, machine.ek, sizeof(machine.ek), &machine.ek_len) ||
 		machine.pcr > EVIDENCE_PCR_MAX || machine.base_banks >= 1u << BANK_COUNT ||

@@ -49,4 +49,8 @@ bool memory_bytes(sqlite3_stmt *stmt, int column, uint8_t *ret_bytes, size_t siz
 /* Exactly len bytes. */
 bool memory_exactly(sqlite3_stmt *stmt, int column, void *ret_bytes, size_t len);
 
+/* machine_mode_name() and machine_tpm_name() backwards. */
+bool memory_mode(sqlite3_stmt *stmt, int column, enum machine_mode *ret_mode);
+bool memory_tpm(sqlite3_stmt *stmt, int column, enum machine_tpm *ret_tpm);
+
 #endif
