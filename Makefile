@@ -274,6 +274,17 @@ $(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(KERNEL_fault) $(O)/bpf
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(call libs,bpf)
 
+# The attestation server with a measurer that is made up.
+HTTP_TOOLS := $(O)/tests/http/fake-channel $(O)/tests/bench/make-log
+
+.PHONY: http-programs
+http-programs: $(HTTP_TOOLS)
+
+$(O)/tests/http/fake-channel: $(O)/tests/tools/fake-channel.o $(patsubst %,$(O)/%.a,server attest db bpf)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(call libs,server attest db bpf)
+
 # ---- the n-th call fails -------------------------------------------------------------------------
 # tests/fault/nth.h: the same objects, their calls wrapped by what the nth_*.c of NTH define.
 

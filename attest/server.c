@@ -30,6 +30,11 @@ uint64_t server_now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+bool server_has(const char *text)
+{
+	return *text && strcmp(text, "none") != 0;
+}
+
 void server_say(struct server *server, const char *format, ...)
 {
 	uint64_t now = server_now_ms();
@@ -134,11 +139,11 @@ static int doors_open(struct server *server, char ret_error[static SERVER_ERROR_
 		{ DOOR_LOCAL, conf->socket },
 		{ DOOR_METRICS, conf->metrics_listen },
 	};
-	int err = *conf->listen ? tls_new(conf, &server->tls, ret_error) : 0;
+	int err = server_has(conf->listen) ? tls_new(conf, &server->tls, ret_error) : 0;
 
 	for (size_t i = 0; i < DOOR_COUNT && !err; i++) {
 		int fd;
-		if (!*wanted[i].where)
+		if (!server_has(wanted[i].where))
 			continue;
 		fd = wanted[i].kind == DOOR_LOCAL
 			? listen_local(wanted[i].where, conf->group, ret_error)

@@ -124,7 +124,9 @@ static void reply(struct exchange *exchange, int code, const char *type, struct 
 	/* Local connections are one request each. */
 	if (exchange->connection->door->kind != DOOR_TLS)
 		add_header(exchange, "Connection", "close");
-	evhttp_send_reply(exchange->http, code, reason_of(code), body);
+	/* The library would send a body with the answer to HEAD too. */
+	evhttp_send_reply(exchange->http, code, reason_of(code),
+		evhttp_request_get_command(exchange->http) == EVHTTP_REQ_HEAD ? NULL : body);
 }
 
 void reply_text(struct exchange *exchange, const char *type, struct evbuffer *body)
@@ -267,7 +269,8 @@ static void on_proof(void *arg, int err, const char *bytes, size_t len)
 static bool may_activate(struct server *server)
 {
 	uint64_t now = server_now_ms(), minute = 60 * 1000;
-	uint64_t each = minute / server->conf->activations_per_minute;
+	uint32_t allowed = server->conf->activations_per_minute;
+	uint64_t each = allowed ? minute / allowed : minute + 1;
 
 	if (server->activations_ms < now)
 		server->activations_ms = now;
@@ -391,8 +394,8 @@ static struct exchange *exchange_new(
 	exchange->server = door->server;
 	exchange->connection = connection;
 	exchange->http = http;
-	exchange->is_trusted = door->kind == DOOR_LOCAL || !*door->server->conf->client_ca ||
-		tls_has_client(buffer);
+	exchange->is_trusted = door->kind == DOOR_LOCAL ||
+		!server_has(door->server->conf->client_ca) || tls_has_client(buffer);
 	if (door->kind == DOOR_TLS && tls_binding(buffer, exchange->binding)) {
 		free(exchange);
 		return NULL;

@@ -251,6 +251,9 @@ struct server {
 
 uint64_t server_now_ms(void);
 
+/* Whether a text of the configuration is there. */
+bool server_has(const char *text);
+
 /* One line on standard error for what nobody else sees; not too many of them. */
 [[gnu::format(printf, 2, 3)]] void server_say(struct server *server, const char *format, ...);
 

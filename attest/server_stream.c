@@ -249,7 +249,8 @@ static void on_statement(void *arg, int err, const char *bytes, size_t len)
 	struct line_error error;
 
 	if (err) {
-		reply_failure(exchange, err, bytes);
+		/* Too many that wait there: not this client's doing. */
+		reply_failure(exchange, err == -EBUSY ? -EAGAIN : err, bytes);
 		return;
 	}
 	exchange->statement = malloc(sizeof(*exchange->statement));

@@ -51,7 +51,7 @@ static int set_protocol(SSL_CTX *ctx, char ret_error[static SERVER_ERROR_MAX])
 static int use_certificate(
 	const struct server_conf *conf, SSL_CTX *ctx, char ret_error[static SERVER_ERROR_MAX])
 {
-	if (!*conf->certificate)
+	if (!server_has(conf->certificate))
 		return tls_self_made(conf->dir, ctx, ret_error);
 	if (SSL_CTX_use_certificate_chain_file(ctx, conf->certificate) != 1)
 		return fail(ret_error, conf->certificate);
@@ -67,7 +67,7 @@ static int use_client_ca(
 {
 	int mode = SSL_VERIFY_PEER;
 
-	if (!*conf->client_ca)
+	if (!server_has(conf->client_ca))
 		return 0;
 	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(conf->client_ca);
 	if (!names || SSL_CTX_load_verify_file(ctx, conf->client_ca) != 1) {
