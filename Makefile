@@ -29,7 +29,7 @@ SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/s
               attest/server_connection.c attest/server_exchange.c attest/server_listen.c \
               attest/server_metrics.c attest/server_stream.c attest/server_tls.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
-SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/swtpm.c
+SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/tpm_credential.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
               bpf/record.c bpf/record_views.c

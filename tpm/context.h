@@ -3,6 +3,7 @@
 #ifndef TPM_CONTEXT_H
 #define TPM_CONTEXT_H
 
+#include "tpm/ek.h"
 #include "tpm/tpm.h"
 
 struct ESYS_CONTEXT;
@@ -86,6 +87,15 @@ bool tpm_key_has_template(const struct TPM2B_PUBLIC *public, const struct TPM2B_
  * TPM 2.0 Library, Part 1, 16 "Names", "Qualified Name".
  */
 int tpm_key_is_endorsement(const struct TPM2B_NAME *name, const struct TPM2B_NAME *qualified);
+
+/* The public area to make an EK of. */
+void tpm_ek_fill(enum tpm_ek_template template, struct TPM2B_PUBLIC *ret_public);
+
+/* Of the low range: used by a policy. */
+bool tpm_ek_is_low(enum tpm_ek_template template);
+
+/* Marshal a key's public area. False where it is larger than an EK's. */
+bool tpm_ek_keep_public(struct tpm_ek *ek, const struct TPM2B_PUBLIC *public);
 
 /* Flush a transient AK, let go of a persistent one; nothing where none is open. */
 void tpm_ak_close(struct tpm *tpm);

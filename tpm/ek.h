@@ -3,10 +3,10 @@
  * The TPM's endorsement keys (EKs): which it has, the certificates that their makers left in it, and
  * the one thing that an enrolment asks of them, TPM2_ActivateCredential.
  *
- * Errors are those of tpm/tpm.h. After any of them, -ENODEV too, nothing that was made here stays in
- * the TPM: on a device it is on a connection of its own, which the kernel cleans up however it ends;
- * on a software TPM it is flushed, and what a killed process left there is flushed by the next
- * tpm_connect().
+ * Errors are those of tpm/tpm.h. After any of them nothing that was made here stays in the TPM. On a
+ * device it was on a connection of its own, which the kernel cleans up however it ends, with us too;
+ * only a transient AK's connection is used again. On a software TPM it is flushed, and what a broken
+ * connection or a killed process left there is flushed by the next tpm_connect().
  *
  * TCG EK Credential Profile for TPM Family 2.0, Version 2.6, 2.2.1.4 and 2.2.1.5 (NV indices), Annex
  * B.3 and B.4 (templates).
@@ -48,8 +48,8 @@ struct tpm_ek {
 
 /*
  * Find the EKs that have a certificate in the TPM, or are stored in it (0x81010000..0x8101ffff, an
- * endorsement primary with the public area of a template); in the order of the enum. Quick: no key is
- * made.
+ * endorsement primary with the public area of a template, and where there is a certificate, the key in
+ * it); in the order of the enum. Quick: no key is made.
  *
  * A certificate is the first DER object in its NV index, since many are padded. One that is larger
  * than TPM_EK_CERTIFICATE_MAX, may not be read, or is no DER is left out. Nothing vouches for it here.

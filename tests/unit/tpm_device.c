@@ -2,6 +2,8 @@
 /* A TPM behind a device, which cannot be let go of while it has a command. */
 #include "tests/unit/tpm_peer.h"
 
+#include "tpm/ek.h"
+
 #include <time.h>
 
 enum { PCR = 13, HANDLE = 0x81020001, LIMIT_MS = 200 };
@@ -84,6 +86,38 @@ static void a_command_without_an_answer_ends_and_the_device_is_kept_until_it_has
 	tpm_free(tpm);
 }
 
+/* A chip takes its time for a key, and the connection that it is made on is another. */
+static void a_key_that_is_not_made_in_time_is_waited_for_by_connecting_again(void **)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_to_device();
+	struct tpm_ek ek = { .template = TPM_EK_ECC256_L2 };
+	struct tpm_clock clock;
+
+	tpm_set_timeout(tpm, TPM_TIMEOUT_MS);
+	assert_ok(tpm, tpm_ek_make(tpm, &ek));
+	tpm_set_timeout(tpm, LIMIT_MS);
+	int before = descriptors();
+
+	ek.public_len = 0;
+	device_holds = true;
+	assert_int_equal(tpm_ek_make(tpm, &ek), -ENODEV);
+	assert_non_null(strstr(tpm_errmsg(tpm), "TPM2_CreatePrimary: no answer within 200 ms"));
+	assert_int_equal(ek.public_len, 0);
+	assert_int_equal(tpm_clock_read(tpm, &clock), -ENODEV);
+	assert_int_equal(tpm_connect(tpm, device_tcti), -ENODEV);
+	assert_in_range(descriptors(), 0, before);
+
+	device_holds = false;
+	for (int i = 0; i < 100 && tpm_connect(tpm, device_tcti) < 0; i++)
+		usleep(10000);
+	assert_ok(tpm, tpm_clock_read(tpm, &clock));
+	assert_int_equal(descriptors(), before);
+	/* The kernel flushes what was made there; a terminal does not. */
+	sh("tpm2_flushcontext -T %s -t", fixture_tcti);
+	tpm_set_timeout(tpm, TPM_TIMEOUT_MS);
+	assert_ok(tpm, tpm_ek_make(tpm, &ek));
+}
+
 static void connecting_to_a_mute_device_ends(void **)
 {
 	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = tpm_new();
@@ -124,6 +158,7 @@ int main(void)
 		cmocka_unit_test(a_device_does_what_a_socket_does),
 		cmocka_unit_test(
 			a_command_without_an_answer_ends_and_the_device_is_kept_until_it_has_one),
+		cmocka_unit_test(a_key_that_is_not_made_in_time_is_waited_for_by_connecting_again),
 		cmocka_unit_test(connecting_to_a_mute_device_ends),
 		cmocka_unit_test(a_way_that_is_none_is_refused),
 	};

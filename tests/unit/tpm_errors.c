@@ -3,6 +3,7 @@
  * What the TPM and the way to it can do to us, done on purpose: a proxy in front of the software
  * TPM that answers a command itself, swallows it, or swallows its answer.
  */
+#include "tests/unit/ek_fixture.h"
 #include "tests/unit/tpm_peer.h"
 
 #include <stdatomic.h>
@@ -14,6 +15,7 @@ enum { PCR = 13, HANDLE = 0x81020001 };
 enum {
 	CC_EVICT = 0x120,
 	CC_CREATE_PRIMARY = 0x131,
+	CC_ACTIVATE_CREDENTIAL = 0x147,
 	CC_QUOTE = 0x158,
 	CC_FLUSH = 0x165,
 	CC_READ_PUBLIC = 0x173,
@@ -31,6 +33,7 @@ enum meddling {
 	BABBLE, /* something that is not an answer */
 	ONE_BANK, /* TPM2_PCR_Read of the first bank only */
 	ONE_BANK_MOVES, /* and somebody extends after each of the first few */
+	LISTEN, /* keep the answer */
 	SM3, /* TPM_CAP_PCRS: SM3_256 where SHA-384 is allocated */
 };
 
@@ -39,6 +42,8 @@ static struct {
 	atomic_uint command; /* the command code meddled with */
 	atomic_uint code;
 	atomic_int seen; /* how often it was sent */
+	size_t heard_len;
+	uint8_t heard[4096];
 } proxy;
 
 static char proxy_tcti[SWTPM_TCTI_MAX];
@@ -84,6 +89,10 @@ static size_t meddle(uint8_t buffer[static 4096], size_t len)
 		len = ask(buffer, 20);
 		if (meddling == ONE_BANK_MOVES && proxy.seen < 4)
 			extend_something();
+		return len;
+	case LISTEN:
+		len = proxy.heard_len = ask(buffer, len);
+		memcpy(proxy.heard, buffer, len);
 		return len;
 	case SM3:
 		len = ask(buffer, len);
@@ -310,10 +319,53 @@ static void connecting_fails_whole(void **)
 	assert_int_equal(tpm_pcr_read(tpm, PCR, &values), -ENODEV);
 }
 
+static void a_secret_is_encrypted_on_its_way_from_the_tpm(void **)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
+	uint8_t secret[TPM_EK_SECRET_MAX];
+
+	assert_ok(tpm, tpm_ak_open(tpm, HANDLE));
+	for (int i = 0; i < TPM_EK_COUNT; i++) {
+		struct tpm_ek ek = made(tpm, (enum tpm_ek_template)i);
+		struct credential credential = credential_for(&ek, tpm);
+
+		arrange(LISTEN, CC_ACTIVATE_CREDENTIAL, 0);
+		assert_int_equal(activate(tpm, &ek, &credential, secret), SECRET_LEN);
+		assert_in_range(proxy.seen, 1, 5); /* it may have to test itself first */
+		assert_true(proxy.heard_len > SECRET_LEN);
+		assert_null(memmem(proxy.heard, proxy.heard_len, secret, 8));
+		assert_null(memmem(proxy.heard, proxy.heard_len, secret + SECRET_LEN - 8, 8));
+	}
+}
+
+/* What libtpms says of a credential it cannot decrypt, and what it says in failure mode. */
+static void a_credential_that_fails_is_not_a_tpm_that_fails(void **)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
+	uint8_t secret[TPM_EK_SECRET_MAX];
+
+	assert_ok(tpm, tpm_ak_open(tpm, HANDLE));
+	struct tpm_ek ek = made(tpm, TPM_EK_ECC256_L2);
+	struct credential credential = credential_for(&ek, tpm);
+	arrange(ANSWER, CC_ACTIVATE_CREDENTIAL, 0x101);
+	assert_int_equal(activate(tpm, &ek, &credential, secret), -EBADMSG);
+	arrange(ANSWER, CC_ACTIVATE_CREDENTIAL, 0xc0101);
+	assert_int_equal(activate(tpm, &ek, &credential, secret), -EBADMSG);
+	arrange(ANSWER, CC_ACTIVATE_CREDENTIAL, 0x9a2); /* BAD_AUTH, session 1 */
+	assert_int_equal(activate(tpm, &ek, &credential, secret), -EACCES);
+	arrange(ANSWER, CC_ACTIVATE_CREDENTIAL, 0x18b); /* HANDLE, handle 1 */
+	assert_int_equal(activate(tpm, &ek, &credential, secret), -ENOENT);
+	arrange(BABBLE, CC_ACTIVATE_CREDENTIAL, 0);
+	assert_int_equal(activate(tpm, &ek, &credential, secret), -ENODEV);
+	arrange(PASS, 0, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_refusal_has_its_class_and_moves_nothing),
+		cmocka_unit_test(a_secret_is_encrypted_on_its_way_from_the_tpm),
+		cmocka_unit_test(a_credential_that_fails_is_not_a_tpm_that_fails),
 		cmocka_unit_test(a_broken_way_means_unknown),
 		cmocka_unit_test(banks_that_come_one_by_one_are_all_read),
 		cmocka_unit_test(a_read_starts_over_when_pcrs_move),

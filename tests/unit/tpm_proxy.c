@@ -3,7 +3,7 @@
  * The faults of a TPM and of the way to it, by tests/tools/tpm-proxy in front of a real software TPM:
  * each has the class that tpm.h says, and after it the PCR tells what happened.
  */
-#include "tests/unit/tpm_fixture.h"
+#include "tests/unit/ek_fixture.h"
 
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -155,6 +155,103 @@ static void no_command_of_connecting_or_of_the_ak_waits_for_ever(void **)
 		}
 }
 
+/* One command of an activation meddled with. Returns its result. */
+static int meddled_activation(
+	const char *rule, const struct tpm_ek *ek, const struct credential *credential)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
+	uint8_t secret[TPM_EK_SECRET_MAX];
+	struct tpm_clock clock;
+
+	tell("%s", rule);
+	long long began = now_ms();
+	int r = activate(tpm, ek, credential, secret);
+	assert_in_range(now_ms() - began, 0, 4 * LIMIT_MS);
+	tell("pass");
+	assert_int_equal(tpm_clock_read(tpm, &clock), r == -ENODEV ? -ENODEV : 0);
+	if (r == -ENODEV)
+		assert_ok(tpm, tpm_connect(tpm, proxy_tcti));
+	assert_loaded("");
+	return r;
+}
+
+static void an_activation_that_breaks_anywhere_leaves_nothing_in_the_tpm(void **)
+{
+	static const struct {
+		const char *rule;
+		int error;
+	} faults[] = {
+		{ "drop-command", -ENODEV },
+		{ "drop-answer", -ENODEV },
+		{ "refuse 0x120", -EIO },
+	};
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
+	struct tpm_ek eks[TPM_EK_COUNT];
+
+	assert_int_equal(tpm_ek_find(tpm, eks), 2);
+	eks[1] = made(tpm, TPM_EK_ECC256_L2);
+	for (int i = 0; i < 2; i++) {
+		struct credential credential = credential_for(&eks[i], tpm);
+
+		for (size_t fault = 0; fault < sizeof(faults) / sizeof(faults[0]); fault++) {
+			int after = 0, r;
+
+			do {
+				char rule[64];
+
+				snprintf(rule, sizeof(rule), "%s next 1 after %d",
+					faults[fault].rule, after++);
+				r = meddled_activation(rule, &eks[i], &credential);
+				if (r < 0)
+					assert_int_equal(r, faults[fault].error);
+			} while (r < 0);
+			assert_in_range(after, 7, 12); /* there are about so many */
+		}
+	}
+}
+
+static void an_activation_without_an_answer_ends(void **)
+{
+	static const char *const commands[] = { "0x131", "0x147", "0x165" };
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
+	struct tpm_ek ek = made(tpm, TPM_EK_ECC256_L2);
+	struct credential credential = credential_for(&ek, tpm);
+
+	for (int i = 0; i < 3; i++) {
+		char rule[64];
+
+		snprintf(rule, sizeof(rule), "swallow-answer next 1 cc %s", commands[i]);
+		assert_int_equal(meddled_activation(rule, &ek, &credential), -ENODEV);
+	}
+}
+
+/* Killed with everything loaded that an activation loads. */
+static void what_a_killed_activation_left_is_flushed_by_the_next(void **)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected_by_proxy();
+	struct tpm_ek ek = made(tpm, TPM_EK_ECC256_L2);
+	struct credential credential = credential_for(&ek, tpm);
+	uint8_t secret[TPM_EK_SECRET_MAX];
+
+	tell("swallow cc 0x147");
+	tpm_set_timeout(tpm, TPM_TIMEOUT_MS);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(activate(tpm, &ek, &credential, secret) < 0);
+	sh("for i in $(seq 100); do tpm2_getcap -T %s handles-loaded-session | grep -q 0x3 && exit 0; "
+	   "sleep 0.02; done; exit 1",
+		fixture_tcti);
+	assert_string_not_equal(sh("tpm2_getcap -T %s handles-transient", fixture_tcti), "");
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+
+	tell("pass");
+	assert_ok(tpm, tpm_connect(tpm, proxy_tcti));
+	assert_loaded("");
+	assert_ok(tpm, tpm_ak_open(tpm, HANDLE));
+	assert_int_equal(activate(tpm, &ek, &credential, secret), SECRET_LEN);
+}
+
 static void a_refusal_names_what_the_operator_can_do(void **)
 {
 	static const struct {
@@ -284,6 +381,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lost_extend_is_found_by_reading_the_pcr),
 		cmocka_unit_test(no_command_of_connecting_or_of_the_ak_waits_for_ever),
+		cmocka_unit_test(an_activation_that_breaks_anywhere_leaves_nothing_in_the_tpm),
+		cmocka_unit_test(an_activation_without_an_answer_ends),
+		cmocka_unit_test(what_a_killed_activation_left_is_flushed_by_the_next),
 		cmocka_unit_test(a_refusal_names_what_the_operator_can_do),
 		cmocka_unit_test(four_refusals_to_retry_are_retried),
 		cmocka_unit_test(failure_mode_lasts_until_the_reset),
