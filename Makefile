@@ -23,7 +23,8 @@ SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.
               attest/diagnose.c attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/verify_after.c attest/history.c attest/history_epoch.c attest/history_result.c
 SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/memory_round.c \
-                attest/memory_violation.c attest/client.c \
+                attest/memory_violation.c attest/client.c attest/round.c attest/round_gap.c \
+                attest/round_judge.c attest/round_remember.c \
                 attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c
 SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
               attest/server_connection.c attest/server_exchange.c attest/server_listen.c \

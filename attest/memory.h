@@ -188,6 +188,7 @@ void memory_rollback(struct memory *memory);
 [[nodiscard]] int memory_line_put(
 	struct memory *memory, const char *machine, uint64_t seq, const char *line, size_t len);
 [[nodiscard]] int memory_line_drop(struct memory *memory, const char *machine, uint64_t seq);
+[[nodiscard]] int memory_lines_drop(struct memory *memory, const char *machine); /* all */
 
 [[nodiscard]] int memory_verdict_put(
 	struct memory *memory, const char *machine, const struct memory_verdict *verdict);

@@ -121,6 +121,11 @@ int memory_line_drop(struct memory *memory, const char *machine, uint64_t seq)
 		memory, "DELETE FROM line WHERE machine=?1 AND seq=?2", "tn", machine, seq);
 }
 
+int memory_lines_drop(struct memory *memory, const char *machine)
+{
+	return memory_do(memory, "DELETE FROM line WHERE machine=?1", "t", machine);
+}
+
 /* ---- challenges ---- */
 
 int memory_nonce_put(struct memory *memory, const char *machine,

@@ -265,6 +265,11 @@ void policy_digest(const struct policy *policy, uint8_t ret_sha256[static SHA256
 	memcpy(ret_sha256, policy->digest, SHA256_LEN);
 }
 
+const char *policy_rule(const struct policy *policy, size_t index)
+{
+	return index < policy->rule_count ? policy->rules[index].name : NULL;
+}
+
 int policy_machine_set(struct policy *policy, const struct machine *machine, uint64_t proven_seq)
 {
 	return code(tables_machine_set(&policy->tables, machine, proven_seq));

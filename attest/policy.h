@@ -63,6 +63,9 @@ void policy_freep(struct policy **policy);
  * verdict was by the same. */
 void policy_digest(const struct policy *policy, uint8_t ret_sha256[static SHA256_LEN]);
 
+/* The names of the policies by number from 0; NULL behind the last. */
+const char *policy_rule(const struct policy *policy, size_t index);
+
 /*
  * What is known of the machine besides its evidence: the row of the table `machine`.
  *

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attest/round.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "attest/round_own.h"
+
+enum {
+	TRIES_MAX = 5, /* rounds of other processes that may come between */
+	ERROR_BODY_MAX = 200, /* bytes shown of what a server says where it refuses */
+};
+
+/* ---- the result ---- */
+
+void round_note(struct round *round, const char *format, ...)
+{
+	struct verify_result *evidence = &round->result->evidence;
+	va_list args;
+
+	if (evidence->note_count == VERIFY_NOTES_MAX)
+		return;
+	va_start(args, format);
+	vsnprintf(evidence->notes[evidence->note_count++], VERIFY_NOTE_MAX, format, args);
+	va_end(args);
+}
+
+void round_conclude(struct round *round, enum verify_verdict verdict, const char *reason,
+	const char *format, ...)
+{
+	struct round_result *result = round->result;
+	va_list args;
+
+	result->verdict = verdict;
+	snprintf(result->reason, sizeof(result->reason), "%s", reason);
+	va_start(args, format);
+	vsnprintf(result->explanation, sizeof(result->explanation), format, args);
+	va_end(args);
+}
+
+/* What went wrong is the memory; the verdict is not remembered. */
+static void conclude_memory(struct round *round)
+{
+	round_conclude(round, VERIFY_UNKNOWN, "memory", "The verifier's memory: %s.",
+		memory_errmsg(round->options->memory));
+}
+
+void round_result_done(struct round_result *result)
+{
+	free(result->violations);
+	result->violations = NULL;
+	if (result->stream)
+		fclose(result->stream);
+	result->stream = NULL;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * ROUND_SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* ---- the question ---- */
+
+static void hex(const uint8_t *bytes, size_t len, char *ret_text)
+{
+	for (size_t i = 0; i < len; i++)
+		sprintf(ret_text + 2 * i, "%02x", bytes[i]);
+}
+
+/* By an answer that is none. */
+static void conclude_unreachable(struct round *round, int err)
+{
+	const struct round_peer *peer = &round->options->peer;
+	const char *reason = err == -EMSGSIZE ? "too-large" : err == -EPROTO ? "channel" : "failed";
+
+	if (err == -ECONNREFUSED || err == -EHOSTUNREACH || err == -ETIMEDOUT)
+		reason = "unreachable";
+	round_conclude(round, VERIFY_UNKNOWN, reason, "%s.", peer->errmsg(peer->arg));
+}
+
+/* The server says why, in JSON or otherwise; it may be anybody. */
+static void conclude_refused(struct round *round, int status)
+{
+	char body[ERROR_BODY_MAX + 1];
+
+	rewind(round->evidence);
+	size_t len = fread(body, 1, ERROR_BODY_MAX, round->evidence);
+	while (len && (body[len - 1] == '\n' || body[len - 1] == '\r'))
+		len--;
+	body[len] = '\0';
+	for (char *c = body; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	round_conclude(
+		round, VERIFY_UNKNOWN, "refused", "The server answered %d: %s", status, body);
+}
+
+static void drop_evidence(struct round *round)
+{
+	if (round->evidence)
+		fclose(round->evidence);
+	round->evidence = NULL;
+}
+
+/* Returns the HTTP status, or 0 where a conclusion was written. */
+static int ask(struct round *round)
+{
+	const struct round_options *options = round->options;
+	const struct round_peer *peer = &options->peer;
+	char nonce[2 * SHA256_LEN + 1], json[160];
+
+	drop_evidence(round);
+	round->evidence = tmpfile();
+	if (!round->evidence || RAND_bytes(round->nonce, SHA256_LEN) != 1) {
+		round_conclude(round, VERIFY_UNKNOWN, "failed", "%s.",
+			round->evidence ? "OpenSSL has no random bytes"
+					: "A temporary file cannot be made");
+		return 0;
+	}
+	round->asked_ns = now_ns();
+	if (memory_nonce_put(options->memory, options->machine, round->nonce, round->asked_ns)) {
+		conclude_memory(round);
+		return 0;
+	}
+	hex(round->nonce, SHA256_LEN, nonce);
+	snprintf(json, sizeof(json), "{\"nonce\":\"%s\",\"since\":%" PRIu64 "}", nonce,
+		round->since);
+	int status = peer->request(peer->arg, "/v1/attest", json, round->evidence);
+	if (status < 0)
+		conclude_unreachable(round, status);
+	else if (fflush(round->evidence) || ferror(round->evidence))
+		round_conclude(round, VERIFY_UNKNOWN, "failed", "The evidence cannot be written.");
+	else
+		return status;
+	return 0;
+}
+
+static void verify(struct round *round)
+{
+	const struct round_peer *peer = &round->options->peer;
+	const struct machine *machine = &round->result->machine;
+	struct verify_result *result = &round->result->evidence;
+	struct ak ak;
+	char error[AK_ERROR_MAX];
+
+	if (ak_decode(machine->ak, machine->ak_len, &ak, error)) {
+		result->verdict = VERIFY_UNKNOWN;
+		snprintf(result->explanation, sizeof(result->explanation),
+			"The AK of its enrolment: %s.", error);
+		return;
+	}
+	const struct verify_options options = {
+		.ak = &ak,
+		.pcr = machine->pcr,
+		.nonce = round->nonce,
+		.binding = peer->binding(peer->arg),
+		.base_banks = machine->base_banks,
+		.base = machine->base_banks ? &machine->base : NULL,
+		.after = round->proven.is_known ? &round->proven.anchor : NULL,
+		.has_gap = true,
+	};
+	rewind(round->evidence);
+	verify_evidence(round->evidence, &options, result);
+	round->result->has_evidence = true;
+}
+
+/* Whether more than what is new is needed to judge what is new. */
+static bool needs_all(const struct round *round)
+{
+	const struct verify_result *evidence = &round->result->evidence;
+
+	if (evidence->reason == VERIFY_START)
+		return true; /* the server may have lost where the last evidence ended */
+	return evidence->is_proven && round->options->policy && round->proven.is_partial &&
+		evidence->end.seq > round->proven.anchor.seq;
+}
+
+/* Get evidence. Returns whether there is some; where not, a conclusion was written. */
+static bool challenge(struct round *round)
+{
+	int status = ask(round);
+
+	/* A log that was rolled back, for example: shown as a whole, it proves that. */
+	if (status == 400 && round->since) {
+		round->since = 0;
+		status = ask(round);
+	}
+	if (status == 200)
+		verify(round);
+	if (status == 200 && round->since && needs_all(round)) {
+		round->is_whole = round->is_whole || round->proven.is_partial;
+		round->since = 0;
+		status = ask(round);
+		if (status == 200)
+			verify(round);
+	}
+	if (status && status != 200)
+		conclude_refused(round, status);
+	return status == 200;
+}
+
+/* ---- the answer ---- */
+
+bool round_is_newer(const struct round *round)
+{
+	const struct verify_result *evidence = &round->result->evidence;
+
+	return evidence->is_proven &&
+		(!round->proven.is_known || evidence->end.seq > round->proven.anchor.seq);
+}
+
+/* What came before the epoch that the evidence begins with. */
+static void look_back(struct round *round)
+{
+	struct verify_result *evidence = &round->result->evidence;
+	uint64_t known = round->proven.anchor.seq, first = evidence->facts.first;
+
+	if (!evidence->is_proven || !round->proven.is_known || first <= known + 1)
+		return;
+	switch (round_gap_get(round)) {
+	case GAP_SHOWN:
+		if (round->gap.first > known + 1)
+			round_note(round, "records %" PRIu64 "-%" PRIu64 " were not shown",
+				known + 1, round->gap.first - 1);
+		return;
+	case GAP_MISSING:
+		round_note(round, "records %" PRIu64 "-%" PRIu64 " were not shown", known + 1,
+			first - 1);
+		return;
+	case GAP_FORK:
+		evidence->is_proven = false;
+		evidence->verdict = VERIFY_UNTRUSTED;
+		evidence->reason = VERIFY_FORK;
+		snprintf(evidence->explanation, sizeof(evidence->explanation),
+			"Record %" PRIu64 " does not follow record %" PRIu64
+			" as it was proven before, and later ones follow it: the log has been "
+			"rewritten.",
+			known + 1, known);
+	}
+}
+
+static void judge(struct round *round)
+{
+	if (!round->options->policy || !round->result->evidence.is_proven ||
+		!(round->is_whole || round_is_newer(round)))
+		return;
+	if (round_judge(round))
+		round->found.standing = -EIO;
+	if (round->found.standing < 0)
+		round->programs.is_partial = true; /* not judged to the end: all of it again */
+	if (round->found.past)
+		round_note(round,
+			"in an epoch that has ended policies find %" PRIu64
+			" violation%s; the first: record %" PRIu64 ", %s",
+			round->found.past, round->found.past == 1 ? "" : "s",
+			round->found.first_past.seq, round->found.first_past.rule);
+}
+
+static int write_down(struct round *round, bool is_answered)
+{
+	struct memory *memory = round->options->memory;
+	int r = memory_begin(memory, round->options->machine, round->proven.round);
+
+	if (!r)
+		r = round_remember(round, is_answered);
+	if (!r)
+		r = memory_commit(memory);
+	if (r)
+		memory_rollback(memory);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+static int count_open(void *arg, const struct memory_violation *violation)
+{
+	*(size_t *)arg += violation->acked_ns == 0;
+	return 0;
+}
+
+static int load(struct round *round)
+{
+	const struct round_options *options = round->options;
+	struct memory *memory = options->memory;
+	int r = memory_machine_get(memory, options->machine, &round->result->machine);
+
+	if (!r)
+		r = memory_proven_get(memory, options->machine, &round->proven);
+	if (!r)
+		r = memory_violations_each(memory, options->machine, count_open, &round->open);
+	if (r)
+		return r;
+	if (options->policy)
+		policy_digest(options->policy, round->policy_digest);
+	round->is_whole = options->policy &&
+		(!round->proven.is_known || (round->proven.is_partial && !round->open) ||
+			memcmp(round->proven.policy, round->policy_digest, SHA256_LEN) != 0);
+	round->since = round->is_whole ? 0 : round->proven.anchor.seq;
+	return 0;
+}
+
+static void done(struct round *round)
+{
+	drop_evidence(round);
+	if (round->gap.file)
+		fclose(round->gap.file);
+	free(round->programs.list);
+	free(round->found.list);
+}
+
+/* Once. Returns -ESTALE where another process had a round with this machine meanwhile. */
+static int try_round(const struct round_options *options, struct round_result *result)
+{
+	[[gnu::cleanup(done)]] struct round round = { .options = options, .result = result };
+
+	*result = (struct round_result){
+		.verdict = VERIFY_UNKNOWN,
+		.evidence = { .verdict = VERIFY_UNKNOWN, .reason = VERIFY_FAILED },
+	};
+	int r = load(&round);
+	if (r == -ENOENT)
+		return r;
+	if (r) {
+		conclude_memory(&round);
+		return 0;
+	}
+	bool is_answered = challenge(&round);
+	if (is_answered) {
+		look_back(&round);
+		judge(&round);
+	}
+	r = write_down(&round, is_answered);
+	if (r == -ESTALE)
+		return r;
+	if (r)
+		conclude_memory(&round);
+	result->stream = round.evidence;
+	round.evidence = NULL;
+	return 0;
+}
+
+int round_run(const struct round_options *options, struct round_result *ret_result)
+{
+	int r = -ESTALE;
+
+	for (int i = 0; i < TRIES_MAX && r == -ESTALE; i++) {
+		r = try_round(options, ret_result);
+		if (r)
+			round_result_done(ret_result);
+	}
+	if (r == -ESTALE) {
+		struct round round = { .options = options, .result = ret_result };
+		round_conclude(&round, VERIFY_UNKNOWN, "memory",
+			"Other rounds with this machine came between, time after time.");
+		r = 0;
+	}
+	return r;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One round under way: what the files of the round share. */
+#ifndef ATTEST_ROUND_OWN_H
+#define ATTEST_ROUND_OWN_H
+
+#include "attest/round.h"
+
+/*
+ * A load or baseline record of this epoch whose program is not unloaded. It is in the memory, or at
+ * these bytes of a file.
+ */
+struct round_program {
+	uint64_t seq;
+	FILE *file; /* NULL: in the memory */
+	long at;
+	size_t len;
+	bool is_gone;
+};
+
+struct round_programs {
+	struct round_program *list; /* by seq */
+	size_t count, size;
+	bool is_partial; /* there were more than MEMORY_LINES_MAX */
+};
+
+/* Records between what was proven and the evidence. */
+struct round_gap {
+	FILE *file; /* NULL: none */
+	uint64_t first, last;
+};
+
+/* What policies have found. */
+struct round_found {
+	struct policy_violation *list;
+	size_t count, size;
+	bool is_short; /* there was no memory for more */
+	int64_t standing; /* all of them that are not of the past, or a negative errno */
+	uint64_t past;
+	struct policy_violation first_past;
+	char error[POLICY_ERROR_MAX];
+};
+
+struct round {
+	const struct round_options *options;
+	struct round_result *result;
+	struct memory_proven proven; /* before */
+	uint8_t policy_digest[SHA256_LEN];
+	size_t open; /* violations, before */
+	uint64_t since;
+	bool is_whole; /* the whole epoch is to be judged */
+	bool is_judged; /* policies were run */
+	uint8_t nonce[SHA256_LEN];
+	uint64_t asked_ns;
+	FILE *evidence; /* NULL: none came */
+	struct round_gap gap;
+	struct round_programs programs;
+	struct round_found found;
+};
+
+enum { ROUND_SECOND_NS = 1000000000 };
+
+[[gnu::format(printf, 4, 5)]] void round_conclude(struct round *round, enum verify_verdict verdict,
+	const char *reason, const char *format, ...);
+[[gnu::format(printf, 2, 3)]] void round_note(struct round *round, const char *format, ...);
+
+/* The evidence proves more than was proven before. */
+bool round_is_newer(const struct round *round);
+
+/* ---- round_gap.c ---- */
+
+enum round_gap_is { GAP_SHOWN, GAP_MISSING, GAP_FORK };
+
+/*
+ * Get the records between what was proven and the evidence, which is proven, and check that they lead
+ * from the one to the other. GAP_FORK: they lead to the evidence and do not come from what was proven.
+ */
+enum round_gap_is round_gap_get(struct round *round);
+
+/* ---- round_judge.c ---- */
+
+/*
+ * Run the policies over what is new, or over the whole epoch; and find out which programs are loaded
+ * then. Only after the evidence was proven. Returns 0 or a negative errno of this machine's, found.error
+ * its text; what a policy said is in found.
+ */
+[[nodiscard]] int round_judge(struct round *round);
+
+/* Write to the memory which programs are loaded. */
+[[nodiscard]] int round_programs_put(struct round *round);
+
+/* ---- round_remember.c ---- */
+
+/*
+ * All of it, in a transaction that is open; and conclude, where there was an answer. Returns 0 or an
+ * error of the memory's.
+ */
+[[nodiscard]] int round_remember(struct round *round, bool is_answered);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a round found goes into the memory, and the verdict follows from what is remembered then. */
+#include "attest/round_own.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- what is remembered of it ---- */
+
+/* Refused, though the TPM has just signed it: nobody on the network can be the cause of that. */
+static bool is_proven_failure(const struct round *round)
+{
+	const struct verify_result *evidence = &round->result->evidence;
+
+	return round->result->has_evidence && evidence->verdict == VERIFY_UNTRUSTED &&
+		evidence->reason >= VERIFY_START;
+}
+
+static uint64_t epoch_seq(const struct round *round)
+{
+	uint64_t reset_seq = round->result->evidence.facts.reset_seq;
+
+	return reset_seq > round->proven.epoch_seq ? reset_seq : round->proven.epoch_seq;
+}
+
+static int put_failure(struct round *round)
+{
+	const struct verify_result *evidence = &round->result->evidence;
+	struct memory_violation violation = {
+		.source = MEMORY_EVIDENCE,
+		.epoch_seq = epoch_seq(round),
+		.found_ns = round->asked_ns,
+	};
+
+	snprintf(violation.what.rule, sizeof(violation.what.rule), "%s",
+		verify_reason_name(evidence->reason));
+	snprintf(violation.what.why, sizeof(violation.what.why), "%.255s", evidence->explanation);
+	int r = memory_violation_put(round->options->memory, round->options->machine, &violation);
+	return r < 0 && r != -ENOBUFS ? r : 0;
+}
+
+static int put_found(struct round *round)
+{
+	struct memory *memory = round->options->memory;
+	const char *machine = round->options->machine;
+	struct round_found *found = &round->found;
+	uint64_t from = round->is_whole ? 1 : round->proven.anchor.seq + 1;
+	const char *rule;
+	int r = 0;
+
+	for (size_t i = 0;
+		found->standing >= 0 && !r && (rule = policy_rule(round->options->policy, i)); i++)
+		r = memory_violations_drop(memory, machine, rule, from);
+	for (size_t i = 0; i < found->count && r >= 0; i++) {
+		struct memory_violation violation = {
+			.source = MEMORY_POLICY,
+			.what = found->list[i],
+			.epoch_seq = epoch_seq(round),
+			.found_ns = round->asked_ns,
+		};
+		r = memory_violation_put(memory, machine, &violation);
+		if (r == -ENOBUFS) {
+			round->programs.is_partial = true;
+			return 0;
+		}
+	}
+	if (found->is_short || found->standing > (int64_t)found->count)
+		round->programs.is_partial = true;
+	return r < 0 ? r : 0;
+}
+
+static int put_proven(struct round *round)
+{
+	struct memory *memory = round->options->memory;
+	const char *machine = round->options->machine;
+	struct memory_proven proven = {
+		.anchor = round->result->evidence.end,
+		.epoch_seq = epoch_seq(round),
+	};
+	int r = 0;
+
+	if (round->is_judged) {
+		if (round->is_whole)
+			r = memory_lines_drop(memory, machine);
+		if (!r && !round->programs.is_partial)
+			r = round_programs_put(round);
+		proven.is_partial = round->programs.is_partial;
+		memcpy(proven.policy, round->policy_digest, SHA256_LEN);
+	} else if (round_is_newer(round)) { /* no policy has seen it */
+		r = memory_lines_drop(memory, machine);
+	} else {
+		proven.is_partial = round->proven.is_partial;
+		memcpy(proven.policy, round->proven.policy, SHA256_LEN);
+	}
+	return r ? r : memory_proven_put(memory, machine, &proven);
+}
+
+static int take_violation(void *arg, const struct memory_violation *violation)
+{
+	struct round_result *result = arg;
+	size_t count = result->violation_count;
+
+	if ((count & (count - 1)) == 0) { /* a power of two, or none */
+		void *list = reallocarray(
+			result->violations, count ? 2 * count : 1, sizeof(*result->violations));
+		if (!list)
+			return -ENOMEM;
+		result->violations = list;
+	}
+	result->violations[result->violation_count++] = *violation;
+	result->open_count += violation->acked_ns == 0;
+	return 0;
+}
+
+static int list_violations(struct round *round)
+{
+	free(round->result->violations);
+	round->result->violations = NULL;
+	round->result->violation_count = round->result->open_count = 0;
+	return memory_violations_each(
+		round->options->memory, round->options->machine, take_violation, round->result);
+}
+
+/* ---- the verdict ---- */
+
+static void conclude_violations(struct round *round)
+{
+	const struct round_result *result = round->result;
+	const struct memory_violation *first = result->violations;
+	char more[64] = "", date[32] = "";
+	time_t seconds = (time_t)(first->found_ns / ROUND_SECOND_NS);
+	struct tm tm;
+
+	if (result->open_count > 1)
+		snprintf(more, sizeof(more), " There %s %zu more.",
+			result->open_count == 2 ? "is" : "are", result->open_count - 1);
+	if (first->found_ns != round->asked_ns && gmtime_r(&seconds, &tm))
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (first->source == MEMORY_EVIDENCE)
+		round_conclude(round, VERIFY_UNTRUSTED, "remembered",
+			"Evidence was refused%s%s, and nobody has acknowledged that: %s: %s%s",
+			date[0] ? " on " : "", date, first->what.rule, first->what.why, more);
+	else
+		round_conclude(round, VERIFY_UNTRUSTED, "policy",
+			"Record %" PRIu64 " violates %s: %s%s%s%s.%s%s%s", first->what.seq,
+			first->what.rule, first->what.value, first->what.why[0] ? " (" : "",
+			first->what.why, first->what.why[0] ? ")" : "", date[0] ? " Found on " : "",
+			date[0] ? date : "", date[0] ? "." : "");
+	if (first->source == MEMORY_POLICY)
+		strncat(round->result->explanation, more,
+			sizeof(round->result->explanation) - strlen(round->result->explanation) -
+				1);
+}
+
+static void decide(struct round *round)
+{
+	struct round_result *result = round->result;
+	const struct verify_result *evidence = &result->evidence;
+
+	if (!evidence->is_proven) {
+		round_conclude(round, evidence->verdict, verify_reason_name(evidence->reason), "%s",
+			evidence->explanation);
+		return;
+	}
+	if (result->machine.tpm == MACHINE_HARDWARE && evidence->facts.software)
+		round_conclude(round, VERIFY_UNTRUSTED, "software-tpm",
+			"It was enrolled with a hardware TPM, and the log says that its TPM is "
+			"software.");
+	else if (result->open_count)
+		conclude_violations(round);
+	else if (round->is_judged && round->found.standing < 0)
+		round_conclude(round, VERIFY_UNKNOWN, "policy-failed", "%s.", round->found.error);
+	else
+		round_conclude(round, evidence->verdict, verify_reason_name(evidence->reason), "%s",
+			evidence->explanation);
+}
+
+static int put_verdict(struct round *round)
+{
+	struct round_result *result = round->result;
+	struct memory *memory = round->options->memory;
+	struct memory_verdict verdict = {
+		.time_ns = round->asked_ns,
+		.verdict = result->verdict,
+		.seq = result->last,
+		.mode = result->machine.mode,
+		.tpm = result->machine.tpm,
+	};
+
+	snprintf(verdict.reason, sizeof(verdict.reason), "%s", result->reason);
+	snprintf(verdict.explanation, sizeof(verdict.explanation), "%s", result->explanation);
+	int r = memory_verdict_last(memory, round->options->machine, &result->before);
+	if (r && r != -ENOENT)
+		return r;
+	result->has_before = !r;
+	return memory_verdict_put(memory, round->options->machine, &verdict);
+}
+
+int round_remember(struct round *round, bool is_answered)
+{
+	struct round_result *result = round->result;
+	struct memory *memory = round->options->memory;
+	const char *machine = round->options->machine;
+	int r = is_answered ? memory_nonce_take(memory, machine, round->nonce) : 0;
+
+	if (r == -ENOENT) {
+		round_conclude(round, VERIFY_UNTRUSTED, "replay",
+			"The answer is to a challenge that is not outstanding: it was answered before, "
+			"or the answer took more than %d s.",
+			MEMORY_NONCE_S);
+		r = list_violations(round);
+		return r ? r : put_verdict(round);
+	}
+	if (!r && result->evidence.is_proven && round->is_judged)
+		r = put_found(round);
+	if (!r && result->evidence.is_proven)
+		r = put_proven(round);
+	if (!r && is_proven_failure(round))
+		r = put_failure(round);
+	if (!r)
+		r = list_violations(round);
+	if (r)
+		return r;
+	result->last = result->evidence.is_proven ? result->evidence.end.seq
+						  : round->proven.anchor.seq;
+	if (is_answered)
+		decide(round);
+	return put_verdict(round);
+}
