@@ -25,7 +25,8 @@ SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.
 SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/memory_round.c \
                 attest/memory_violation.c attest/client.c attest/round.c attest/round_gap.c \
                 attest/round_judge.c attest/round_remember.c \
-                attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c
+                attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c \
+                attest/credential.c attest/ek.c attest/ek_roots.c
 SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
               attest/server_connection.c attest/server_exchange.c attest/server_listen.c \
               attest/server_metrics.c attest/server_stream.c attest/server_tls.c
@@ -48,6 +49,7 @@ UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
                agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find agent_quotes
 UNIT_verifier := attest_client memory
+UNIT_enrolment := attest_credential
 UNIT_cli    := cli_text cli_verify cli_when
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
@@ -236,6 +238,7 @@ $(eval $(call unit,oracle,$(UNIT_oracle),attest tpm bpf))
 $(eval $(call unit,agent,$(UNIT_agent),agent server attest db tpm probe bpf))
 $(eval $(call unit,cli,$(UNIT_cli),cli verifier attest db bpf))
 $(eval $(call unit,verifier,$(UNIT_verifier),verifier attest db bpf))
+$(eval $(call unit,enrolment,$(UNIT_enrolment),verifier attest tpm bpf))
 
 # Records for tests in other languages.
 $(O)/tests/samples: $(O)/tests/samples.o $(O)/bpf.a
