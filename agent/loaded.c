@@ -145,6 +145,7 @@ static int baseline_put(struct measurer *measurer, const struct stranger *strang
 	if (is_new) {
 		describe_baseline(&measurer->describe, prog, stranger->maps, stranger->map_count,
 			&measurer->described, &baseline);
+		baseline.program.self = probe_is_own(measurer->probe, prog->id);
 		baseline.has_earlier = found;
 		baseline.earlier_seq = seq;
 		memcpy(baseline.earlier_sha256, digest, found ? SHA256_LEN : 0);

@@ -56,6 +56,9 @@ bool probe_replaced(const struct probe *probe, struct event_state *ret_state);
  */
 bool probe_own_ids(const struct probe *probe, uint32_t *ret_first, uint32_t *ret_last);
 
+/* Whether that id is of one of the hooks themselves: a program that a pinned link of ours holds. */
+bool probe_is_own(const struct probe *probe, uint32_t id);
+
 /* Detach every hook of every build: the kernel is as if we had never been there. */
 [[nodiscard]] int probe_detach(struct probe *probe);
 

@@ -28,6 +28,8 @@ struct probe {
 	int baseline_fd; /* link of the iterator */
 	struct event_state *state;
 	uint32_t own_first, own_last; /* ids given while new hooks were attached; 0: none were */
+	uint32_t programs
+		[32]; /* ids of the hooks' programs, by index into probe_programs[]; 0: none */
 	bool replaced;
 	struct event_state replaced_state;
 	ino_t pins[PIN_COUNT_MAX]; /* of this build's pins when they were made or taken over */

@@ -139,6 +139,28 @@ static ino_t pin_inode(const struct probe *probe, const char *name)
 	return stat(path, &st) ? 0 : st.st_ino;
 }
 
+/* The program that a pinned link holds; 0 where that cannot be found out. */
+static uint32_t program_id(const struct probe *probe, const char *name)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int fd = probe_pinned_fd(probe, name);
+
+	if (fd < 0)
+		return 0;
+	int err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	close(fd);
+	return err ? 0 : info.prog_id;
+}
+
+bool probe_is_own(const struct probe *probe, uint32_t id)
+{
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (id && probe->programs[i] == id)
+			return true;
+	return false;
+}
+
 int probe_pins_note(struct probe *probe)
 {
 	for (unsigned i = 0; i < PIN_COUNT_MAX; i++) {
@@ -146,6 +168,8 @@ int probe_pins_note(struct probe *probe)
 
 		if (name)
 			probe->pins[i] = pin_inode(probe, name);
+		if (name && i >= PIN_MAPS)
+			probe->programs[i - PIN_MAPS] = program_id(probe, name);
 	}
 	probe->instance = probe->state->instance;
 	probe->ticket = probe->state->ticket;

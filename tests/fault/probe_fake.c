@@ -143,6 +143,11 @@ bool probe_own_ids(const struct probe *, uint32_t *, uint32_t *)
 	return false;
 }
 
+bool probe_is_own(const struct probe *, uint32_t)
+{
+	return false;
+}
+
 int probe_detach(struct probe *probe)
 {
 	[[gnu::cleanup(kernel_closep)]] struct kernel *kernel = NULL;
