@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "attest/verify.h"
+#include "cli/appraisal.h"
 #include "cli/cli.h"
 #include "cli/enrolment.h"
 
@@ -23,7 +24,13 @@ struct request {
 	uint8_t nonce[SHA256_LEN];
 	unsigned pcr;
 	bool json;
+	struct appraisal appraisal;
 };
+
+static void request_done(struct request *request)
+{
+	appraisal_done(&request->appraisal);
+}
 
 /* ---- the command line ---- */
 
@@ -46,6 +53,10 @@ static int parse_option(struct request *request, int option, const char *value)
 			return cli_usage("--after may be given %d times", AFTER_MAX);
 		request->after[request->after_count++] = value;
 		return CLI_GOOD;
+	case 'P':
+		return appraisal_policy_add(&request->appraisal, value);
+	case 'R':
+		return appraisal_reference_add(&request->appraisal, value);
 	case 'j':
 		request->json = true;
 		return CLI_GOOD;
@@ -61,12 +72,14 @@ static int parse(int argc, char **argv, struct request *ret)
 		{ "nonce", required_argument, NULL, 'n' },
 		{ "pcr", required_argument, NULL, 'p' },
 		{ "after", required_argument, NULL, 'a' },
+		{ "policy", required_argument, NULL, 'P' },
+		{ "reference", required_argument, NULL, 'R' },
 		{ "json", no_argument, NULL, 'j' },
 		{ 0 },
 	};
 	int option;
 
-	*ret = (struct request){ .pcr = VERIFY_PCR };
+	ret->pcr = VERIFY_PCR;
 	optind = 0; /* the verb may not be the first to parse */
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		int code = parse_option(ret, option, optarg);
@@ -149,12 +162,17 @@ static void print_facts(const struct verify_facts *facts)
 	printf("agent %s says that it is %s\n", facts->agent, evidence_state_name(facts->state));
 }
 
-static void print_result(const struct verify_result *result)
+static void print_result(const struct request *request, const struct verify_result *result)
 {
-	printf("%s", verify_verdict_name(result->verdict));
-	if (result->verdict != VERIFY_TRUSTED)
-		printf(": %s", verify_reason_name(result->reason));
+	const char *reason = verify_reason_name(result->reason);
+	enum verify_verdict verdict = appraisal_verdict(
+		&request->appraisal, result->verdict, &reason);
+
+	printf("%s", verify_verdict_name(verdict));
+	if (verdict != VERIFY_TRUSTED)
+		printf(": %s", reason);
 	printf("\n%s\n", result->explanation);
+	appraisal_print(&request->appraisal);
 	if (result->is_proven)
 		print_facts(&result->facts);
 	for (size_t i = 0; i < result->note_count; i++)
@@ -191,15 +209,18 @@ static int print_json(const struct request *request, const struct verify_result 
 {
 	[[gnu::cleanup(json_freep)]] json_t *notes = json_array();
 	[[gnu::cleanup(json_freep)]] json_t *object = NULL;
+	const char *reason = verify_reason_name(result->reason);
+	enum verify_verdict verdict = appraisal_verdict(
+		&request->appraisal, result->verdict, &reason);
 
 	for (size_t i = 0; notes && i < result->note_count; i++)
 		if (json_array_append_new(notes, json_string(result->notes[i])))
 			return cli_unknown("not enough memory");
-	object = json_pack("{ss ss ss sb sb sO so*}", "verdict",
-		verify_verdict_name(result->verdict), "reason", verify_reason_name(result->reason),
-		"explanation", result->explanation, "freshness_checked", (int)request->has_nonce,
-		"channel_checked", 0, "notes", notes, "facts",
-		result->is_proven ? facts_json(&result->facts) : NULL);
+	object = json_pack("{ss ss ss sb sb sO so* so*}", "verdict", verify_verdict_name(verdict),
+		"reason", reason, "explanation", result->explanation, "freshness_checked",
+		(int)request->has_nonce, "channel_checked", 0, "notes", notes, "facts",
+		result->is_proven ? facts_json(&result->facts) : NULL, "policy",
+		request->appraisal.policy ? appraisal_json(&request->appraisal) : NULL);
 	if (!object || json_dumpf(object, stdout, JSON_COMPACT))
 		return cli_unknown("not enough memory, or no output");
 	putchar('\n');
@@ -217,11 +238,58 @@ const char verify_help[] =
 	"  --after FILE  evidence that was verified before and that this one goes on from (quote\n"
 	"                --since); again for evidence after that\n"
 	"  --pcr N       the PCR that is asked for (default 13)\n"
+	"  --policy P    hold the records against a policy: a .sql file, or signed-only,\n"
+	"                kernel-verified-metadata, known-programs, known-signers, known-loaders, no-gaps,\n"
+	"                no-foreign; again for more\n"
+	"  --reference FILE  values of `bpfmeasure reference` for them; again for more\n"
 	"  --json        the verdict as one object\n"
 	"\n"
-	"Exit codes: 0 trusted, 1 untrusted and why, 3 could not find out.\n"
+	"Exit codes: 0 trusted, 1 untrusted and why, 3 could not find out, a policy that fails included.\n"
 	"\n"
-	"example: bpfmeasure verify evidence --ak ak.pem --nonce $nonce\n";
+	"example: bpfmeasure verify evidence --ak ak.pem --nonce $nonce --policy signed-only\n";
+
+/* What the enrolment would know: the operator gave the key, and nobody vouches for the TPM. */
+static void appraise(
+	struct appraisal *appraisal, const struct verify_result *result, uint64_t proven_seq)
+{
+	const struct machine machine = {
+		.name = "unknown",
+		.mode = MACHINE_AK_PINNED,
+		.tpm = result->facts.software ? MACHINE_SOFTWARE : MACHINE_UNPROVEN,
+	};
+
+	if (result->is_proven)
+		appraisal_run(appraisal, &machine, proven_seq);
+}
+
+static int verify(struct request *request, struct verify_result *ret_result)
+{
+	struct appraisal *appraisal = &request->appraisal;
+	struct ak ak;
+	struct verify_anchor anchor = { 0 };
+	struct verify_options options = {
+		.ak = &ak,
+		.pcr = request->pcr,
+		.record = appraisal_record,
+		.record_arg = appraisal,
+	};
+
+	int code = enrolment_ak_load(request->ak_file, &ak);
+	if (!code)
+		code = appraisal_open(appraisal);
+	appraisal->remembered = true;
+	if (!code)
+		code = prove_earlier(request, options, &anchor);
+	if (code)
+		return code;
+	appraisal->remembered = false;
+	options.after = request->after_count ? &anchor : NULL;
+	options.nonce = request->has_nonce ? request->nonce : NULL;
+	code = verify_file(request->file, &options, ret_result);
+	if (!code)
+		appraise(appraisal, ret_result, anchor.seq);
+	return code;
+}
 
 int verify_main(int argc, char **argv)
 {
@@ -230,32 +298,20 @@ int verify_main(int argc, char **argv)
 		[VERIFY_UNTRUSTED] = CLI_UNTRUSTED,
 		[VERIFY_UNKNOWN] = CLI_UNKNOWN,
 	};
-	struct request request;
-	struct ak ak;
-	struct verify_anchor anchor;
+	[[gnu::cleanup(request_done)]] struct request request = { 0 };
 	struct verify_result result;
+	const char *reason;
 
 	int code = parse(argc, argv, &request);
 	if (!code)
-		code = enrolment_ak_load(request.ak_file, &ak);
+		code = verify(&request, &result);
 	if (code)
 		return code;
-
-	struct verify_options options = { .ak = &ak, .pcr = request.pcr };
-	code = prove_earlier(&request, options, &anchor);
-	if (code)
-		return code;
-	options.after = request.after_count ? &anchor : NULL;
-	options.nonce = request.has_nonce ? request.nonce : NULL;
-	code = verify_file(request.file, &options, &result);
-	if (code)
-		return code;
-
 	if (request.json)
 		code = print_json(&request, &result);
 	else
-		print_result(&result);
+		print_result(&request, &result);
 	if (!code && fflush(stdout))
 		return cli_unknown("cannot write the verdict: %s", strerror(errno));
-	return code ? code : codes[result.verdict];
+	return code ? code : codes[appraisal_verdict(&request.appraisal, result.verdict, &reason)];
 }
