@@ -44,11 +44,12 @@ MAIN_cli   := cli/main.c
 UNIT_bpf    := bank line line_values record record_check
 UNIT_tpm    := tpm_pcr tpm_key tpm_ek tpm_errors tpm_device tpm_proxy tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults db_trim db_file db_audit
-UNIT_attest := attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_break \
+UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_break \
                attest_tamper attest_history attest_history_tpm
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
-               agent_collect agent_collect_model agent_signature agent_describe agent_log agent_log_find agent_quotes
+               agent_collect agent_collect_model agent_signature agent_describe agent_identity agent_log \
+               agent_log_find agent_quotes
 UNIT_verifier := attest_client memory
 UNIT_enrolment := attest_credential
 UNIT_cli    := cli_text cli_verify cli_when
