@@ -3,6 +3,8 @@
  * else. Never is that a verdict on the evidence, good or bad. */
 #include "tests/unit/history_fixture.h"
 
+#include "attest/activation.h"
+
 #include <errno.h>
 #include <openssl/pem.h>
 
@@ -276,6 +278,17 @@ static void a_tree_is_built_or_not(void **)
 	each("merkle_leaf_kept", leaves_new, leaf_kept, root_is_untouched);
 }
 
+static int prove(void)
+{
+	return activation_proof(leaves[0].sha256, leaves[1].sha256, leaves[2].sha256, SHA256_LEN,
+		leaves[3].sha256, SHA256_LEN, root.sha256);
+}
+
+static void an_activation_is_proven_or_not(void **)
+{
+	each("activation_proof", leaves_new, prove, root_is_untouched);
+}
+
 /* ---- the auditor ---- */
 
 static struct kept_log *kept_log;
@@ -374,6 +387,7 @@ int main(void)
 		cmocka_unit_test(a_good_key_is_read_or_not_found_bad),
 		cmocka_unit_test(a_public_area_is_read_or_not_found_bad),
 		cmocka_unit_test(a_tree_is_built_or_not),
+		cmocka_unit_test(an_activation_is_proven_or_not),
 		cmocka_unit_test(an_audit_finds_out_or_says_that_it_did_not),
 		cmocka_unit_test(a_replay_leads_to_the_values_or_ends),
 	};

@@ -48,6 +48,30 @@ WRAP(Esys_Quote,
 		const TPMT_SIG_SCHEME *scheme, const TPML_PCR_SELECTION *pcrs,
 		TPM2B_ATTEST **attest, TPMT_SIGNATURE **signature),
 	esys, key, a, b, c, data, scheme, pcrs, attest, signature)
+WRAP(Esys_NV_ReadPublic,
+	(ESYS_CONTEXT * esys, ESYS_TR index, SESSIONS, TPM2B_NV_PUBLIC **public, TPM2B_NAME **name),
+	esys, index, a, b, c, public, name)
+WRAP(Esys_NV_Read,
+	(ESYS_CONTEXT * esys, ESYS_TR auth, ESYS_TR index, SESSIONS, UINT16 size, UINT16 offset,
+		TPM2B_MAX_NV_BUFFER **data),
+	esys, auth, index, a, b, c, size, offset, data)
+WRAP(Esys_StartAuthSession,
+	(ESYS_CONTEXT * esys, ESYS_TR key, ESYS_TR bind, SESSIONS, const TPM2B_NONCE *nonce,
+		TPM2_SE type, const TPMT_SYM_DEF *symmetric, TPMI_ALG_HASH hash, ESYS_TR *session),
+	esys, key, bind, a, b, c, nonce, type, symmetric, hash, session)
+WRAP(Esys_TRSess_SetAttributes,
+	(ESYS_CONTEXT * esys, ESYS_TR session, TPMA_SESSION flags, TPMA_SESSION mask), esys,
+	session, flags, mask)
+WRAP(Esys_PolicySecret,
+	(ESYS_CONTEXT * esys, ESYS_TR entity, ESYS_TR policy, SESSIONS, const TPM2B_NONCE *nonce,
+		const TPM2B_DIGEST *command, const TPM2B_NONCE *reference, INT32 expiration,
+		TPM2B_TIMEOUT **timeout, TPMT_TK_AUTH **ticket),
+	esys, entity, policy, a, b, c, nonce, command, reference, expiration, timeout, ticket)
+WRAP(Esys_ActivateCredential,
+	(ESYS_CONTEXT * esys, ESYS_TR object, ESYS_TR key, SESSIONS,
+		const TPM2B_ID_OBJECT *credential, const TPM2B_ENCRYPTED_SECRET *secret,
+		TPM2B_DIGEST **digest),
+	esys, object, key, a, b, c, credential, secret, digest)
 WRAP(Esys_PCR_Read,
 	(ESYS_CONTEXT * esys, SESSIONS, const TPML_PCR_SELECTION *in, UINT32 *counter,
 		TPML_PCR_SELECTION **out, TPML_DIGEST **digests),

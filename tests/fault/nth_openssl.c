@@ -6,6 +6,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs7.h>
 #include <openssl/x509.h>
@@ -34,6 +35,11 @@ WRAP_INT(EVP_DigestInit_ex2, 0, (EVP_MD_CTX * ctx, const EVP_MD *type, const OSS
 WRAP_INT(EVP_DigestUpdate, 0, (EVP_MD_CTX * ctx, const void *data, size_t len), ctx, data, len)
 WRAP_INT(EVP_DigestFinal_ex, 0, (EVP_MD_CTX * ctx, unsigned char *digest, unsigned *len), ctx,
 	digest, len)
+
+WRAP_POINTER(unsigned char *, HMAC,
+	(const EVP_MD *type, const void *key, int key_len, const unsigned char *data, size_t len,
+		unsigned char *mac, unsigned *mac_len),
+	type, key, key_len, data, len, mac, mac_len)
 
 /* ---- keys and signatures ---- */
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* The TPM when ESYS, memory or OpenSSL fails in the middle of a call: the error is one of tpm.h, and after
  * -ENODEV the PCR is where it was or where it should be. */
-#include "tests/unit/tpm_fixture.h"
+#include "tests/unit/ek_fixture.h"
 
 #include "tests/fault/nth_each.h"
 
 static const int errors[] = { -ENOMEM, -EAGAIN, -EIO, -ENODEV, -ENOSPC, 0 };
+static const int activate_errors[] = { -ENOMEM, -EAGAIN, -EIO, -ENODEV, -ENOSPC, -EBADMSG, 0 };
 enum {
 	CLASSES = 1 << NTH_MEMORY | 1 << NTH_ESYS |
 		1 << NTH_OPENSSL, /* libtss2 leaks without a heap */
@@ -221,6 +222,102 @@ static void a_quote_is_taken_or_not(void **)
 		.done = tpm_end });
 }
 
+/* ---- the endorsement keys ---- */
+
+static struct tpm_ek eks[TPM_EK_COUNT], new_ek, no_ek;
+static struct credential credential;
+static uint8_t secret[TPM_EK_SECRET_MAX], no_secret[TPM_EK_SECRET_MAX];
+
+static void with_an_ek(void)
+{
+	tpm_new_connected();
+	new_ek = made(tpm, TPM_EK_ECC256_L2);
+	credential = credential_for(&new_ek, tpm);
+	memset(secret, 0x5a, sizeof(secret));
+	memset(no_secret, 0x5a, sizeof(no_secret));
+	no_ek = (struct tpm_ek){ .template = TPM_EK_ECC256_L2 };
+}
+
+static int find_eks(void)
+{
+	return tpm_ek_find(tpm, eks);
+}
+
+/* One that is refused is left out. */
+static void eks_are_found(int r)
+{
+	reconnect(r);
+	assert_true(r <= 2);
+	for (int i = 0; i < r; i++)
+		assert_true(eks[i].certificate_len ? eks[i].certificate[0] == 0x30
+						   : eks[i].public_len > 0);
+	assert_loaded("");
+}
+
+static void eks_are_found_or_not(void **)
+{
+	nth_each(&(struct nth_scenario){ .name = "tpm_ek_find",
+		.classes = CLASSES,
+		.errors = errors,
+		.before = tpm_new_connected,
+		.call = find_eks,
+		.check = eks_are_found,
+		.done = tpm_end });
+}
+
+static int make_ek(void)
+{
+	new_ek = no_ek;
+	return tpm_ek_make(tpm, &new_ek);
+}
+
+static void ek_is_made(int r)
+{
+	reconnect(r);
+	if (r < 0)
+		assert_memory_equal(&new_ek, &no_ek, sizeof(new_ek));
+	else
+		assert_true(new_ek.public_len > 0);
+	assert_loaded("");
+}
+
+static void an_ek_is_made_or_not(void **)
+{
+	nth_each(&(struct nth_scenario){ .name = "tpm_ek_make",
+		.classes = CLASSES,
+		.errors = errors,
+		.before = with_an_ek,
+		.call = make_ek,
+		.check = ek_is_made,
+		.done = tpm_end });
+}
+
+static int activate_credential(void)
+{
+	return activate(tpm, &new_ek, &credential, secret);
+}
+
+static void credential_is_activated(int r)
+{
+	reconnect(r);
+	if (r < 0)
+		assert_memory_equal(secret, no_secret, sizeof(secret));
+	else
+		assert_memory_equal(secret, secret_of_the_verifier, SECRET_LEN);
+	assert_loaded("");
+}
+
+static void a_credential_is_activated_or_not(void **)
+{
+	nth_each(&(struct nth_scenario){ .name = "tpm_ek_activate",
+		.classes = CLASSES,
+		.errors = activate_errors,
+		.before = with_an_ek,
+		.call = activate_credential,
+		.check = credential_is_activated,
+		.done = tpm_end });
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -230,6 +327,9 @@ int main(void)
 		cmocka_unit_test(a_pcr_is_read_or_not),
 		cmocka_unit_test(the_clock_is_read_or_not),
 		cmocka_unit_test(a_quote_is_taken_or_not),
+		cmocka_unit_test(eks_are_found_or_not),
+		cmocka_unit_test(an_ek_is_made_or_not),
+		cmocka_unit_test(a_credential_is_activated_or_not),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
