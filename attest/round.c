@@ -342,6 +342,7 @@ static int try_round(const struct round_options *options, struct round_result *r
 		return r;
 	if (r)
 		conclude_memory(&round);
+	result->is_remembered = r == 0;
 	result->stream = round.evidence;
 	round.evidence = NULL;
 	return 0;

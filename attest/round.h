@@ -58,6 +58,7 @@ struct round_result {
 	struct memory_violation *violations;
 	size_t violation_count;
 	size_t open_count;
+	bool is_remembered; /* false: the memory failed, and the next round knows nothing of this one */
 	bool has_before;
 	struct memory_verdict before; /* the verdict of the round before */
 	FILE *stream;
