@@ -20,6 +20,10 @@ static const struct verb {
 	{ "query", query_main, "ask the log in SQL", query_help },
 	{ "quote", quote_main, "get evidence: the log, signed by the TPM", quote_help },
 	{ "verify", verify_main, "is this evidence true", verify_help },
+	{ "attest", attest_main, "ask machines for evidence over the network, and judge it",
+		attest_help },
+	{ "ack", ack_main, "list or acknowledge violations that are remembered of a machine",
+		ack_help },
 	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help },
 };
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };

@@ -12,6 +12,7 @@
 #include "cli/appraisal.h"
 #include "cli/cli.h"
 #include "cli/enrolment.h"
+#include "cli/verdict.h"
 
 enum { AFTER_MAX = 64 };
 
@@ -20,8 +21,8 @@ struct request {
 	const char *ak_file;
 	const char *after[AFTER_MAX];
 	size_t after_count;
-	bool has_nonce;
-	uint8_t nonce[SHA256_LEN];
+	bool has_nonce, has_binding;
+	uint8_t nonce[SHA256_LEN], binding[SHA256_LEN];
 	unsigned pcr;
 	bool json;
 	struct appraisal appraisal;
@@ -44,6 +45,10 @@ static int parse_option(struct request *request, int option, const char *value)
 		request->has_nonce = cli_unhex(value, request->nonce, SHA256_LEN);
 		return request->has_nonce ? CLI_GOOD
 					  : cli_usage("--nonce takes 64 hexadecimal digits");
+	case 'b':
+		request->has_binding = cli_unhex(value, request->binding, SHA256_LEN);
+		return request->has_binding ? CLI_GOOD
+					    : cli_usage("--binding takes 64 hexadecimal digits");
 	case 'p':
 		return enrolment_pcr_parse(value, &request->pcr)
 			? CLI_GOOD
@@ -70,6 +75,7 @@ static int parse(int argc, char **argv, struct request *ret)
 	static const struct option options[] = {
 		{ "ak", required_argument, NULL, 'k' },
 		{ "nonce", required_argument, NULL, 'n' },
+		{ "binding", required_argument, NULL, 'b' },
 		{ "pcr", required_argument, NULL, 'p' },
 		{ "after", required_argument, NULL, 'a' },
 		{ "policy", required_argument, NULL, 'P' },
@@ -184,44 +190,24 @@ static void json_freep(json_t **json)
 	json_decref(*json);
 }
 
-static json_t *facts_json(const struct verify_facts *facts)
-{
-	char log_id[2 * sizeof(facts->log_id) + 1];
-
-	cli_hex(facts->log_id, sizeof(facts->log_id), log_id);
-	return json_pack("{sI sI sI ss ss* sI sb sI sI sb s{sI sI sI} sI sI sI ss ss sI}", "first",
-		(json_int_t)facts->first, "last", (json_int_t)facts->last, "records",
-		(json_int_t)facts->records, "log_id", log_id, "epoch_why",
-		facts->has_epoch ? facts->epoch_why : NULL, "clock_ms", (json_int_t)facts->clock_ms,
-		"safe", (int)facts->safe, "reset_count", (json_int_t)facts->reset_count,
-		"restart_count", (json_int_t)facts->restart_count, "software", (int)facts->software,
-		"loads", "verified", (json_int_t)facts->loads[VERDICT_VERIFIED], "unsigned",
-		(json_int_t)facts->loads[VERDICT_UNSIGNED], "unknown",
-		(json_int_t)facts->loads[VERDICT_UNKNOWN], "baseline",
-		(json_int_t)facts->kinds[RECORD_BASELINE], "rejected",
-		(json_int_t)facts->kinds[RECORD_REJECT], "lost", (json_int_t)facts->lost, "agent",
-		facts->agent, "state", evidence_state_name(facts->state), "behind",
-		(json_int_t)facts->behind);
-}
-
-/* Facts are there where they are proven, and not otherwise. */
 static int print_json(const struct request *request, const struct verify_result *result)
 {
-	[[gnu::cleanup(json_freep)]] json_t *notes = json_array();
-	[[gnu::cleanup(json_freep)]] json_t *object = NULL;
 	const char *reason = verify_reason_name(result->reason);
-	enum verify_verdict verdict = appraisal_verdict(
-		&request->appraisal, result->verdict, &reason);
+	const struct verdict verdict = {
+		.verdict = appraisal_verdict(&request->appraisal, result->verdict, &reason),
+		.reason = reason,
+		.explanation = result->explanation,
+		.is_fresh = request->has_nonce,
+		.is_bound = request->has_binding,
+		.result = result,
+	};
+	[[gnu::cleanup(json_freep)]] json_t *object = verdict_json(&verdict);
 
-	for (size_t i = 0; notes && i < result->note_count; i++)
-		if (json_array_append_new(notes, json_string(result->notes[i])))
-			return cli_unknown("not enough memory");
-	object = json_pack("{ss ss ss sb sb sO so* so*}", "verdict", verify_verdict_name(verdict),
-		"reason", reason, "explanation", result->explanation, "freshness_checked",
-		(int)request->has_nonce, "channel_checked", 0, "notes", notes, "facts",
-		result->is_proven ? facts_json(&result->facts) : NULL, "policy",
-		request->appraisal.policy ? appraisal_json(&request->appraisal) : NULL);
-	if (!object || json_dumpf(object, stdout, JSON_COMPACT))
+	if (!object ||
+		(request->appraisal.policy &&
+			json_object_set_new(
+				object, "policy", appraisal_json(&request->appraisal))) ||
+		json_dumpf(object, stdout, JSON_COMPACT))
 		return cli_unknown("not enough memory, or no output");
 	putchar('\n');
 	return CLI_GOOD;
@@ -231,10 +217,13 @@ const char verify_help[] =
 	"usage: bpfmeasure verify [OPTION]... --ak FILE EVIDENCE\n"
 	"\n"
 	"Is this log what that machine's TPM holds, all of it, now? Needs the evidence and the key, no\n"
-	"TPM and no daemon. EVIDENCE is what `bpfmeasure quote` writes; - is stdin.\n"
+	"TPM and no daemon. EVIDENCE is what `bpfmeasure quote`, `bpfmeasure attest --save` or curl\n"
+	"wrote; - is stdin.\n"
 	"\n"
 	"  --ak FILE     the machine's attestation key as it was enrolled: TPM2B_PUBLIC or PEM\n"
 	"  --nonce HEX   the challenge; without it, old evidence passes for new, and a note says so\n"
+	"  --binding HEX the channel that it came through, by RFC 9266 (tls-exporter); without it, evidence\n"
+	"                that was passed on is not told apart, and a note says so\n"
 	"  --after FILE  evidence that was verified before and that this one goes on from (quote\n"
 	"                --since); again for evidence after that\n"
 	"  --pcr N       the PCR that is asked for (default 13)\n"
@@ -285,6 +274,7 @@ static int verify(struct request *request, struct verify_result *ret_result)
 	appraisal->remembered = false;
 	options.after = request->after_count ? &anchor : NULL;
 	options.nonce = request->has_nonce ? request->nonce : NULL;
+	options.binding = request->has_binding ? request->binding : NULL;
 	code = verify_file(request->file, &options, ret_result);
 	if (!code)
 		appraise(appraisal, ret_result, anchor.seq);
@@ -293,11 +283,6 @@ static int verify(struct request *request, struct verify_result *ret_result)
 
 int verify_main(int argc, char **argv)
 {
-	static const int codes[] = {
-		[VERIFY_TRUSTED] = CLI_GOOD,
-		[VERIFY_UNTRUSTED] = CLI_UNTRUSTED,
-		[VERIFY_UNKNOWN] = CLI_UNKNOWN,
-	};
 	[[gnu::cleanup(request_done)]] struct request request = { 0 };
 	struct verify_result result;
 	const char *reason;
@@ -313,5 +298,6 @@ int verify_main(int argc, char **argv)
 		print_result(&request, &result);
 	if (!code && fflush(stdout))
 		return cli_unknown("cannot write the verdict: %s", strerror(errno));
-	return code ? code : codes[appraisal_verdict(&request.appraisal, result.verdict, &reason)];
+	return code ? code
+		    : verdict_code(appraisal_verdict(&request.appraisal, result.verdict, &reason));
 }
