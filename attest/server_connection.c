@@ -11,6 +11,7 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -152,6 +153,10 @@ static void let_in(struct connection *connection)
 	}
 	connection->inode = st.st_ino;
 	set_peer(connection);
+	/* An answer's head and body are written apart: the second would wait for the first's receipt. */
+	if (connection->door->kind != DOOR_LOCAL)
+		(void)setsockopt(
+			connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	if (is_too_many(connection, &why)) {
 		hang_up(connection, why);
 	} else {
