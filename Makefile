@@ -207,11 +207,13 @@ check-vm: all
 	@tests/e2e/reboot
 	@tests/e2e/flood
 	@tests/e2e/audit
+	@tests/e2e/attest
 
 bench:
 	@tests/install-packages
-	@$(MAKE) --no-print-directory all bench-tools
+	@$(MAKE) --no-print-directory all bench-tools fault-programs
 	@tests/bench/run
+	@tests/bench/attest
 
 install: all
 	install -D -m 755 $(O)/bpfmeasure $(DESTDIR)$(PREFIX)/bin/bpfmeasure
@@ -338,7 +340,7 @@ $(O)/tests/fault/flips: $(O)/tests/fault/flips.o $(O)/tests/fault/answers.o $(AR
 
 # ---- figures -------------------------------------------------------------------------------------
 
-BENCH_TOOLS := load record evidence refuse make-log make-history
+BENCH_TOOLS := load record evidence refuse quote make-log make-history
 
 .PHONY: bench-tools
 bench-tools: $(BENCH_TOOLS:%=$(O)/tests/bench/%)
@@ -349,10 +351,12 @@ $(O)/tests/bench/evidence: $(O)/tests/bench/evidence.o $(O)/attest.a $(O)/db.a $
 $(O)/tests/bench/refuse: $(O)/tests/bench/refuse.o $(O)/attest.a $(O)/bpf.a
 $(O)/tests/bench/make-log: $(O)/tests/tools/make-log.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
 $(O)/tests/bench/make-history: $(O)/tests/tools/make-history.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
+$(O)/tests/bench/quote: $(O)/tests/bench/quote.o
 $(BENCH_TOOLS:%=$(O)/tests/bench/%):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(LINK) -o $@ $^ $(call libs,attest db bpf)
+	$(Q)$(LINK) -o $@ $^ $(call libs,attest db bpf) $(LIBS_$(@F))
+$(O)/tests/bench/quote: private LIBS_quote := $(shell pkg-config --libs tss2-esys tss2-tctildr)
 
 # ---- fuzzing -------------------------------------------------------------------------------------
 # libFuzzer is clang's: everything once more below $(O)/fuzz, instrumented.

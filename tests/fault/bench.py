@@ -19,7 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS / "e2e"), str(TESTS / "vm")]
+import factory  # noqa: E402
 from harness import BUILD, ROOT, Results, build_preload, must, run  # noqa: F401, E402 (the suites use them)
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -81,8 +83,9 @@ class Daemon:
 
 
 class Bench:
-    def __init__(self, build=BUILD, conf="", ring_size="4M", proxy=False, attest="socket = none\n"):
-        """conf: more of the configuration; attest: its section [attest]; proxy: tests/tools/tpm-proxy is between daemon and TPM."""
+    def __init__(self, build=BUILD, conf="", ring_size="4M", proxy=False, attest="socket = none\n", authority=None):
+        """conf: more of the configuration; attest: its section [attest]; proxy: tests/tools/tpm-proxy is between daemon
+        and TPM; authority: a folder, the TPM has EK certificates of the authority there."""
         self.dir = Path(tempfile.mkdtemp(prefix="bpfm-", dir=MEMORY))
         self.build, self.binary = build, build / "tests/fault/bpfmeasured"
         self.kernel_dir, self.database = self.dir / "kernel", self.dir / "log" / "log.db"
@@ -92,6 +95,7 @@ class Bench:
         self.injectors = []
         for directory in (self.kernel_dir, self.tpm_dir, self.database.parent):
             directory.mkdir()
+        self.authority = authority
         self.environment = dict(os.environ, BPFMEASURE_FAKE_KERNEL=str(self.kernel_dir))
         self.tpm_new()
         if proxy:
@@ -270,7 +274,10 @@ class Bench:
         """Another TPM."""
         self.tpm_kill()
         shutil.rmtree(self.tpm_dir / "state", ignore_errors=True)
-        (self.tpm_dir / "state").mkdir()
+        if self.authority:
+            factory.make_tpm(self.authority, self.tpm_dir / "state")
+        else:
+            (self.tpm_dir / "state").mkdir()
         self.tpm_start()
 
     def tpm_pid(self):
