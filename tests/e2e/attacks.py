@@ -132,7 +132,31 @@ def test_duplicates(results, verifier, evidence, directory):
         results.same(f"{name}-are-refused", (1, "untrusted", "malformed", ""), verifier(forged, ak=enrolled))
 
 
+def violations(verifier, evidence, *policies):
+    """(rule, value) of each, and what verify said besides."""
+    code, said, _ = verifier.run(evidence.data(), *(word for policy in policies for word in ("--policy", policy)))
+    found = said.get("policy", {}).get("violations", [])
+    return ({(violation["rule"], violation["value"]) for violation in found},
+            (code, said.get("verdict"), said.get("reason")))
+
+
+def test_policies(results, verifier, evidence, directory):
+    """Who a signature claims to be by is of no use to whoever made it."""
+    found, verdict = violations(verifier, evidence, "signed-only", "known-signers")
+    results.same("a-policy-that-is-broken-makes-evidence-untrusted", (1, "untrusted", "policy"), verdict)
+    for name, case in (("a-certificate-that-clones-a-vendor's-key-id", "clone"),
+                       ("a-cms-with-two-signerinfos", "two_signers"), ("a-key-of-the-loader's", "stranger"),
+                       ("an-unsigned-program", "unsigned")):
+        results.true(f"{name}-is-refused-by-signed-only", ("signed-only", case) in found, sorted(found))
+    results.true("whom-the-agent-has-pinned-is-not", ("signed-only", "signed") not in found, sorted(found))
+    misspelled = directory / "forged/misspelled.sql"
+    misspelled.write_text("SELECT seq, program_nane AS value FROM load WHERE 0;\n")
+    results.same("a-policy-with-a-misspelled-column-is-never-trusted", (set(), (3, "unknown", "policy-failed")),
+                 violations(verifier, evidence, misspelled))
+
+
 def test_attacks(results, verifier, evidence, directory: Path):
     test_checkquote(results, verifier, evidence, directory)
     test_another_tpm(results, verifier, evidence)
     test_duplicates(results, verifier, evidence, directory)
+    test_policies(results, verifier, evidence, directory)
