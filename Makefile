@@ -29,7 +29,7 @@ SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/
                 attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c \
                 attest/credential.c attest/ek.c attest/ek_roots.c
 SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
-              attest/server_connection.c attest/server_exchange.c attest/server_listen.c \
+              attest/server_connection.c attest/server_exchange.c attest/server_library.c attest/server_listen.c \
               attest/server_metrics.c attest/server_stream.c attest/server_tls.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/tpm_credential.c tpm/swtpm.c

@@ -52,6 +52,7 @@ static void connection_forget(struct connection *connection)
 	if (connection->is_let_in)
 		connection->door->count--;
 	event_free(connection->timer);
+	event_free(connection->written);
 	free(connection);
 }
 
@@ -78,6 +79,7 @@ static void hang_up(struct connection *connection, enum refusal why)
 	struct bufferevent *buffer = connection->buffer;
 
 	connection->door->server->refused[why]++;
+	library_unwatch(connection);
 	connection_forget(connection);
 	bufferevent_trigger_event(buffer, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
 }
@@ -185,11 +187,13 @@ void connection_wait(struct connection *connection)
 {
 	struct timeval timeout = timeval_ms(connection->door->server->conf->request_timeout_ms);
 
+	connection->is_held = false;
 	event_add(connection->timer, &timeout);
 }
 
 void connection_hold(struct connection *connection)
 {
+	connection->is_held = true;
 	event_del(connection->timer);
 }
 
@@ -223,22 +227,40 @@ static struct bufferevent *buffer_new(struct event_base *base, struct door *door
 	return buffer;
 }
 
+static struct connection *watch_new(
+	struct event_base *base, struct door *door, struct bufferevent *buffer)
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+
+	if (!connection)
+		return NULL;
+	connection->door = door;
+	connection->buffer = buffer;
+	connection->fd = -1;
+	connection->timer = event_new(base, -1, 0, on_timer, connection);
+	if (connection->timer && !library_watch(connection, base))
+		return connection;
+	if (connection->timer)
+		event_free(connection->timer);
+	if (connection->written)
+		event_free(connection->written);
+	free(connection);
+	return NULL;
+}
+
 struct bufferevent *connection_new(struct event_base *base, void *arg)
 {
 	struct door *door = arg;
-	struct connection *connection = calloc(1, sizeof(*connection));
+	struct timeval timeout = timeval_ms(door->server->conf->request_timeout_ms);
 	struct bufferevent *buffer = buffer_new(base, door);
+	struct connection *connection = buffer ? watch_new(base, door, buffer) : NULL;
 
 	count_accept(door);
-	if (connection && buffer)
-		connection->timer = event_new(base, -1, 0, on_timer, connection);
-	if (!connection || !buffer || !connection->timer) {
+	if (!connection) {
 		/* Without a buffer of ours the library makes one without TLS: what comes over a
 		 * connection that is not known here is not answered. */
-		struct timeval timeout = timeval_ms(door->server->conf->request_timeout_ms);
 		if (buffer)
 			bufferevent_set_timeouts(buffer, &timeout, &timeout);
-		free(connection);
 		door->server->refused[REFUSED_MEMORY]++;
 		return buffer;
 	}
@@ -246,9 +268,6 @@ struct bufferevent *connection_new(struct event_base *base, void *arg)
 	struct connection *earlier = connection_of(door, buffer);
 	if (earlier)
 		connection_forget(earlier);
-	connection->door = door;
-	connection->buffer = buffer;
-	connection->fd = -1;
 	connection->next = door->connections;
 	door->connections = connection;
 	bufferevent_incref(buffer); /* until let_in() */

@@ -124,9 +124,11 @@ static void reply(struct exchange *exchange, int code, const char *type, struct 
 	/* Local connections are one request each. */
 	if (exchange->connection->door->kind != DOOR_TLS)
 		add_header(exchange, "Connection", "close");
-	/* The library would send a body with the answer to HEAD too. */
-	evhttp_send_reply(exchange->http, code, reason_of(code),
-		evhttp_request_get_command(exchange->http) == EVHTTP_REQ_HEAD ? NULL : body);
+	/* The library would send a body where there cannot be one. */
+	enum evhttp_cmd_type method = evhttp_request_get_command(exchange->http);
+	if (method == EVHTTP_REQ_HEAD || method == EVHTTP_REQ_CONNECT)
+		body = NULL;
+	evhttp_send_reply(exchange->http, code, reason_of(code), body);
 }
 
 void reply_text(struct exchange *exchange, const char *type, struct evbuffer *body)
@@ -186,7 +188,7 @@ void reply_cut(struct exchange *exchange)
 	struct evhttp_connection *connection = evhttp_request_get_connection(exchange->http);
 
 	/* A client that has gone, to the library: on_close() follows. */
-	exchange->server->evidence_cut++;
+	exchange->server->answers_cut++;
 	bufferevent_trigger_event(evhttp_connection_get_bufferevent(connection),
 		BEV_EVENT_READING | BEV_EVENT_EOF, 0);
 }

@@ -196,7 +196,9 @@ int metrics_write(struct server *server, const char *bytes, size_t len, struct e
 	number(into, "bpfmeasure_server_quotes_waiting", "gauge",
 		"Challenges that wait for a quote.", server->quotes_waiting);
 	number(into, "bpfmeasure_server_answers_cut_total", "counter",
-		"Answers that were broken off.", server->evidence_cut);
+		"Answers that were broken off.", server->answers_cut);
+	number(into, "bpfmeasure_server_malformed_requests_total", "counter",
+		"What was no HTTP request, or too large.", server->library_errors);
 	write_connections(server, into);
 	write_requests(server, into);
 	return evbuffer_get_length(into) ? 0 : -ENOMEM;

@@ -19,6 +19,7 @@
 
 struct bufferevent;
 struct db;
+struct evbuffer_cb_entry;
 struct evconnlistener;
 struct exchange;
 struct ssl_ctx_st;
@@ -57,6 +58,9 @@ struct connection {
 	struct door *door;
 	struct bufferevent *buffer; /* the HTTP library's, there for as long as the socket is */
 	struct event *timer;
+	struct event *written; /* the HTTP library has said something by itself */
+	struct evbuffer_cb_entry *watch;
+	bool is_held; /* a request is in our hands */
 	bool is_let_in; /* what follows is known */
 	int fd;
 	ino_t inode; /* of the socket: a number that has come back is another socket */
@@ -79,6 +83,10 @@ void connection_wait(struct connection *connection);
 /* Forget those that have ended; afterwards count is right. */
 void connections_sweep(struct door *door);
 void connections_free(struct door *door);
+
+/* Put into our words what the HTTP library answers by itself. Unwatch while the buffer is there. */
+[[nodiscard]] int library_watch(struct connection *connection, struct event_base *base);
+void library_unwatch(struct connection *connection);
 
 /* ---- the measurer ---- */
 
@@ -244,7 +252,8 @@ struct server {
 	uint64_t activations_ms; /* time that activations have used up: the bucket */
 	uint64_t requests[ROUTE_COUNT + 1][CODE_COUNT];
 	uint64_t refused[REFUSAL_COUNT];
-	uint64_t evidence_cut;
+	uint64_t answers_cut;
+	uint64_t library_errors; /* requests that are none */
 	uint64_t said_ms; /* when something was said last, and what was not since */
 	unsigned said, unsaid;
 };
