@@ -15,7 +15,7 @@ SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/descr
               agent/epoch.c agent/fault.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c agent/log_note.c \
               agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/quotes.c agent/seen.c \
               agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c
-SRC_cli    := cli/appraisal.c \
+SRC_cli    := cli/appraisal.c cli/reference.c cli/reference_object.c cli/reference_skeleton.c \
               cli/ack.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/export.c cli/field.c \
               cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
               cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \

@@ -24,6 +24,7 @@ static const struct verb {
 		attest_help },
 	{ "ack", ack_main, "list or acknowledge violations that are remembered of a machine",
 		ack_help },
+	{ "reference", reference_main, "make reference values for policies", reference_help },
 	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help },
 };
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -34,7 +35,7 @@ static void help(void)
 	     "\n"
 	     "Read the log of the BPF programs that this kernel has loaded, and prove it.\n");
 	for (size_t i = 0; i < VERB_COUNT; i++)
-		printf("  %-8s %s\n", verbs[i].name, verbs[i].summary);
+		printf("  %-9s %s\n", verbs[i].name, verbs[i].summary);
 	puts("\n"
 	     "  --help     this; after a verb: its options and an example\n"
 	     "  --version  the version\n"
