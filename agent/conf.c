@@ -279,13 +279,20 @@ static bool parse_value(
 	return parsers[key->type](key, text, (char *)conf + key->offset, why);
 }
 
-/* What the attestation server needs to know of the other sections. */
+/* As the attestation server takes it: what it needs to know of other sections, and empty texts for none. */
 static void tell_server(struct conf *conf)
 {
-	static_assert(sizeof(conf->attest.database) == sizeof(conf->log_path));
-	static_assert(sizeof(conf->attest.group) == sizeof(conf->log_group));
-	memcpy(conf->attest.database, conf->log_path, sizeof(conf->log_path));
-	memcpy(conf->attest.group, conf->log_group, sizeof(conf->log_group));
+	struct server_conf *server = &conf->attest;
+	char *texts[] = { server->listen, server->metrics_listen, server->socket,
+		server->certificate, server->key, server->client_ca };
+
+	static_assert(sizeof(server->database) == sizeof(conf->log_path));
+	static_assert(sizeof(server->group) == sizeof(conf->log_group));
+	memcpy(server->database, conf->log_path, sizeof(conf->log_path));
+	memcpy(server->group, conf->log_group, sizeof(conf->log_group));
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!strcmp(texts[i], "none"))
+			memset(texts[i], 0, sizeof("none"));
 }
 
 void conf_defaults(struct conf *ret)
@@ -474,16 +481,14 @@ static void check_pcr(struct reading *reading)
 static void check_attest(struct reading *reading)
 {
 	const struct server_conf *attest = &reading->conf.attest;
-	bool has_certificate = strcmp(attest->certificate, "none") != 0;
-	bool has_key = strcmp(attest->key, "none") != 0;
 
-	if (has_certificate != has_key)
+	if (!*attest->certificate != !*attest->key)
 		reject(reading,
 			line_of(reading,
-				has_key ? offsetof(struct conf, attest.key)
-					: offsetof(struct conf, attest.certificate)),
+				*attest->key ? offsetof(struct conf, attest.key)
+					     : offsetof(struct conf, attest.certificate)),
 			"certificate and key go together");
-	if (attest->require_client_cert && !strcmp(attest->client_ca, "none"))
+	if (attest->require_client_cert && !*attest->client_ca)
 		reject(reading, line_of(reading, offsetof(struct conf, attest.require_client_cert)),
 			"require_client_cert needs client_ca");
 }
@@ -498,9 +503,9 @@ int conf_read(FILE *file, const char *name, struct conf *ret, char *err, size_t 
 		reject(&reading, r > 0 ? (unsigned)r : 0, "not understood");
 	if (reading.error == 0)
 		check_pcr(&reading);
+	tell_server(&reading.conf);
 	if (reading.error == 0)
 		check_attest(&reading);
-	tell_server(&reading.conf);
 	if (reading.error == 0)
 		*ret = reading.conf;
 	return reading.error;

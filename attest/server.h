@@ -22,7 +22,7 @@ enum {
 };
 
 /* All of it plain bytes: it is handed to the server's process as one packet of the channel. Texts are
- * NUL-terminated; the text "none" stands for what is not there. */
+ * NUL-terminated; what is not there ("none") is empty. */
 struct server_conf {
 	char listen[SERVER_PATH_SIZE]; /* ADDRESS:PORT, [ADDRESS]:PORT or none */
 	char metrics_listen[SERVER_PATH_SIZE]; /* likewise, plain HTTP, /metrics only */
