@@ -13,8 +13,9 @@ VERSION := 0.1.0
 
 SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/drain.c \
               agent/epoch.c agent/fault.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c agent/log_note.c \
-              agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/quotes.c agent/seen.c \
-              agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c
+              agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/quotes.c agent/requests.c \
+              agent/sandbox.c agent/seen.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c \
+              agent/warden.c agent/warden_serve.c
 SRC_cli    := cli/appraisal.c cli/reference.c cli/reference_object.c cli/reference_skeleton.c \
               cli/ack.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/export.c cli/field.c \
               cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
@@ -54,7 +55,7 @@ UNIT_verifier := attest_client memory
 UNIT_enrolment := attest_credential
 UNIT_cli    := cli_text cli_verify cli_when
 
-PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson
+PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson libcap-ng libseccomp
 PKGS_cli    := smartcols jansson libcrypto sqlite3
 PKGS_attest := libcrypto
 PKGS_server := libevent libevent_openssl libssl libcrypto jansson

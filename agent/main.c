@@ -10,7 +10,9 @@
 
 #include "agent/measurer.h"
 #include "agent/quotes.h"
+#include "agent/requests.h"
 #include "agent/serve.h"
+#include "agent/warden.h"
 
 #define CONF_DEFAULT "/etc/bpfmeasure/agent.conf"
 
@@ -22,6 +24,8 @@ struct daemon {
 	struct event *turn; /* due at once while there is work */
 	struct event *answers; /* due at once where challenges wait */
 	struct quotes *quotes;
+	struct serve *serve;
+	struct warden *warden;
 	const char *stop_why;
 	bool ended; /* a signal came */
 	char said[MEASURER_TROUBLE_MAX]; /* the trouble that was logged last */
@@ -102,6 +106,7 @@ static void on_answers(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	quotes_answer(daemon->quotes, &daemon->measurer);
+	warden_turn(daemon->warden);
 }
 
 static void on_second(evutil_socket_t fd, short what, void *arg)
@@ -125,11 +130,38 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
 	event_base_loopbreak(daemon->base);
 }
 
+/* Who asks: on the local socket, and by way of the attestation server. */
+static int askers_new(struct daemon *daemon)
+{
+	struct measurer *measurer = &daemon->measurer;
+	int err;
+
+	daemon->quotes = quotes_new(
+		SERVE_CONNECTIONS_MAX + measurer->conf->attest.waiting_max + REQUESTS_BESIDE,
+		answer_soon, daemon);
+	if (!daemon->quotes)
+		return -ENOMEM;
+	err = serve_new(daemon->base, measurer, daemon->quotes, &daemon->serve);
+	if (err)
+		return err;
+	return warden_new(
+		daemon->base, measurer, daemon->quotes, answer_soon, daemon, &daemon->warden);
+}
+
+static void askers_free(struct daemon *daemon)
+{
+	warden_free(daemon->warden);
+	serve_free(daemon->serve);
+	quotes_free(daemon->quotes);
+	daemon->warden = NULL;
+	daemon->serve = NULL;
+	daemon->quotes = NULL;
+}
+
 static int loop(struct daemon *daemon)
 {
 	static const struct timeval second = { .tv_sec = 1 };
 	struct event *ring, *timer, *terminate, *interrupt;
-	struct serve *serve = NULL;
 	int err;
 
 	daemon->base = event_base_new();
@@ -137,15 +169,13 @@ static int loop(struct daemon *daemon)
 		return -ENOMEM;
 	daemon->turn = event_new(daemon->base, -1, 0, on_turn, daemon);
 	daemon->answers = event_new(daemon->base, -1, 0, on_answers, daemon);
-	daemon->quotes = quotes_new(SERVE_CONNECTIONS_MAX, answer_soon, daemon);
 	/* Edge-triggered: what is read stays on the ring until it is committed. */
 	ring = event_new(daemon->base, probe_ring_fd(daemon->measurer.probe),
 		EV_READ | EV_PERSIST | EV_ET, on_turn, daemon);
 	timer = event_new(daemon->base, -1, EV_PERSIST, on_second, daemon);
 	terminate = evsignal_new(daemon->base, SIGTERM, on_signal, daemon);
 	interrupt = evsignal_new(daemon->base, SIGINT, on_signal, daemon);
-	err = !daemon->turn || !daemon->answers || !daemon->quotes || !ring || !timer ||
-			!terminate || !interrupt
+	err = !daemon->turn || !daemon->answers || !ring || !timer || !terminate || !interrupt
 		? -ENOMEM
 		: 0;
 	if (!err &&
@@ -153,14 +183,13 @@ static int loop(struct daemon *daemon)
 			event_add(interrupt, NULL)))
 		err = -ENOMEM;
 	if (!err)
-		err = serve_new(daemon->base, &daemon->measurer, daemon->quotes, &serve);
+		err = askers_new(daemon);
 	if (!err) {
 		say_faults(daemon);
 		turn_soon(daemon);
 		event_base_dispatch(daemon->base);
 	}
-	serve_free(serve);
-	quotes_free(daemon->quotes);
+	askers_free(daemon);
 	for (struct event **event = (struct event *[]){ daemon->turn, daemon->answers, ring, timer,
 		     terminate, interrupt, NULL };
 		*event; event++)
@@ -234,6 +263,8 @@ int main(int argc, char **argv)
 	static char name[] = "bpfmeasured";
 	int option;
 
+	if (argc == 2 && !strcmp(argv[1], WARDEN_ARGUMENT))
+		return warden_serve();
 	if (argc > 0)
 		argv[0] = name; /* what getopt_long() calls us */
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

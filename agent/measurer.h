@@ -95,6 +95,8 @@ struct measurer {
 	uint64_t trim_ms; /* when retention was last looked at (monotonic) */
 	unsigned mend; /* what a start from the beginning is needed for: enum measurer_mend */
 
+	const struct warden_status *attest; /* of the attestation server; NULL: not known here */
+
 	struct fault faults[FAULT_SLOT_COUNT];
 	char notice[MEASURER_TEXT_MAX]; /* something to be said once; emptied by who says it */
 	char error[MEASURER_TEXT_MAX]; /* of measurer_start() */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/warden.h"
+
 /* A status that lacks something would claim what it does not say: without memory for all, there is none. */
 struct writer {
 	const struct measurer *measurer;
@@ -103,6 +105,28 @@ static void put_log(struct writer *writer, json_t *status)
 	put_number(writer, status, "epoch_seq", log_epoch_seq(log));
 }
 
+static json_t *attest_json(struct writer *writer)
+{
+	const struct warden_status *attest = writer->measurer->attest;
+	const struct server_conf *conf = &writer->measurer->conf->attest;
+	json_t *object = json_object();
+
+	put(writer, object, "state", json_string(warden_state_name(attest->state)));
+	if (attest->why[0])
+		put(writer, object, "why", json_string(attest->why));
+	if (attest->state == WARDEN_OFF)
+		return object;
+	if (*conf->listen)
+		put(writer, object, "listen", json_string(conf->listen));
+	put_number(writer, object, "restarts", attest->restarts);
+	if (attest->state != WARDEN_SERVING)
+		return object;
+	put_number(writer, object, "pid", (uint64_t)attest->pid);
+	put_number(writer, object, "landlock", attest->landlock);
+	put(writer, object, "seccomp", json_boolean(attest->seccomp));
+	return object;
+}
+
 char *status_json(const struct measurer *measurer)
 {
 	const struct event_state *state = probe_state(measurer->probe);
@@ -134,6 +158,8 @@ char *status_json(const struct measurer *measurer)
 	put(&writer, status, "ring",
 		json_pack("{s:I, s:I}", "size", (json_int_t)probe_ring_size(measurer->probe),
 			"held", (json_int_t)ring_held(measurer->ring)));
+	if (measurer->attest)
+		put(&writer, status, "attest", attest_json(&writer));
 	if (writer.complete)
 		text = json_dumps(status, JSON_COMPACT);
 	json_decref(status);

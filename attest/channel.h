@@ -11,6 +11,7 @@
  *	CHANNEL_FACTS     struct channel_request            one JSON object: the status, or the identity
  *	CHANNEL_QUOTE     struct channel_request            a statement, without a newline (below)
  *	CHANNEL_ACTIVATE  struct channel_activate_request   the proof, SHA256_LEN bytes
+ *	CHANNEL_STATE     struct channel_state              none: the server says what became of it
  *
  * Where error is not 0, the bytes are one line of text that says why, without a newline.
  *
@@ -25,6 +26,7 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "attest/server.h"
 #include "bpf/bank.h"
 
 #define CHANNEL_MAGIC "bpfmchn1"
@@ -36,7 +38,7 @@ enum {
 	CHANNEL_SECRET_MAX = 514, /* TPM2B_ENCRYPTED_SECRET: RSA-4096 */
 };
 
-enum channel_what { CHANNEL_FACTS = 1, CHANNEL_QUOTE, CHANNEL_ACTIVATE };
+enum channel_what { CHANNEL_FACTS = 1, CHANNEL_QUOTE, CHANNEL_ACTIVATE, CHANNEL_STATE };
 enum channel_facts { CHANNEL_STATUS, CHANNEL_IDENTITY };
 
 struct channel_request {
@@ -64,6 +66,17 @@ struct channel_activate_request {
 	uint8_t secret[CHANNEL_SECRET_MAX]; /* TPM2B_ENCRYPTED_SECRET */
 };
 static_assert(sizeof(struct channel_activate_request) == 704);
+
+/* Sent once when the server begins to serve, and once more where it ends by itself. */
+struct channel_state {
+	char magic[8];
+	uint32_t what;
+	uint32_t error; /* 0: it serves; a positive errno: it does not, text says why */
+	uint32_t landlock; /* the version of Landlock that holds it; 0: none does */
+	uint32_t seccomp; /* 1: its system calls are filtered */
+	char text[SERVER_ERROR_MAX]; /* NUL-terminated */
+};
+static_assert(sizeof(struct channel_state) == 24 + SERVER_ERROR_MAX);
 
 struct channel_answer {
 	char magic[8];

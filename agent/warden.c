@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/warden.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/requests.h"
+#include "agent/warden_own.h"
+
+struct warden {
+	struct event_base *base;
+	struct measurer *measurer;
+	struct quotes *quotes;
+	void (*wake)(void *arg);
+	void *wake_arg;
+	struct event *child; /* a process of ours has ended */
+	struct event *again; /* it is time to start it again */
+	struct requests *requests; /* NULL: there is no channel */
+	struct warden_status status;
+	uint64_t serving_ms; /* since when (monotonic); 0: it does not serve yet */
+	unsigned delay_ms;
+	char said[SERVER_ERROR_MAX]; /* why, the last time */
+};
+
+const char *warden_state_name(enum warden_state state)
+{
+	static const char *const names[] = {
+		[WARDEN_OFF] = "off",
+		[WARDEN_STARTING] = "starting",
+		[WARDEN_SERVING] = "serving",
+		[WARDEN_RESTARTING] = "restarting",
+		[WARDEN_FAILED] = "failed",
+	};
+
+	return names[state];
+}
+
+/* ---- its process ---- */
+
+/* Between fork() and exec(): nothing but system calls. It has neither our environment nor our files. */
+[[gnu::noreturn]] static void become_server(int channel)
+{
+	char name[] = "bpfmeasured: attestation server", argument[] = WARDEN_ARGUMENT;
+	char *const argv[] = { name, argument, NULL };
+	char *const envp[] = { NULL };
+
+	if ((channel == WARDEN_CHANNEL_FD ? fcntl(channel, F_SETFD, 0)
+					  : dup2(channel, WARDEN_CHANNEL_FD)) >= 0 &&
+		!close_range(WARDEN_CHANNEL_FD + 1, ~0U, 0))
+		execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static int tell_orders(const struct conf *conf, int channel)
+{
+	struct warden_orders orders;
+
+	memset(&orders, 0, sizeof(orders));
+	orders.server = conf->attest;
+	memcpy(orders.user, conf->attest_user, sizeof(orders.user));
+	orders.sandbox_is_required = conf->attest_sandbox_required;
+	return send(channel, &orders, sizeof(orders), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* A process with the channel to it. Returns its end of ours, or a negative errno. */
+static int spawn(struct warden *warden)
+{
+	int ends[2], err;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
+		return -errno;
+	err = tell_orders(warden->measurer->conf, ends[0]);
+	pid = err ? -1 : fork();
+	if (!pid)
+		become_server(ends[1]);
+	if (pid < 0) {
+		err = err ? err : -errno;
+		close(ends[0]);
+		close(ends[1]);
+		return err;
+	}
+	close(ends[1]);
+	warden->status.pid = pid;
+	return ends[0];
+}
+
+/* ---- its life ---- */
+
+/* In the daemon's log, each reason once in a row. */
+static void say(struct warden *warden, const char *text)
+{
+	if (!strcmp(warden->said, text))
+		return;
+	snprintf(warden->said, sizeof(warden->said), "%s", text);
+	fprintf(stderr, "bpfmeasured: attestation server: %s\n", text);
+}
+
+/* It is not there any more: again, later each time. */
+static void start_again(struct warden *warden)
+{
+	struct warden_status *status = &warden->status;
+	struct timeval delay;
+
+	if (warden->serving_ms && measurer_now_ms() - warden->serving_ms >= WARDEN_GOOD_MS)
+		warden->delay_ms = WARDEN_DELAY_MIN_MS;
+	status->state = warden->serving_ms ? WARDEN_RESTARTING : WARDEN_FAILED;
+	warden->serving_ms = 0;
+	say(warden, status->why);
+	delay = (struct timeval){
+		.tv_sec = warden->delay_ms / 1000,
+		.tv_usec = (int)(warden->delay_ms % 1000) * 1000,
+	};
+	event_add(warden->again, &delay);
+	warden->delay_ms = warden->delay_ms * 2 > WARDEN_DELAY_MAX_MS ? WARDEN_DELAY_MAX_MS
+								      : warden->delay_ms * 2;
+}
+
+static void channel_end(struct warden *warden)
+{
+	requests_free(warden->requests);
+	warden->requests = NULL;
+}
+
+/* A server without a channel has nothing to do; on_child() hears of its end. */
+static void on_end(void *arg, const char *why)
+{
+	struct warden *warden = arg;
+
+	if (*why && !warden->status.why[0])
+		snprintf(warden->status.why, sizeof(warden->status.why), "%s", why);
+	channel_end(warden);
+	/* One that ends by itself is on its way; its exit code says more than a signal of ours would. */
+	if (*why)
+		kill(warden->status.pid, SIGKILL);
+}
+
+static void on_state(void *arg, const struct channel_state *state)
+{
+	struct warden *warden = arg;
+	struct warden_status *status = &warden->status;
+	char text[SERVER_ERROR_MAX];
+
+	if (state->error) {
+		snprintf(status->why, sizeof(status->why), "%s", state->text);
+		return;
+	}
+	status->state = WARDEN_SERVING;
+	status->why[0] = 0;
+	status->landlock = state->landlock;
+	status->seccomp = state->seccomp;
+	warden->serving_ms = measurer_now_ms();
+	snprintf(text, sizeof(text), "serving%s%s%s",
+		state->landlock && state->seccomp ? "" : ", without",
+		state->landlock ? "" : " Landlock", state->seccomp ? "" : " seccomp");
+	say(warden, text);
+}
+
+static void start(struct warden *warden)
+{
+	struct requests_setup setup = {
+		.base = warden->base,
+		.measurer = warden->measurer,
+		.quotes = warden->quotes,
+		.waiting_max = warden->measurer->conf->attest.waiting_max,
+		.activations_per_minute = warden->measurer->conf->attest.activations_per_minute,
+		.on_state = on_state,
+		.on_end = on_end,
+		.arg = warden,
+		.wake = warden->wake,
+		.wake_arg = warden->wake_arg,
+	};
+	int channel = spawn(warden);
+
+	if (channel < 0) {
+		snprintf(warden->status.why, sizeof(warden->status.why), "starting it: %s",
+			strerror(-channel));
+		start_again(warden);
+		return;
+	}
+	warden->requests = requests_new(&setup, channel);
+	if (!warden->requests) {
+		close(channel); /* it ends by that */
+		snprintf(warden->status.why, sizeof(warden->status.why), "out of memory");
+	}
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct warden *warden = arg;
+
+	(void)fd;
+	(void)what;
+	warden->status.restarts++;
+	warden->status.why[0] = 0;
+	start(warden);
+}
+
+static void say_end(struct warden_status *status, int wait_status)
+{
+	if (status->why[0])
+		return;
+	if (WIFSIGNALED(wait_status))
+		snprintf(status->why, sizeof(status->why), "ended by signal %d (%s)",
+			WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+	else
+		snprintf(status->why, sizeof(status->why), "ended with code %d",
+			WEXITSTATUS(wait_status));
+}
+
+static void on_child(evutil_socket_t fd, short what, void *arg)
+{
+	struct warden *warden = arg;
+	int wait_status;
+
+	(void)fd;
+	(void)what;
+	if (!warden->status.pid ||
+		waitpid(warden->status.pid, &wait_status, WNOHANG) != warden->status.pid)
+		return;
+	warden->status.pid = 0;
+	say_end(&warden->status, wait_status);
+	channel_end(warden);
+	start_again(warden);
+}
+
+/* ---- the warden ---- */
+
+static bool is_wanted(const struct server_conf *conf)
+{
+	return *conf->listen || *conf->metrics_listen || *conf->socket;
+}
+
+int warden_new(struct event_base *base, struct measurer *measurer, struct quotes *quotes,
+	void (*wake)(void *arg), void *arg, struct warden **ret_warden)
+{
+	struct warden *warden = calloc(1, sizeof(*warden));
+
+	if (!warden)
+		return -ENOMEM;
+	*warden = (struct warden){
+		.base = base,
+		.measurer = measurer,
+		.quotes = quotes,
+		.wake = wake,
+		.wake_arg = arg,
+		.child = evsignal_new(base, SIGCHLD, on_child, warden),
+		.again = event_new(base, -1, 0, on_again, warden),
+		.delay_ms = WARDEN_DELAY_MIN_MS,
+	};
+	measurer->attest = &warden->status;
+	if (!warden->child || !warden->again || event_add(warden->child, NULL)) {
+		warden_free(warden);
+		return -ENOMEM;
+	}
+	if (is_wanted(&measurer->conf->attest)) {
+		warden->status.state = WARDEN_STARTING;
+		start(warden);
+	}
+	*ret_warden = warden;
+	return 0;
+}
+
+void warden_free(struct warden *warden)
+{
+	if (!warden)
+		return;
+	channel_end(warden);
+	if (warden->status.pid) {
+		kill(warden->status.pid, SIGKILL);
+		while (waitpid(warden->status.pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (*warden->measurer->conf->attest.socket)
+		unlink(warden->measurer->conf->attest.socket);
+	if (warden->child)
+		event_free(warden->child);
+	if (warden->again)
+		event_free(warden->again);
+	warden->measurer->attest = NULL;
+	free(warden);
+}
+
+void warden_turn(struct warden *warden)
+{
+	if (warden->requests)
+		requests_turn(warden->requests);
+}
