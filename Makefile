@@ -17,7 +17,7 @@ SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/descr
               agent/sandbox.c agent/seen.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c \
               agent/warden.c agent/warden_serve.c
 SRC_cli    := cli/appraisal.c cli/reference.c cli/reference_object.c cli/reference_skeleton.c \
-              cli/ack.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c cli/cli.c cli/enrolment.c cli/export.c cli/field.c \
+              cli/ack.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c cli/cli.c cli/enroll.c cli/enrolment.c cli/export.c cli/field.c \
               cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
               cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
               cli/tree.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
@@ -28,7 +28,8 @@ SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/
                 attest/memory_violation.c attest/client.c attest/round.c attest/round_gap.c \
                 attest/round_judge.c attest/round_remember.c \
                 attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c \
-                attest/credential.c attest/ek.c attest/ek_roots.c
+                attest/credential.c attest/ek.c attest/ek_roots.c \
+                attest/enrol.c attest/identity.c attest/round_peer.c
 SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
               attest/server_connection.c attest/server_exchange.c attest/server_library.c attest/server_listen.c \
               attest/server_metrics.c attest/server_stream.c attest/server_tls.c

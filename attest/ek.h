@@ -15,7 +15,7 @@
 
 enum {
 	EK_NUMBER_MAX = 512, /* bytes: the modulus of RSA-4096 */
-	EK_CERTIFICATE_MAX = 8 * 1024, /* bytes, DER */
+	EK_CERTIFICATE_MAX = 4096, /* bytes, DER */
 	EK_FILE_MAX = 16 * 1024, /* bytes of a file that can hold an EK */
 	EK_ERROR_MAX = 512,
 };

@@ -28,6 +28,9 @@ struct round_peer {
 	const char *(*errmsg)(void *arg);
 };
 
+struct client;
+struct round_peer round_peer_client(struct client *client);
+
 /*
  * machine  its name in the memory.
  * policy   NULL: only what the evidence itself shows is judged, and what is remembered.

@@ -19,21 +19,6 @@ enum { CONNECT_MS = 10000, SECOND_MS = 1000, SECOND_NS = 1000000000 };
 
 /* ---- the peer ---- */
 
-static int request(void *arg, const char *path, const char *json, FILE *into)
-{
-	return client_request(arg, path, json, into);
-}
-
-static const uint8_t *binding(void *arg)
-{
-	return client_binding(arg);
-}
-
-static const char *errmsg(void *arg)
-{
-	return client_errmsg(arg);
-}
-
 static unsigned shorter(unsigned a, unsigned b)
 {
 	return a < b ? a : b;
@@ -201,7 +186,7 @@ static void run(const struct attest *attest, const char *name, struct round_resu
 		.memory = memory,
 		.machine = name,
 		.policy = appraisal.policy,
-		.peer = { client, request, binding, errmsg },
+		.peer = round_peer_client(client),
 	};
 	if (round_run(&options, result) == -ENOENT)
 		cannot(result, "not-enrolled", "%s is enrolled no more.", name);

@@ -32,8 +32,9 @@ int reference_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
 int attest_main(int argc, char **argv);
 int ack_main(int argc, char **argv);
+int enroll_main(int argc, char **argv);
 extern const char status_help[], log_help[], show_help[], query_help[], quote_help[], verify_help[],
-	audit_help[], reference_help[], attest_help[], ack_help[];
+	audit_help[], reference_help[], attest_help[], ack_help[], enroll_help[];
 
 /* Say what is wrong. Returns the exit code of that name. */
 [[gnu::format(printf, 1, 2)]] int cli_usage(const char *fmt, ...);

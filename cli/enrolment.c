@@ -15,18 +15,41 @@ static void fclosep(FILE **file)
 		fclose(*file);
 }
 
-int enrolment_ak_load(const char *path, struct ak *ret)
+/* At most size bytes of a file. */
+static int load(const char *path, uint8_t *ret_bytes, size_t size, size_t *ret_len)
 {
 	[[gnu::cleanup(fclosep)]] FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-	uint8_t bytes[AK_FILE_MAX + 1];
-	char error[AK_ERROR_MAX];
 
 	if (!file)
 		return cli_unknown("%s: %s", path, strerror(errno));
-	size_t len = fread(bytes, 1, sizeof(bytes), file);
-	if (ferror(file))
-		return cli_unknown("%s: cannot be read", path);
+	*ret_len = fread(ret_bytes, 1, size, file);
+	return ferror(file) ? cli_unknown("%s: cannot be read", path) : CLI_GOOD;
+}
+
+int enrolment_ak_load(const char *path, struct ak *ret)
+{
+	uint8_t bytes[AK_FILE_MAX + 1];
+	char error[AK_ERROR_MAX];
+	size_t len;
+
+	int code = load(path, bytes, sizeof(bytes), &len);
+	if (code)
+		return code;
 	if (ak_decode(bytes, len, ret, error))
+		return cli_unknown("%s: %s", path, error);
+	return CLI_GOOD;
+}
+
+int enrolment_ek_load(const char *path, struct ek_pin *ret)
+{
+	uint8_t bytes[EK_FILE_MAX + 1];
+	char error[EK_ERROR_MAX];
+	size_t len;
+
+	int code = load(path, bytes, sizeof(bytes), &len);
+	if (code)
+		return code;
+	if (ek_pin_decode(bytes, len, ret, error))
 		return cli_unknown("%s: %s", path, error);
 	return CLI_GOOD;
 }

@@ -6,10 +6,14 @@
 #include <stdbool.h>
 
 #include "attest/ak.h"
+#include "attest/ek.h"
 #include "bpf/bank.h"
 
 /* The AK in a file; "-" is stdin. Returns CLI_GOOD, or it was said what is wrong. */
 [[nodiscard]] int enrolment_ak_load(const char *path, struct ak *ret);
+
+/* The EK in a file, likewise. */
+[[nodiscard]] int enrolment_ek_load(const char *path, struct ek_pin *ret);
 
 /* The number of a PCR. */
 [[nodiscard]] bool enrolment_pcr_parse(const char *text, unsigned *ret_pcr);

@@ -26,6 +26,7 @@ static const struct verb {
 		ack_help },
 	{ "reference", reference_main, "make reference values for policies", reference_help },
 	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help },
+	{ "enroll", enroll_main, "learn a machine's key, and what vouches for it", enroll_help },
 };
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 
