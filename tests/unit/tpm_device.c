@@ -34,11 +34,6 @@ static long long now_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-static int descriptors(void)
-{
-	return atoi(sh("ls /proc/%d/fd | wc -l", getpid()));
-}
-
 static void a_device_does_what_a_socket_does(void **)
 {
 	static const uint8_t nonce[SHA256_LEN];
