@@ -44,7 +44,7 @@ MAIN_cli   := cli/main.c
 
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
 UNIT_bpf    := bank line line_values record record_check
-UNIT_tpm    := tpm_pcr tpm_key tpm_ek tpm_errors tpm_device tpm_proxy tpm_swtpm
+UNIT_tpm    := tpm_pcr tpm_key tpm_ek tpm_credential tpm_errors tpm_device tpm_proxy tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults db_trim db_file db_audit
 UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_break \
                attest_tamper attest_history attest_history_tpm

@@ -24,17 +24,20 @@ enum tpm_ek_template {
 	TPM_EK_RSA2048_H1,
 	TPM_EK_ECC256_H2,
 	TPM_EK_ECC384_H3,
+	TPM_EK_ECC521_H4,
 	TPM_EK_RSA3072_H6,
+	TPM_EK_RSA4096_H7,
 	TPM_EK_COUNT,
 };
 
 enum {
-	TPM_EK_PUBLIC_MAX = 512,
+	TPM_EK_PUBLIC_MAX = 640,
 	TPM_EK_CERTIFICATE_MAX = 4096,
 	TPM_EK_SECRET_MAX = 64, /* of a credential: a digest of the EK's name algorithm */
 };
 
-/* "rsa2048-l1", "ecc256-l2", "rsa2048-h1", "ecc256-h2", "ecc384-h3", "rsa3072-h6". */
+/* "rsa2048-l1", "ecc256-l2", "rsa2048-h1", "ecc256-h2", "ecc384-h3", "ecc521-h4", "rsa3072-h6",
+ * "rsa4096-h7". */
 const char *tpm_ek_name(enum tpm_ek_template template);
 
 struct tpm_ek {

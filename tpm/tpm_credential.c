@@ -6,7 +6,6 @@
 #include <string.h>
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_mu.h>
-#include <tss2/tss2_rc.h>
 
 /* ---- what is loaded for a call -------------------------------------------------------------- */
 
@@ -248,9 +247,8 @@ static int decrypt(struct desk *desk, ESYS_TR ak, const struct credential *crede
 
 	if (rc && is_of_the_credential(desk->tpm, rc))
 		return tpm_fail_text(desk->tpm, -EBADMSG,
-			"TPM2_ActivateCredential: the credential is not for these keys, or damaged: "
-			"%s (0x%x)",
-			Tss2_RC_Decode(rc), rc);
+			"TPM2_ActivateCredential: the credential is not for these keys, or damaged (0x%x)",
+			rc);
 	if (rc)
 		return tpm_fail(desk->tpm, "TPM2_ActivateCredential", rc);
 	int len = secret->size;

@@ -76,7 +76,7 @@ static void a_connection_is_made_or_not(void **)
 		.done = tpm_end });
 }
 
-static void evict(void)
+static void without_the_key(void)
 {
 	tpm_new_only();
 	sh("tpm2_evictcontrol -T %s -C o -c 0x%x 2>&1 || true", fixture_tcti, AK_HANDLE);
@@ -87,7 +87,7 @@ static void the_key_is_made_or_not(void **)
 	nth_each(&(struct nth_scenario){ .name = "tpm_ak_open of a new key",
 		.classes = CLASSES,
 		.errors = errors,
-		.before = evict,
+		.before = without_the_key,
 		.call = connect_and_open,
 		.check = has_ak,
 		.done = tpm_end });

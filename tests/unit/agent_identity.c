@@ -284,11 +284,6 @@ static void a_secret_of_another_length_proves_nothing(void **)
 
 /* ---- EKs that have to be made --------------------------------------------------------------- */
 
-static void evict(unsigned handle)
-{
-	sh("tpm2_evictcontrol -Q -T %s -C o -c 0x%x", fixture_tcti, handle);
-}
-
 static void an_ek_that_has_to_be_made_is_made_once_a_connection(void **)
 {
 	evict(0x81010016);

@@ -19,6 +19,19 @@ static inline struct tpm_ek made(struct tpm *tpm, enum tpm_ek_template template)
 	return ek;
 }
 
+/* The same where the software TPM knows the algorithms; it may not know RSA-4096. */
+static inline bool make_if_known(struct tpm *tpm, enum tpm_ek_template template, struct tpm_ek *ret)
+{
+	*ret = (struct tpm_ek){ .template = template };
+	int r = tpm_ek_make(tpm, ret);
+
+	if (r == 0)
+		return true;
+	assert_int_equal(r, -EIO);
+	assert_int_equal(template, TPM_EK_RSA4096_H7);
+	return false;
+}
+
 static inline void assert_loaded(const char *transient)
 {
 	assert_string_equal(sh("tpm2_getcap -T %1$s handles-transient; "
@@ -26,6 +39,25 @@ static inline void assert_loaded(const char *transient)
 			       "tpm2_getcap -T %1$s handles-saved-session",
 				    fixture_tcti),
 		transient);
+}
+
+static inline int eks_of(struct tpm *tpm, struct tpm_ek eks[static TPM_EK_COUNT])
+{
+	int count = tpm_ek_find(tpm, eks);
+
+	if (count < 0)
+		fail_msg("%s: %s", strerror(-count), tpm_errmsg(tpm));
+	return count;
+}
+
+static inline void flush(void)
+{
+	sh("tpm2_flushcontext -T %s -t", fixture_tcti);
+}
+
+static inline void evict(unsigned handle)
+{
+	sh("tpm2_evictcontrol -Q -T %s -C o -c 0x%x", fixture_tcti, handle);
 }
 
 struct credential {

@@ -326,9 +326,11 @@ static void a_secret_is_encrypted_on_its_way_from_the_tpm(void **)
 
 	assert_ok(tpm, tpm_ak_open(tpm, HANDLE));
 	for (int i = 0; i < TPM_EK_COUNT; i++) {
-		struct tpm_ek ek = made(tpm, (enum tpm_ek_template)i);
-		struct credential credential = credential_for(&ek, tpm);
+		struct tpm_ek ek;
 
+		if (!make_if_known(tpm, (enum tpm_ek_template)i, &ek))
+			continue;
+		struct credential credential = credential_for(&ek, tpm);
 		arrange(LISTEN, CC_ACTIVATE_CREDENTIAL, 0);
 		assert_int_equal(activate(tpm, &ek, &credential, secret), SECRET_LEN);
 		assert_in_range(proxy.seen, 1, 5); /* it may have to test itself first */
