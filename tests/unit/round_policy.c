@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rounds with policies: violations are found, named, remembered, acknowledged, and end with the boot. */
+#include "round_fixture.h"
+
+/* A policy of this text, called rule. */
+static struct policy *policy_of(struct fake *fake, const char *rule, const char *text)
+{
+	char path[128], error[POLICY_ERROR_MAX] = "";
+	const char *const paths[] = { path };
+	struct policy *policy;
+
+	snprintf(path, sizeof(path), "%s/%s.sql", fake->memory.dir, rule);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+	int err = policy_open(paths, 1, NULL, 0, &policy, error);
+	assert_int_equal(unlink(path), 0);
+	if (err)
+		fail_msg("%s", error);
+	return policy;
+}
+
+static struct policy *signed_only(struct fake *fake)
+{
+	return policy_of(fake, "signed-only",
+		"SELECT seq, program_name AS value FROM load WHERE signature_verdict <> 'verified'");
+}
+
+/* A log in which every program is signed. */
+static void sign_all(struct fake *fake)
+{
+	struct record_epoch epoch;
+
+	fake->log.count = 0;
+	epoch = forge_epoch_record(&fake->log);
+	forge_add_epoch(&fake->log, &epoch);
+	forge_add_load(&fake->log, "one", VERDICT_VERIFIED, true);
+	forge_add_load(&fake->log, "two", VERDICT_VERIFIED, true);
+}
+
+static void trusted(struct fake *fake, struct policy *policy)
+{
+	fake_expect(fake, policy, VERIFY_TRUSTED, "ok", "");
+}
+
+static void untrusted(struct fake *fake, struct policy *policy, const char *words)
+{
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "policy", words);
+}
+
+static size_t open_violations(struct fake *fake, struct policy *policy)
+{
+	struct round_result result = fake_round_with(fake, policy);
+	size_t open = result.open_count;
+
+	round_result_done(&result);
+	return open;
+}
+
+static void a_violation_names_record_rule_and_value(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+	struct round_result result;
+
+	sign_all(fake);
+	trusted(fake, policy);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	result = fake_round_with(fake, policy);
+	assert_int_equal(result.verdict, VERIFY_UNTRUSTED);
+	assert_int_equal(result.open_count, 1);
+	assert_int_equal(result.violations[0].what.seq, 4);
+	assert_string_equal(result.violations[0].what.rule, "signed-only");
+	assert_non_null(strstr(result.explanation, "Record 4 violates signed-only: "));
+	round_result_done(&result);
+	policy_free(policy);
+}
+
+static void a_violation_stays_when_nothing_is_new(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	untrusted(fake, policy, "Record 4 violates signed-only");
+	untrusted(fake, policy, "Found on ");
+	assert_int_equal(fake->since, 4);
+	untrusted(fake, NULL, "Record 4 violates signed-only");
+	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
+	untrusted(fake, policy, "Record 4 violates signed-only");
+	memory_reopen(&fake->memory);
+	untrusted(fake, policy, "Record 4 violates signed-only");
+	policy_free(policy);
+}
+
+static void a_violation_ends_with_a_boot(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	untrusted(fake, policy, "");
+	fake_boot(fake);
+	trusted(fake, policy);
+	assert_int_equal(open_violations(fake, policy), 0);
+	policy_free(policy);
+}
+
+/* What nobody had asked about before the machine was booted is said, and does not count. */
+static void a_violation_before_a_boot_is_noted(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	trusted(fake, policy);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	fake_boot(fake);
+	struct round_result result = fake_round_with(fake, policy);
+	assert_int_equal(result.verdict, VERIFY_TRUSTED);
+	assert_int_equal(result.evidence.note_count, 1);
+	assert_non_null(strstr(result.evidence.notes[0], "1 violation; the first: record 4"));
+	round_result_done(&result);
+	policy_free(policy);
+}
+
+static void an_acknowledged_violation_stays_visible_and_does_not_count(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+	const struct memory_ack other = { .has_seq = true, .seq = 3, .by = "ann", .now_ns = 5 };
+	const struct memory_ack this = {
+		.has_seq = true, .seq = 4, .by = "ann", .comment = "a drill", .now_ns = 5
+	};
+
+	sign_all(fake);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	untrusted(fake, policy, "");
+	assert_int_equal(memory_ack(fake->memory.memory, "web-07", &other), 0);
+	untrusted(fake, policy, "");
+	assert_int_equal(memory_ack(fake->memory.memory, "web-07", &this), 1);
+	struct round_result result = fake_round_with(fake, policy);
+	assert_int_equal(result.verdict, VERIFY_TRUSTED);
+	assert_int_equal(result.violation_count, 1);
+	assert_int_equal(result.open_count, 0);
+	assert_string_equal(result.violations[0].acked_by, "ann");
+	assert_string_equal(result.violations[0].comment, "a drill");
+	round_result_done(&result);
+
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	untrusted(fake, policy, "Record 5 violates signed-only");
+	policy_free(policy);
+}
+
+static void other_policies_judge_the_whole_epoch(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+	struct policy *strict = policy_of(
+		fake, "signed-only", "SELECT seq, 'any' AS value FROM load WHERE seq = 2");
+	struct policy *lax = policy_of(
+		fake, "signed-only", "SELECT seq, 'any' AS value FROM load WHERE seq = 99");
+
+	sign_all(fake);
+	trusted(fake, policy);
+	untrusted(fake, strict, "Record 2 violates signed-only: any");
+	assert_int_equal(fake->since, 0);
+	untrusted(fake, strict, "Record 2");
+	assert_int_equal(fake->since, 3);
+	trusted(fake, lax); /* the rule of that name says otherwise now */
+	policy_free(policy);
+	policy_free(strict);
+	policy_free(lax);
+}
+
+static void what_no_policy_has_seen_is_judged_by_the_next(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	trusted(fake, policy);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	trusted(fake, NULL);
+	untrusted(fake, policy, "Record 4");
+	policy_free(policy);
+}
+
+static void a_policy_that_fails_is_unknown_until_it_does_not(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *broken = policy_of(fake, "broken", "SELECT seq, no_column FROM load");
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	fake_expect(fake, broken, VERIFY_UNKNOWN, "policy-failed", "broken");
+	fake_expect(fake, broken, VERIFY_UNKNOWN, "policy-failed", "broken");
+	trusted(fake, policy);
+	policy_free(broken);
+	policy_free(policy);
+}
+
+static void add_unload(struct fake *fake, uint64_t seq)
+{
+	struct line line = forge_buffer(&fake->log);
+	struct record_unload unload = { .program_seq = seq, .program_id = 5 };
+
+	record_encode_unload(&line, forge_head(&fake->log), &unload);
+	forge_append(&fake->log, &line);
+}
+
+/* What was loaded in an earlier round is loaded still, until its end is recorded. */
+static void programs_are_remembered_while_they_are_loaded(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = policy_of(fake, "few",
+		"SELECT max(seq) AS seq, count(*) AS value FROM loaded HAVING count(*) > 3");
+
+	sign_all(fake);
+	trusted(fake, policy); /* 2 */
+	forge_add_load(&fake->log, "three", VERDICT_VERIFIED, true);
+	trusted(fake, policy); /* 3 */
+	assert_int_equal(fake->since, 3);
+	add_unload(fake, 2);
+	forge_add_load(&fake->log, "four", VERDICT_VERIFIED, true);
+	trusted(fake, policy); /* 3 */
+	forge_add_load(&fake->log, "five", VERDICT_VERIFIED, true);
+	add_unload(fake, 7);
+	trusted(fake, policy); /* 3 */
+	assert_int_equal(fake->since, 6);
+	forge_add_load(&fake->log, "six", VERDICT_VERIFIED, true);
+	untrusted(fake, policy, "violates few: 4");
+	fake_boot(fake);
+	forge_add_load(&fake->log, "one", VERDICT_VERIFIED, true);
+	trusted(fake, policy); /* 1 */
+	policy_free(policy);
+}
+
+static void violations_of_evidence_that_is_behind_count(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+
+	fake->log.statement.behind = 1;
+	untrusted(fake, policy, "signed-only");
+	policy_free(policy);
+}
+
+static void records_of_refused_evidence_are_not_judged(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	trusted(fake, policy);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	forge_spoil_prev(&fake->log, 4);
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "prev", "");
+	struct round_result result = fake_round_with(fake, policy);
+	assert_int_equal(result.open_count, 1);
+	assert_int_equal(result.violations[0].source, MEMORY_EVIDENCE);
+	assert_string_equal(result.violations[0].what.rule, "prev");
+	round_result_done(&result);
+	policy_free(policy);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, fake_make, fake_unmake)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_violation_names_record_rule_and_value),
+		test(a_violation_stays_when_nothing_is_new),
+		test(a_violation_ends_with_a_boot),
+		test(a_violation_before_a_boot_is_noted),
+		test(an_acknowledged_violation_stays_visible_and_does_not_count),
+		test(other_policies_judge_the_whole_epoch),
+		test(what_no_policy_has_seen_is_judged_by_the_next),
+		test(a_policy_that_fails_is_unknown_until_it_does_not),
+		test(programs_are_remembered_while_they_are_loaded),
+		test(violations_of_evidence_that_is_behind_count),
+		test(records_of_refused_evidence_are_not_judged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
