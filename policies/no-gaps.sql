@@ -5,7 +5,7 @@ SELECT seq, count || ' ' || what AS value, 'lost' AS why
   FROM lost;
 
 -- Records before the first one that was shown, beyond those that were proven before.
-SELECT first AS seq, (SELECT proven_seq FROM machine) + 1 || '-' || (first - 1) AS value,
+SELECT first AS seq, ((SELECT proven_seq FROM machine) + 1) || '-' || (first - 1) AS value,
        'records that were not shown' AS why
   FROM (SELECT min(seq) AS first FROM head)
  WHERE first > (SELECT proven_seq FROM machine) + 1;
