@@ -278,17 +278,6 @@ static int connect(struct memory *memory, const char *path)
 	return 0;
 }
 
-static int number_of(struct memory *memory, const char *sql, uint64_t *ret_number)
-{
-	[[gnu::cleanup(memory_stmt_freep)]] sqlite3_stmt *stmt = NULL;
-	int r = memory_ask(memory, &stmt, sql, "");
-
-	if (r < 0)
-		return r;
-	*ret_number = r ? memory_number(stmt, 0) : 0;
-	return 0;
-}
-
 /* The same text as was made, object by object. */
 static int check_schema(struct memory *memory)
 {
@@ -311,15 +300,17 @@ static int check_schema(struct memory *memory)
 /* Whose file it is; blank: nobody's yet. */
 static int check_ids(struct memory *memory, bool *ret_blank)
 {
-	uint64_t id = 0, version = 0, objects = 0;
-	int r = number_of(memory, "PRAGMA application_id", &id);
+	[[gnu::cleanup(memory_stmt_freep)]] sqlite3_stmt *stmt = NULL;
+	/* In one statement: another process may be making it. */
+	int r = memory_ask(memory, &stmt,
+		"SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
+		" FROM pragma_application_id, pragma_user_version",
+		"");
 
-	if (!r)
-		r = number_of(memory, "PRAGMA user_version", &version);
-	if (!r)
-		r = number_of(memory, "SELECT count(*) FROM sqlite_schema", &objects);
-	if (r)
+	if (r < 0)
 		return r;
+	uint64_t id = memory_number(stmt, 0), version = memory_number(stmt, 1);
+	uint64_t objects = memory_number(stmt, 2);
 	*ret_blank = id == 0 && version == 0 && objects == 0;
 	if (*ret_blank)
 		return 0;
