@@ -119,8 +119,8 @@ enum ek_fault {
  *
  * Section 3: not a CA; where it has an extended key usage, tcg-kp-EKCertificate is in it; where it has a
  * key usage, keyEncipherment or keyAgreement is in it. The certificates between it and the root are CAs.
- * An extension that is critical and unknown refuses it. Keys marked id-RSAES-OAEP are taken as RSA keys.
- * Revocation is not looked up.
+ * An extension that is critical and unknown refuses it, and so does a key that is marked id-RSAES-OAEP,
+ * as some vendors do: OpenSSL does not know it. Revocation is not looked up.
  *
  * On EK_GOOD ret_tpm is MACHINE_HARDWARE or MACHINE_SOFTWARE; otherwise ret_error is a clause.
  */

@@ -261,25 +261,19 @@ static const char *profile_fault(X509 *cert)
 	return NULL;
 }
 
-/* RFC 4055, 1.2: a key that its certificate gives for OAEP only is an RSA key like any other. */
-static EVP_PKEY *key_of(X509 *cert)
+/* RFC 4055, 1.2: OpenSSL does not know such keys, and builds no chain for their certificates. */
+static bool is_for_oaep(X509 *cert)
 {
-	const uint8_t *bytes;
 	ASN1_OBJECT *algorithm;
-	int len;
 
-	EVP_PKEY *pkey = X509_get_pubkey(cert);
-	if (pkey ||
-		X509_PUBKEY_get0_param(
-			&algorithm, &bytes, &len, NULL, X509_get_X509_PUBKEY(cert)) != 1 ||
-		OBJ_obj2nid(algorithm) != NID_rsaesOaep)
-		return pkey;
-	return d2i_PublicKey(EVP_PKEY_RSA, NULL, &bytes, len);
+	return X509_PUBKEY_get0_param(&algorithm, NULL, NULL, NULL, X509_get_X509_PUBKEY(cert)) ==
+		1 &&
+		OBJ_obj2nid(algorithm) == NID_rsaesOaep;
 }
 
 static enum ek_fault check_key(X509 *cert, const struct ek *ek, char ret_error[static EK_ERROR_MAX])
 {
-	[[gnu::cleanup(pkey_freep)]] EVP_PKEY *certified = key_of(cert);
+	const EVP_PKEY *certified = X509_get0_pubkey(cert);
 	[[gnu::cleanup(pkey_freep)]] EVP_PKEY *ours = NULL;
 
 	int err = ek_to_pkey(ek, &ours);
@@ -288,7 +282,11 @@ static enum ek_fault check_key(X509 *cert, const struct ek *ek, char ret_error[s
 	if (err)
 		return refuse(ret_error, EK_KEY, "the endorsement key is no key");
 	if (!certified)
-		return refuse(ret_error, EK_CERTIFICATE, "its key is of no kind that is known");
+		return refuse(ret_error, EK_CERTIFICATE, "%s",
+			is_for_oaep(cert)
+				? "its key is marked id-RSAES-OAEP, which OpenSSL does not know: "
+				  "pin the endorsement key instead"
+				: "its key is of no kind that is known");
 	if (EVP_PKEY_eq(certified, ours) != 1)
 		return refuse(ret_error, EK_KEY, "it is the certificate of another key");
 	return EK_GOOD;
