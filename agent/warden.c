@@ -45,15 +45,17 @@ const char *warden_state_name(enum warden_state state)
 
 /* ---- its process ---- */
 
-/* Between fork() and exec(): nothing but system calls. It has neither our environment nor our files. */
+/* Between fork() and exec(): nothing but system calls. It has neither our environment nor our files, but stderr. */
 [[gnu::noreturn]] static void become_server(int channel)
 {
 	char name[] = "bpfmeasured: attestation server", argument[] = WARDEN_ARGUMENT;
 	char *const argv[] = { name, argument, NULL };
 	char *const envp[] = { NULL };
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if ((channel == WARDEN_CHANNEL_FD ? fcntl(channel, F_SETFD, 0)
-					  : dup2(channel, WARDEN_CHANNEL_FD)) >= 0 &&
+	if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 && dup2(nothing, STDOUT_FILENO) >= 0 &&
+		(channel == WARDEN_CHANNEL_FD ? fcntl(channel, F_SETFD, 0)
+					      : dup2(channel, WARDEN_CHANNEL_FD)) >= 0 &&
 		!close_range(WARDEN_CHANNEL_FD + 1, ~0U, 0))
 		execve("/proc/self/exe", argv, envp);
 	_exit(127);
