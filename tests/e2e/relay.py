@@ -5,6 +5,7 @@ A man in the middle: speaks TLS with both sides, each of which sees a certificat
 passes on what they say. COUNTS is written anew whenever a connection ends: a line for each there was, with the
 bytes that the client sent and those that it was sent, as they are inside TLS. Says "ready" when it listens.
 """
+import select
 import socket
 import ssl
 import sys
@@ -31,19 +32,27 @@ class Relay:
         self.lock = threading.Lock()
         self.listener = socket.create_server(place(listen))
 
-    def copy(self, source, sink, count, at):
-        """One direction, to its end."""
+    def copy(self, source, sink):
+        """What there is to pass on now, in one direction: how many bytes, None at the end."""
+        source.settimeout(0)
         try:
-            while data := source.recv(CHUNK):
-                count[at] += len(data)
-                sink.sendall(data)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            data = source.recv(CHUNK)
+        except ssl.SSLWantReadError:    # it was of TLS, not of what is said in it
+            return 0
+        sink.settimeout(TIMEOUT_S)
+        sink.sendall(data)
+        return len(data) or None
+
+    def pass_on(self, front, back, count):
+        """Both directions, by turns, for a TLS connection is no thing for two threads."""
+        while True:
+            ready = [end for end in (front, back) if end.pending()]
+            ready = ready or select.select([front, back], [], [], TIMEOUT_S)[0]
+            for source, sink, at in ((front, back, 0), (back, front, 1)):
+                passed = self.copy(source, sink) if source in ready else 0
+                if passed is None or not ready:
+                    return
+                count[at] += passed
 
     def serve(self, accepted):
         count = [0, 0]
@@ -51,10 +60,7 @@ class Relay:
             accepted.settimeout(TIMEOUT_S)
             with self.server.wrap_socket(accepted, server_side=True) as front, \
                     self.client.wrap_socket(socket.create_connection(self.to, TIMEOUT_S)) as back:
-                there = threading.Thread(target=self.copy, args=(front, back, count, 0), daemon=True)
-                there.start()
-                self.copy(back, front, count, 1)
-                there.join()
+                self.pass_on(front, back, count)
         except OSError:
             accepted.close()
         with self.lock:
