@@ -61,7 +61,7 @@ static void a_key_that_is_made_is_that_of_tpm2_tools(void **)
 		{ TPM_EK_ECC384_H3, "createek -G ecc384 -u" },
 		{ TPM_EK_ECC521_H4, "createek -G ecc521 -u" },
 		{ TPM_EK_RSA3072_H6, "createek -G rsa3072 -u" },
-		/* The unique field is empty in these, which tpm2_createek gets wrong or has not. */
+		/* tpm2_createek takes the low range for these. */
 		{ TPM_EK_RSA2048_H1, "createprimary -C e -g sha256 -G rsa2048:null:aes128cfb" },
 		{ TPM_EK_ECC256_H2, "createprimary -C e -g sha256 -G ecc256:null:aes128cfb" },
 	};
