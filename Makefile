@@ -220,11 +220,14 @@ bench:
 install: all
 	install -D -m 755 $(O)/bpfmeasure $(DESTDIR)$(PREFIX)/bin/bpfmeasure
 	install -D -m 755 $(O)/bpfmeasured $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
+	install -d $(DESTDIR)$(PREFIX)/share/bpfmeasure/policies
+	install -m 644 policies/*.sql $(DESTDIR)$(PREFIX)/share/bpfmeasure/policies
 	test -e $(DESTDIR)/etc/bpfmeasure/agent.conf || \
 		install -D -m 644 agent.conf $(DESTDIR)/etc/bpfmeasure/agent.conf
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
+	rm -rf $(DESTDIR)$(PREFIX)/share/bpfmeasure/policies
 
 # ---- unit tests ----------------------------------------------------------------------------------
 
@@ -383,7 +386,7 @@ fuzz-programs: $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ))
 
 $(patsubst %,$(O)/tests/fuzz/%.o,$(FUZZ)): private CFLAGS_folder := $(sort $(foreach f,$(FOLDERS),$(CFLAGS_$(f)))) \
                                                                    $(shell pkg-config --cflags cmocka)
-$(patsubst %,$(O)/tests/fuzz/%,$(FUZZ)): %: %.o $(ARCHIVES_agent)
+$(patsubst %,$(O)/tests/fuzz/%,$(FUZZ)): %: %.o $(O)/cli.a $(O)/verifier.a $(ARCHIVES_agent)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,agent server attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
 
