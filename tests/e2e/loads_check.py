@@ -158,6 +158,56 @@ def check_claims(run_, results):
                       record["pinned"]])
 
 
+def references(run_, *words):
+    """The reference values of files, and what went wrong."""
+    done = run(run_.build / "bpfmeasure", "reference", *words)
+    return [json.loads(line) for line in done.stdout.splitlines()], done
+
+
+def check_references(run_, results):
+    """What is worked out from files alone is what was recorded; and what a good machine did passes."""
+    for name in ("skeleton_unsigned", "skeleton_signed"):
+        if not run_.done.get(name):
+            continue
+        calls = [json.loads(line) for line in (run_.out / name / "calls").read_text().splitlines()]
+        loader = run_.load(next(call["id"] for call in calls if call["kind"] == "load"))
+        values, done = references(run_, run_.out / f"{name}.h")
+        # A signed one is for kernels that verify its instructions, or for those that verify the map too.
+        results.same(f"reference: {name}: the-chain-digest-is-known-before-the-load", True,
+                     loader["chain_digest"] in [value["chain_digest"] for value in values])
+        results.same(f"reference: {name}: one-value-for-each-way-to-verify", [1 + (name == "skeleton_signed"), 0],
+                     [len(values), done.returncode])
+        plain = next(record for record in run_.of("load") if record["program"]["name"] == PLAIN_CHILD
+                     and record["parent"] and record["parent"]["seq"] == loader["seq"])
+        values, done = references(run_, run_.given / "nested.o")
+        results.same(f"reference: {name}: an-object's-plain-program-has-its-digest",
+                     [[PLAIN_CHILD, plain["program"]["sha256"]]],
+                     [[value["name"], value["sha256"]] for value in values])
+        results.same("reference: a-program-with-a-map-is-named", [3, 1, True],
+                     [done.returncode, done.stderr.count("\n"), f'"{COUNTING_CHILD}"' in done.stderr])
+    values, _ = references(run_, run_.given / "signer.pem")
+    results.same("reference: a-certificate-is-the-pinned-signer", signer_facts(run_, "signer")[0], values[0]["pinned"])
+
+    expected = run_.out / "expected"
+    arguments = (run_.out / "evidence", "--ak", run_.out / "ak.pem")
+    must(run_.build / "bpfmeasure", "reference", *arguments, "-o", expected)
+    for policy, broken in (("known-programs", 0), ("known-loaders", 0), ("no-gaps", 0), ("no-foreign", 0)):
+        done = run(run_.build / "bpfmeasure", "verify", *arguments, "--policy", policy, "--reference", expected)
+        results.same(f"policy: {policy}: what-a-good-machine-did-passes", [broken, []],
+                     [done.returncode, [line for line in done.stdout.splitlines() if "violation" in line]])
+    done = run(run_.build / "bpfmeasure", "verify", *arguments, "--policy", "signed-only", "--json")
+    found = {violation["seq"] for violation in json.loads(done.stdout)["policy"]["violations"]}
+    signed = {record["seq"] for record in run_.of("load") if record["signature"]["pinned"]}
+    nested = {record["seq"] for record in run_.of("load") if record["program"]["kernel_origin"]
+              and record["parent"] and record["parent"]["seq"] in signed}
+    own = {record["seq"] for record in run_.of("load") + run_.of("baseline") if record["program"]["self"]}
+    every = {record["seq"] for record in run_.of("load") + run_.of("baseline")}
+    results.same("policy: signed-only: all-but-the-signed-and-the-agent's", [1, every - signed - nested - own],
+                 [done.returncode, found])
+    results.same("policy: the-agent's-hooks-are-its-own", True,
+                 all(record["program"]["self"] for record in run_.of("baseline")))
+
+
 def elf_section(run_, section):
     """The bytes of a section of nested.o, by a tool that knows nothing of us."""
     file = run_.out / f"section{section}"
@@ -359,6 +409,7 @@ def check(run_, results):
     if run_.done.get("skeleton_signed"):
         check_skeleton(run_, results, "skeleton_signed", True)
     check_skeleton(run_, results, "skeleton_unsigned", False)
+    check_references(run_, results)
 
 
 def check_without_lsm(run_, results):
