@@ -84,10 +84,10 @@ if ! cc=$(command -v "${CC:-cc}") ||
 	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-log" tests/tools/make-log.c attest/evidence.c bpf/bank.c \
 		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3 ||
 	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/fake-measurer" tests/tools/fake-measurer.c \
-		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_kept,verify_log}.c bpf/bank.c \
+		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_after,verify_kept,verify_log}.c bpf/bank.c \
 		bpf/line_*.c bpf/record*.c -lcrypto ||
 	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-history" tests/tools/make-history.c \
-		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_kept,verify_log}.c bpf/bank.c \
+		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_after,verify_kept,verify_log}.c bpf/bank.c \
 		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3; then
 	echo "FAIL tools: do not build"
 	echo "0 passed, 1 failed, 0 skipped"
@@ -109,7 +109,7 @@ seqs()
 # ---- the program ----
 
 accepts 'help' --help
-for verb in status log show query quote verify audit enroll; do
+for verb in status log show query quote verify reference audit enroll; do
 	contains "help names $verb" "$("$bpfmeasure" --help)" "  $verb "
 	accepts "$verb --help" $verb --help
 	contains "$verb --help has an example" "$out" 'example: bpfmeasure'
@@ -784,6 +784,41 @@ run verify "$dir/evidence" --ak "$dir/export/ak.tpm2b" --nonce "$nonce"
 same 'quote: verify finds it true' 0 $code
 run verify "$dir/evidence" --ak "$dir/export/ak.pem" --nonce "$nonce"
 same 'quote: verify takes the PEM' 0 $code
+policies=(verify "$dir/evidence" --ak "$dir/export/ak.pem")
+echo "SELECT seq, kind AS value, 'it is the second' AS why FROM head WHERE seq = 2" >"$dir/second.sql"
+echo 'SELECT seq, knd AS value FROM head' >"$dir/misspelled.sql"
+run "${policies[@]}" --policy no-foreign.sql
+same 'policy: without a violation it is exit 0' 0 $code
+run "${policies[@]}" --policy "$dir/second.sql"
+same 'policy: a violation is exit 1' 1 $code
+contains 'policy: a violation is a line' "$out" $'untrusted: policy\n'
+contains 'policy: a violation names record, rule, value and why' "$out" 'violation: record 2: second: '
+contains 'policy: a violation says why' "$out" ' (it is the second)'
+run "${policies[@]}" --policy "$dir/misspelled.sql"
+same 'policy: a misspelled column is exit 3' 3 $code
+contains 'policy: a misspelled column is unknown' "$out" $'unknown: policy-failed\n'
+contains 'policy: a misspelled column is named' "$out" 'policy failed: misspelled: no such column: knd'
+run "${policies[@]}" --policy "$dir/misspelled.sql" --policy "$dir/second.sql" --json
+same 'policy: violations count where another policy fails' 'untrusted policy 2 second true' \
+	"$(jq -r '[.verdict, .reason, (.policy.violations[0] | .seq, .rule), (.policy.error != null)] | join(" ")' "$dir/out")"
+refuses 'policy: no such policy' 2 'no shipped policy' "${policies[@]}" --policy nonsense
+refuses 'policy: no such file' 2 'No such file' "${policies[@]}" --policy "$dir/none.sql"
+refuses 'policy: reference values without a policy' 2 'needs a --policy' "${policies[@]}" --reference "$dir/second.sql"
+refuses 'policy: no reference values' 3 'second.sql:1: ' "${policies[@]}" --policy no-gaps --reference "$dir/second.sql"
+
+accepts 'reference: evidence' reference "$dir/evidence" --ak "$dir/export/ak.pem" -o "$dir/expected"
+run reference "$dir/evidence"
+contains 'reference: evidence that is not verified is said to be' "$err" 'not verified'
+same 'reference: and its values are the same' "$(cat "$dir/expected")" "$out"
+sed '$s/"seq"/"sEq"/' "$dir/evidence" >"$dir/changed"
+refuses 'reference: evidence that is not true' 1 changed reference "$dir/changed" --ak "$dir/export/ak.pem"
+accepts 'reference: an executable' reference "$bpfmeasure"
+contains 'reference: an executable is its sha256' "$out" "\"exe_sha256\":\"$(sha256sum "$bpfmeasure" | cut -d' ' -f1)\""
+accepts 'reference: a light skeleton' reference tests/fuzz/corpus/reference/skeleton
+refuses 'reference: a script' 3 'interpreter' reference tests/cli.sh
+refuses 'reference: another file' 3 'no BPF object' reference "$dir/second.sql"
+refuses 'reference: no file' 2 'needs a FILE' reference
+refuses 'reference: a file that is not there' 3 'none' reference "$dir/none"
 (cd "$dir/export" && grep -q '^tpm2_checkquote ' README && sh ./README) >"$dir/out" 2>&1
 same 'quote --export: tpm2_checkquote finds it true' 0 $?
 contains 'quote --export: the qualifying data' "$(cat "$dir/export/README")" "$(cat "$dir/export/qualifying.hex")"
