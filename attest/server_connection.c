@@ -121,21 +121,42 @@ static unsigned count_peer(const struct connection *connection)
 	return count;
 }
 
-/* Those that have ended are only counted off where that makes a difference. */
-static bool is_too_many(const struct connection *connection, enum refusal *ret_why)
+/* Of the peer with the most connections the last one that has not said a whole request yet. */
+static struct connection *most_expendable(const struct door *door)
+{
+	struct connection *found = NULL;
+
+	for (struct connection *at = door->connections; at; at = at->next)
+		if (at->is_let_in && !at->is_held && (!found || at->rank > found->rank))
+			found = at;
+	return found;
+}
+
+/* Those that have ended are only counted off where that makes a difference. Where there are too many in
+ * all, who has more of them gives one up, so that a few who hold many do not lock out the others. */
+static bool is_too_many(struct connection *connection, enum refusal *ret_why)
 {
 	const struct server_conf *conf = connection->door->server->conf;
+	struct door *door = connection->door;
 
 	*ret_why = REFUSED_PEER;
-	if (count_peer(connection) >= conf->connections_per_peer) {
-		connections_sweep(connection->door);
-		if (count_peer(connection) >= conf->connections_per_peer)
+	connection->rank = count_peer(connection) + 1;
+	if (connection->rank > conf->connections_per_peer) {
+		connections_sweep(door);
+		connection->rank = count_peer(connection) + 1;
+		if (connection->rank > conf->connections_per_peer)
 			return true;
 	}
 	*ret_why = REFUSED_TOTAL;
-	if (connection->door->count >= conf->connections_max)
-		connections_sweep(connection->door);
-	return connection->door->count >= conf->connections_max;
+	if (door->count >= conf->connections_max)
+		connections_sweep(door);
+	if (door->count < conf->connections_max)
+		return false;
+	struct connection *other = most_expendable(door);
+	if (!other || other->rank <= connection->rank)
+		return true;
+	hang_up(other, REFUSED_TOTAL);
+	return false;
 }
 
 /* ---- their beginning ---- */

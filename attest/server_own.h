@@ -64,6 +64,7 @@ struct connection {
 	bool is_let_in; /* what follows is known */
 	int fd;
 	ino_t inode; /* of the socket: a number that has come back is another socket */
+	unsigned rank; /* how many that peer had with this one */
 	uint8_t peer[PEER_LEN]; /* who counts as one: an IPv4 address, an IPv6 /64, a user */
 	struct connection *next;
 };
