@@ -91,18 +91,23 @@ static uint64_t at_most(uint64_t value, uint64_t most)
 	return value < most ? value : most;
 }
 
-/* Fill bytes with the next records. Returns 0, or a negative errno. */
+/* Fill bytes with the next records, at least one. Returns 0, or a negative errno. */
 static int chunk_fill(struct exchange *exchange, struct evbuffer *bytes)
 {
 	struct chunk chunk = { exchange, bytes };
 	struct db *db = db_of(exchange->server);
-	uint64_t last = at_most(exchange->last, exchange->next + CHUNK_LINES - 1);
-	int err = db ? db_each(db, exchange->next, last, add_line, &chunk) : -ENOENT;
+	uint64_t next = exchange->next, last = at_most(exchange->last, next + CHUNK_LINES - 1);
+	int err = db ? db_each(db, next, last, add_line, &chunk) : -EIO;
+	const char *why = db ? db_errmsg(db) : "the log cannot be read";
 
+	if (err >= 0 && exchange->next == next) { /* the log ends before */
+		err = -ENOENT;
+		why = "it is not in the log";
+	}
 	if (err < 0)
 		server_say(exchange->server,
 			"an answer was broken off before record %" PRIu64 ": %s", exchange->next,
-			db ? db_errmsg(db) : "the log cannot be read");
+			why);
 	return err < 0 ? err : 0;
 }
 
@@ -218,8 +223,9 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	if (!db)
 		return;
 	int err = db_each(db, first, at_most(since, first + FOLD_LINES - 1), fold_line, exchange);
-	if (err) {
-		server_say(exchange->server, "the log: %s", db_errmsg(db));
+	if (err || exchange->replay.place == first) {
+		server_say(exchange->server, "record %" PRIu64 ": %s", exchange->replay.place,
+			err ? db_errmsg(db) : "it is not in the log");
 		reply_error(exchange, 503, "the log cannot be read");
 	} else if (exchange->replay.place <= since) {
 		event_add(exchange->turn, &at_once);

@@ -9,7 +9,7 @@
  *	error       every answer is this errno
  *	hand        PCR values are at hand after every so many records (default 50)
  *	mode        short: answers are too short; statement: statements are none; ahead: they end beyond
- *	            the log; deaf: there are no answers
+ *	            the log; deaf: there are no answers; leave: the first request ends it
  *
  * An activation is answered with sha256(binding, EK, credential, secret). SIGTERM ends both.
  */
@@ -276,26 +276,48 @@ static int serve(const struct server_conf *conf, int channel)
 	return code ? 4 : 0;
 }
 
+static void on_signal(int number)
+{
+	(void)number; /* poll() returns */
+}
+
 static void measure(struct measurer *measurer)
 {
 	static uint8_t packet[4096];
 
 	for (;;) {
 		struct pollfd ready = { .fd = measurer->channel, .events = POLLIN };
+		int count;
 
-		while (poll(&ready, 1, measurer->waiting_count ? 0 : -1) > 0 &&
+		while ((count = poll(&ready, 1, measurer->waiting_count ? 0 : -1)) > 0 &&
 			measurer->waiting_count < WAITING_MAX) {
 			ssize_t len = recv(measurer->channel, packet, sizeof(packet), 0);
-			if (len <= 0)
+			if (len <= 0 || strcmp(measurer->mode, "leave") == 0)
 				return;
 			handle(measurer, packet, (size_t)len);
 		}
+		if (count < 0)
+			return;
 		if (measurer->quote_ms)
 			usleep(measurer->quote_ms * 1000);
 		for (size_t i = 0; i < measurer->waiting_count; i++)
 			answer_quote(measurer, &measurer->waiting[i]);
 		measurer->waiting_count = 0;
 	}
+}
+
+static void make_ready(struct measurer *measurer, const char *path)
+{
+	struct forge *forge = &measurer->forge;
+
+	forge_init(forge);
+	read_log(measurer, path);
+	forge->selection_count = 0;
+	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
+		if (measurer->replay.banks & 1u << bank)
+			forge->selections[forge->selection_count++] =
+				(struct tpms_selection){ bank_alg(bank), 1u << 13 };
+	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = on_signal }, NULL);
 }
 
 int main(int argc, char **argv)
@@ -323,6 +345,7 @@ int main(int argc, char **argv)
 		*value = '\0';
 		set(&conf, &measurer, argv[i], value + 1);
 	}
+	make_ready(&measurer, argv[1]);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel))
 		err(1, "socketpair");
 	pid_t child = fork();
@@ -333,15 +356,8 @@ int main(int argc, char **argv)
 	}
 	close(channel[0]);
 	measurer.channel = channel[1];
-	forge_init(&measurer.forge);
-	read_log(&measurer, argv[1]);
-	forge_replay(&measurer.forge);
-	measurer.forge.selection_count = 0;
-	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
-		if (measurer.replay.banks & 1u << bank)
-			measurer.forge.selections[measurer.forge.selection_count++] =
-				(struct tpms_selection){ bank_alg(bank), 1u << 13 };
 	measure(&measurer);
+	close(measurer.channel);
 	if (child < 0 || waitpid(child, &status, 0) < 0)
 		err(1, "child");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 5;
