@@ -52,6 +52,7 @@ UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
                agent_collect agent_collect_model agent_signature agent_describe agent_identity agent_log \
                agent_log_find agent_quotes
+UNIT_server := attest_server
 UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped
 UNIT_enrolment := attest_credential attest_ek attest_enrol
 UNIT_cli    := cli_text cli_verify cli_when
@@ -246,6 +247,7 @@ $(eval $(call unit,attest,$(UNIT_attest),attest db bpf))
 $(eval $(call unit,oracle,$(UNIT_oracle),attest tpm bpf))
 $(eval $(call unit,agent,$(UNIT_agent),agent server attest db tpm probe bpf))
 $(eval $(call unit,cli,$(UNIT_cli),cli verifier attest db bpf))
+$(eval $(call unit,server,$(UNIT_server),server attest db bpf))
 $(eval $(call unit,verifier,$(UNIT_verifier),verifier attest db bpf))
 $(eval $(call unit,enrolment,$(UNIT_enrolment),verifier attest tpm bpf))
 
@@ -290,8 +292,13 @@ $(O)/tests/fault/kernel: $(O)/tests/fault/kernel_main.o $(KERNEL_fault) $(O)/bpf
 # The attestation server with a measurer that is made up.
 HTTP_TOOLS := $(O)/tests/http/fake-channel $(O)/tests/bench/make-log
 
-.PHONY: http-programs
+.PHONY: http-programs check-http
 http-programs: $(HTTP_TOOLS)
+
+check-http: http-programs
+	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san http-programs
+	@tests/fault/http --san
+	@tests/fault/http-flood
 
 $(O)/tests/http/fake-channel: $(O)/tests/tools/fake-channel.o $(patsubst %,$(O)/%.a,server attest db bpf)
 	$(call say,LINK,$@)

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,6 +26,10 @@ static int split(const char *where, char ret_host[static SERVER_PATH_SIZE], cons
 	size_t len;
 
 	if (!colon || !colon[1] || strlen(where) >= SERVER_PATH_SIZE)
+		return -EINVAL;
+	/* The resolver would take the port modulo 2^16. */
+	len = strlen(colon + 1);
+	if (len > 5 || strspn(colon + 1, "0123456789") != len || atoi(colon + 1) > UINT16_MAX)
 		return -EINVAL;
 	len = (size_t)(colon - where);
 	if (has_brackets) {

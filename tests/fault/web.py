@@ -18,6 +18,9 @@ from harness import BUILD, Results, must  # noqa: F401, E402 (the suites use the
 
 NONCE = "5a" * 32
 ZEROS = "00" * 32
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+CONTEXT.check_hostname = False
+CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 def free_port():
@@ -124,10 +127,9 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def tls(self, sock=None):
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context.wrap_socket(sock or self.connect())
+        sock = sock or self.connect()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return CONTEXT.wrap_socket(sock)
 
     def s_client(self, request, *words):
         """`openssl s_client`, which sends one request and waits for the answer."""
