@@ -71,8 +71,8 @@ const char *memory_errmsg(const struct memory *memory);
  * round      how many rounds have been committed.
  * epoch_seq  the epoch record that this kernel began with: what follows is of that boot.
  * policy     policy_digest() of the policies that have judged everything up to the anchor; zeros: none.
- * is_partial not everything that later rounds would need could be remembered (MEMORY_LINES_MAX,
- *            MEMORY_VIOLATIONS_MAX): the next one with something new has to judge the whole epoch.
+ * is_partial more programs are loaded than are remembered (MEMORY_LINES_MAX): the next round with
+ *            something new has to judge the whole epoch.
  */
 struct memory_proven {
 	uint64_t round;

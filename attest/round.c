@@ -255,7 +255,7 @@ static void judge(struct round *round)
 	if (round_judge(round))
 		round->found.standing = -EIO;
 	if (round->found.standing < 0)
-		round->programs.is_partial = true; /* not judged to the end: all of it again */
+		round->is_unfinished = true;
 	if (round->found.past)
 		round_note(round,
 			"in an epoch that has ended policies find %" PRIu64
@@ -280,12 +280,6 @@ static int write_down(struct round *round, bool is_answered)
 
 /* ---- the whole ---- */
 
-static int count_open(void *arg, const struct memory_violation *violation)
-{
-	*(size_t *)arg += violation->acked_ns == 0;
-	return 0;
-}
-
 static int load(struct round *round)
 {
 	const struct round_options *options = round->options;
@@ -294,14 +288,12 @@ static int load(struct round *round)
 
 	if (!r)
 		r = memory_proven_get(memory, options->machine, &round->proven);
-	if (!r)
-		r = memory_violations_each(memory, options->machine, count_open, &round->open);
 	if (r)
 		return r;
 	if (options->policy)
 		policy_digest(options->policy, round->policy_digest);
 	round->is_whole = options->policy &&
-		(!round->proven.is_known || (round->proven.is_partial && !round->open) ||
+		(!round->proven.is_known ||
 			memcmp(round->proven.policy, round->policy_digest, SHA256_LEN) != 0);
 	round->since = round->is_whole ? 0 : round->proven.anchor.seq;
 	return 0;
@@ -316,15 +308,20 @@ static void done(struct round *round)
 	free(round->found.list);
 }
 
+static void begin_result(struct round_result *result)
+{
+	*result = (struct round_result){
+		.verdict = VERIFY_UNKNOWN,
+		.evidence = { .verdict = VERIFY_UNKNOWN, .reason = VERIFY_FAILED },
+	};
+}
+
 /* Once. Returns -ESTALE where another process had a round with this machine meanwhile. */
 static int try_round(const struct round_options *options, struct round_result *result)
 {
 	[[gnu::cleanup(done)]] struct round round = { .options = options, .result = result };
 
-	*result = (struct round_result){
-		.verdict = VERIFY_UNKNOWN,
-		.evidence = { .verdict = VERIFY_UNKNOWN, .reason = VERIFY_FAILED },
-	};
+	begin_result(result);
 	int r = load(&round);
 	if (r == -ENOENT)
 		return r;
@@ -364,4 +361,21 @@ int round_run(const struct round_options *options, struct round_result *ret_resu
 		r = 0;
 	}
 	return r;
+}
+
+int round_crashed(struct memory *memory, const char *machine, const char *explanation,
+	struct round_result *ret_result)
+{
+	const struct round_options options = { .memory = memory, .machine = machine };
+	struct round round = { .options = &options, .result = ret_result, .asked_ns = now_ns() };
+
+	begin_result(ret_result);
+	int r = load(&round);
+	if (r == -ENOENT)
+		return r;
+	round_conclude(&round, VERIFY_UNKNOWN, "crashed", "%s", explanation);
+	if (!r)
+		r = write_down(&round, false);
+	ret_result->is_remembered = r == 0;
+	return 0;
 }

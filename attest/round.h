@@ -74,4 +74,11 @@ struct round_result {
 [[nodiscard]] int round_run(const struct round_options *options, struct round_result *ret_result);
 void round_result_done(struct round_result *result);
 
+/*
+ * Remember that a round was not survived by whoever had it: unknown, "crashed". As round_run(); what is
+ * said is explanation, a sentence.
+ */
+[[nodiscard]] int round_crashed(struct memory *memory, const char *machine, const char *explanation,
+	struct round_result *ret_result);
+
 #endif

@@ -45,10 +45,10 @@ struct round {
 	struct round_result *result;
 	struct memory_proven proven; /* before */
 	uint8_t policy_digest[SHA256_LEN];
-	size_t open; /* violations, before */
 	uint64_t since;
 	bool is_whole; /* the whole epoch is to be judged */
 	bool is_judged; /* policies were run */
+	bool is_unfinished; /* not to their end, or not all they found is remembered: again, next time */
 	uint8_t nonce[SHA256_LEN];
 	uint64_t asked_ns;
 	FILE *evidence; /* NULL: none came */

@@ -63,12 +63,16 @@ static int put_found(struct round *round)
 		};
 		r = memory_violation_put(memory, machine, &violation);
 		if (r == -ENOBUFS) {
-			round->programs.is_partial = true;
-			return 0;
+			found->is_short = true;
+			r = 0;
+			break;
 		}
 	}
-	if (found->is_short || found->standing > (int64_t)found->count)
-		round->programs.is_partial = true;
+	if (found->is_short || found->standing > (int64_t)found->count) {
+		round->is_unfinished = true;
+		round_note(round, "there are more violations than are remembered (%d)",
+			MEMORY_VIOLATIONS_MAX);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -88,7 +92,8 @@ static int put_proven(struct round *round)
 		if (!r && !round->programs.is_partial)
 			r = round_programs_put(round);
 		proven.is_partial = round->programs.is_partial;
-		memcpy(proven.policy, round->policy_digest, SHA256_LEN);
+		if (!round->is_unfinished)
+			memcpy(proven.policy, round->policy_digest, SHA256_LEN);
 	} else if (round_is_newer(round)) { /* no policy has seen it */
 		r = memory_lines_drop(memory, machine);
 	} else {
@@ -228,5 +233,8 @@ int round_remember(struct round *round, bool is_answered)
 						  : round->proven.anchor.seq;
 	if (is_answered)
 		decide(round);
+	if (result->verdict == VERIFY_UNKNOWN && result->open_count)
+		round_note(round, "%zu violation%s open", result->open_count,
+			result->open_count == 1 ? " is" : "s are");
 	return put_verdict(round);
 }

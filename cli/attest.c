@@ -335,7 +335,7 @@ static void work(void *arg, size_t index, int fd)
 }
 
 /* Nothing, or nothing that makes sense, came from the process. */
-static json_t *crashed(const char *name, int status)
+static json_t *crashed(const struct attest *attest, const char *name, int status)
 {
 	char text[96];
 
@@ -346,9 +346,7 @@ static json_t *crashed(const char *name, int status)
 			WTERMSIG(status));
 	else
 		snprintf(text, sizeof(text), "The process that judges it failed.");
-	return json_pack("{ss ss ss ss sI s[] s[]}", "machine", name, "verdict", "unknown",
-		"reason", "crashed", "explanation", text, "proven_seq", (json_int_t)0, "notes",
-		"violations");
+	return attest_crashed(attest, name, text);
 }
 
 static void take(void *arg, size_t index, int status, const char *answer, size_t len)
@@ -358,9 +356,11 @@ static void take(void *arg, size_t index, int status, const char *answer, size_t
 	json_t *object = len ? json_loadb(answer, len, 0, NULL) : NULL;
 
 	if (!object)
-		object = crashed(attest->targets[index].name, status);
+		object = crashed(attest, attest->targets[index].name, status);
 	clear_progress(outcome);
-	if (attest->json) {
+	if (!object) {
+		(void)cli_unknown("not enough memory");
+	} else if (attest->json) {
 		json_dumpf(object, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {

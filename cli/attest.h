@@ -33,4 +33,8 @@ struct attest {
  */
 void attest_round(const struct attest *attest, const char *name, int fd);
 
+/* The same of a round whose process has died: the object, NULL without memory. */
+struct json_t *attest_crashed(
+	const struct attest *attest, const char *name, const char *explanation);
+
 #endif

@@ -206,3 +206,16 @@ void attest_round(const struct attest *attest, const char *name, int fd)
 	if (!object || json_dumpfd(object, fd, JSON_COMPACT))
 		_exit(CLI_UNKNOWN);
 }
+
+json_t *attest_crashed(const struct attest *attest, const char *name, const char *explanation)
+{
+	[[gnu::cleanup(memory_freep)]] struct memory *memory = NULL;
+	struct round_result result = { .verdict = VERIFY_UNKNOWN };
+
+	if (cli_memory_open(attest->db, &memory) ||
+		round_crashed(memory, name, explanation, &result))
+		cannot(&result, "crashed", "%s", explanation);
+	json_t *object = result_json(name, &result);
+	round_result_done(&result);
+	return object;
+}

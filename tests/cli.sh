@@ -109,7 +109,7 @@ seqs()
 # ---- the program ----
 
 accepts 'help' --help
-for verb in status log show query quote verify reference audit enroll; do
+for verb in status log show query quote verify attest ack reference audit enroll; do
 	contains "help names $verb" "$("$bpfmeasure" --help)" "  $verb "
 	accepts "$verb --help" $verb --help
 	contains "$verb --help has an example" "$out" 'example: bpfmeasure'
