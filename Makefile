@@ -228,7 +228,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
-	rm -rf $(DESTDIR)$(PREFIX)/share/bpfmeasure/policies
+	rm -rf $(DESTDIR)$(PREFIX)/share/bpfmeasure
 
 # ---- unit tests ----------------------------------------------------------------------------------
 

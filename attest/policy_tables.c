@@ -254,6 +254,7 @@ static int create(sqlite3 *sql)
 		return SQLITE_NOMEM;
 	fprintf(out,
 		"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -%d; "
+		"PRAGMA temp_store = FILE; "
 		"BEGIN;\n",
 		CACHE_KIB);
 	write_tables(out);

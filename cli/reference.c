@@ -36,6 +36,7 @@ const char reference_help[] =
 	"\n"
 	"  -o, --output FILE  instead of stdout\n"
 	"  --ak FILE          the key that evidence is verified with; without it, it is believed\n"
+	"  --pcr N            the PCR that it has to be of (default 13)\n"
 	"\n"
 	"A program for which there is no value is named on stderr, and the exit code is 3.\n"
 	"\n"
@@ -49,6 +50,7 @@ struct making {
 	FILE *out;
 	const char *path; /* of the file in hand */
 	const char *ak_path;
+	unsigned pcr;
 	void *seen; /* tsearch(3): sha256 of the lines */
 	size_t lacking;
 	int error;
@@ -232,7 +234,7 @@ static int from_evidence(struct making *making)
 	struct ak ak;
 	struct verify_options options = {
 		.ak = &ak,
-		.pcr = VERIFY_PCR,
+		.pcr = making->pcr,
 		.record = take_record,
 		.record_arg = making,
 	};
@@ -418,10 +420,12 @@ int reference_main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "ak", required_argument, NULL, 'k' },
+		{ "pcr", required_argument, NULL, 'p' },
 		{ 0 },
 	};
 	[[gnu::cleanup(making_done)]] struct making making = {
 		.sink = { .put = put, .lack = lack },
+		.pcr = VERIFY_PCR,
 	};
 	const char *output_path = "-";
 	int option;
@@ -432,8 +436,10 @@ int reference_main(int argc, char **argv)
 			output_path = optarg;
 		else if (option == 'k')
 			making.ak_path = optarg;
-		else
+		else if (option != 'p')
 			return CLI_USAGE;
+		else if (!enrolment_pcr_parse(optarg, &making.pcr))
+			return cli_usage("--pcr takes a number from 0 to %d", EVIDENCE_PCR_MAX);
 	}
 	if (optind == argc)
 		return cli_usage("needs a FILE to make reference values from");

@@ -158,6 +158,19 @@ static void what_takes_too_much_is_stopped(void **state)
 		"pattern too complex");
 }
 
+/* Memory that SQLite has given to others of this process counts. */
+static void what_finds_no_memory_left_is_stopped(void **state)
+{
+	void *hog = sqlite3_malloc64((sqlite3_uint64)POLICY_MEMORY_MIB << 20);
+
+	(void)state;
+	assert_non_null(hog);
+	fails("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+	      " SELECT i AS seq, 1 AS value FROM n WHERE i < 0",
+		-ETIME, "too much memory");
+	sqlite3_free(hog);
+}
+
 static void reading_json_and_counting_is_allowed(void **state)
 {
 	(void)state;
@@ -401,6 +414,7 @@ int main(void)
 		cmocka_unit_test(one_that_fails_does_not_keep_others_from_running),
 		cmocka_unit_test(nothing_but_reading_is_allowed),
 		cmocka_unit_test(what_takes_too_much_is_stopped),
+		cmocka_unit_test(what_finds_no_memory_left_is_stopped),
 		cmocka_unit_test(reading_json_and_counting_is_allowed),
 		cmocka_unit_test(what_is_not_known_is_a_word),
 		cmocka_unit_test(violations_of_an_epoch_that_ended_are_past),
