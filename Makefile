@@ -395,7 +395,7 @@ $(patsubst %,$(O)/tests/fuzz/%.o,$(FUZZ)): private CFLAGS_folder := $(sort $(for
                                                                    $(shell pkg-config --cflags cmocka)
 $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ)): %: %.o $(O)/cli.a $(O)/verifier.a $(ARCHIVES_agent)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,agent server attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,verifier agent server attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
 
 # ---- how it looks --------------------------------------------------------------------------------
 

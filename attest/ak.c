@@ -22,6 +22,9 @@ static const uint8_t spki_head[AK_SPKI_LEN - 2 * TPMS_ECC_LEN] = { 0x30, 0x59, 0
 	0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
 	0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04 };
 
+/* Whoever made the file: OpenSSL would ask at the terminal. */
+static const char no_passphrase[] = "";
+
 static void pkey_freep(EVP_PKEY **pkey)
 {
 	EVP_PKEY_free(*pkey);
@@ -181,7 +184,7 @@ static bool pem_decode(const uint8_t *bytes, size_t len, struct tpms_public *ret
 	char group[32] = "";
 
 	if (bio)
-		pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+		pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, (void *)no_passphrase);
 	bool found = pkey && EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) == 1 &&
 		strcmp(group, SN_X9_62_prime256v1) == 0 &&
 		get_number(pkey, OSSL_PKEY_PARAM_EC_PUB_X, ret->x) &&

@@ -93,6 +93,9 @@ unsigned ek_symmetric_bits(const struct ek *ek)
 	return templates[ek->kind].symmetric_bits;
 }
 
+/* OpenSSL would ask at the terminal. */
+static const char no_passphrase[] = "";
+
 static void bn_freep(BIGNUM **bn)
 {
 	BN_free(*bn);
@@ -303,7 +306,7 @@ static bool pin_pem(const uint8_t *bytes, size_t len, struct ek_pin *pin)
 	[[gnu::cleanup(pkey_freep)]] EVP_PKEY *pkey = NULL;
 
 	if (bio)
-		pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+		pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, (void *)no_passphrase);
 	return pkey && to_spki(pkey, pin);
 }
 
@@ -314,7 +317,7 @@ static bool pin_certificate(const uint8_t *bytes, size_t len, struct ek_pin *pin
 	const uint8_t *at = bytes;
 
 	if (bio)
-		cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+		cert = PEM_read_bio_X509(bio, NULL, NULL, (void *)no_passphrase);
 	if (!cert)
 		cert = d2i_X509(NULL, &at, (long)len);
 	return cert && X509_get0_pubkey(cert) && to_spki(X509_get0_pubkey(cert), pin);

@@ -26,6 +26,9 @@ enum {
 /* TCG OID registry: tcg-kp-EKCertificate */
 static const char oid_ek_certificate[] = "2.23.133.8.1";
 
+/* OpenSSL would ask at the terminal. */
+static const char no_passphrase[] = "";
+
 struct ek_roots {
 	X509_STORE *store; /* the roots of both folders */
 	STACK_OF(X509) * software; /* those of one of them */
@@ -99,7 +102,8 @@ static int add_all(struct ek_roots *roots, const char *bytes, size_t len, bool i
 	if (!bio)
 		return -ENOMEM;
 	for (; !err; count++) {
-		[[gnu::cleanup(x509_freep)]] X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+		[[gnu::cleanup(x509_freep)]] X509 *cert = PEM_read_bio_X509(
+			bio, NULL, NULL, (void *)no_passphrase);
 		if (!cert)
 			break;
 		err = add(roots, cert, is_software);
