@@ -137,7 +137,23 @@ static bool is_word(const char *line, size_t len, const char *path, const char *
 	return line_get(line, len, path, &value) && line_value_is(value, word);
 }
 
-/* Instructions that load others mean nothing without what they are given: only the chain is a value. */
+/* Whether the chain digest of this record is one of all that its program is given. */
+static bool covers_its_maps(const char *line, size_t len)
+{
+	struct line_value maps, map, digest;
+	size_t count = 0;
+
+	if (!line_get(line, len, "maps", &maps))
+		return false;
+	for (struct line_each each = line_each(maps); line_next(&each, NULL, &map); count++)
+		if (!line_get(map.at, map.len, "sha256_at_load", &digest) ||
+			line_value_is_null(digest))
+			return false;
+	return count > 0;
+}
+
+/* Instructions that load others mean nothing without what they are given: only the chain is a value, and
+ * only where that is in it. */
 static void put_program(struct making *making, const char *line, size_t len)
 {
 	char name[RECORD_LINE_MAX];
@@ -149,6 +165,8 @@ static void put_program(struct making *making, const char *line, size_t len)
 
 	if (!is_word(line, len, "program.type", "syscall"))
 		reference.sha256 = get_digest(line, len, "program.sha256");
+	else if (!covers_its_maps(line, len))
+		reference.chain_digest.known = false;
 	if (reference.sha256.known || reference.chain_digest.known)
 		put(&making->sink, &reference);
 }

@@ -134,6 +134,25 @@ static void light_skeleton(struct judged *judged)
 	family(judged, good_load());
 }
 
+/* Its instructions are signed, and nothing that they are given. */
+static void light_skeleton_of_any_content(struct judged *judged)
+{
+	struct record_load parent = good_load();
+
+	parent.signature.covers = COVERS_INSNS;
+	parent.signature.metadata = METADATA_NONE;
+	family(judged, parent);
+}
+
+static void light_skeleton_before_7_3(struct judged *judged)
+{
+	struct record_load parent = good_load();
+
+	parent.signature.covers = COVERS_INSNS;
+	parent.signature.metadata = METADATA_BOUND;
+	family(judged, parent);
+}
+
 /* What says that a program loaded it, and was loaded by a task. */
 static void child_by_name_alone(struct judged *judged)
 {
@@ -213,6 +232,7 @@ static void signed_only_asks_for_a_name(void **state)
 	passes(policy, nothing);
 	passes(policy, all_is_well);
 	passes(policy, light_skeleton);
+	passes(policy, light_skeleton_before_7_3);
 	passes(policy, light_skeleton_of_an_earlier_round);
 	passes(policy, load_of_the_agent);
 	passes(policy, baseline_of_a_key_of_the_kernel);
@@ -222,6 +242,7 @@ static void signed_only_asks_for_a_name(void **state)
 	violates(policy, unknown_load, "unknown");
 	violates(policy, load_by_some_key, "good");
 	violates(policy, load_of_unknown_verdict, "good");
+	violates(policy, light_skeleton_of_any_content, "good");
 	violates(policy, child_by_name_alone, "good");
 	violates(policy, baseline_that_is_unknown, "old");
 	violates(policy, baseline_by_some_key, "old");
