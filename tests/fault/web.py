@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
-from harness import BUILD, Results, must  # noqa: F401, E402 (the suites use them)
+from harness import BUILD, ROOT, Results, must  # noqa: F401, E402 (the suites use them)
 
 NONCE = "5a" * 32
 ZEROS = "00" * 32
