@@ -212,7 +212,7 @@ int round_remember(struct round *round, bool is_answered)
 	int r = is_answered ? memory_nonce_take(memory, machine, round->nonce) : 0;
 
 	if (r == -ENOENT) {
-		round_conclude(round, VERIFY_UNTRUSTED, "replay",
+		round_conclude(round, VERIFY_UNTRUSTED, "not-outstanding",
 			"The answer is to a challenge that is not outstanding: it was answered before, "
 			"or the answer took more than %d s.",
 			MEMORY_NONCE_S);

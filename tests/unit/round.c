@@ -151,12 +151,12 @@ static void expire(struct fake *fake)
 	assert_int_equal(memory_nonce_put(fake->memory.memory, "web-07", other, UINT64_MAX / 2), 0);
 }
 
-static void an_answer_that_comes_too_late_is_a_replay(void **state)
+static void an_answer_that_comes_too_late_is_refused(void **state)
 {
 	struct fake *fake = *state;
 
 	fake->meanwhile = expire;
-	fake_expect(fake, NULL, VERIFY_UNTRUSTED, "replay", "not outstanding");
+	fake_expect(fake, NULL, VERIFY_UNTRUSTED, "not-outstanding", "is not outstanding");
 	trusted(fake, NULL);
 	assert_int_equal(fake->since, 0); /* nothing of it was believed */
 }
@@ -364,7 +364,7 @@ int main(void)
 		test(a_server_that_refuses_is_unknown_and_its_words_are_harmless),
 		test(a_machine_that_is_behind_is_unknown_and_proven),
 		test(an_old_answer_is_refused_and_not_remembered),
-		test(an_answer_that_comes_too_late_is_a_replay),
+		test(an_answer_that_comes_too_late_is_refused),
 		test(an_answer_through_another_channel_is_refused_and_not_remembered),
 		test(a_log_rolled_back_in_the_same_boot_stays_refused),
 		test(a_log_rolled_back_across_boots_is_refused),
