@@ -20,7 +20,7 @@ struct policy {
 	size_t rule_count;
 	uint8_t digest[SHA256_LEN];
 	uint64_t records; /* in the tables */
-	uint64_t epoch_seq; /* of the last record with which the PCR began anew */
+	uint64_t epoch_seq;
 };
 
 /* ---- errors ---- */
@@ -275,23 +275,19 @@ int policy_machine_set(struct policy *policy, const struct machine *machine, uin
 	return code(tables_machine_set(&policy->tables, machine, proven_seq));
 }
 
+void policy_epoch_set(struct policy *policy, uint64_t seq)
+{
+	policy->epoch_seq = seq;
+}
+
 int policy_record_add(
 	struct policy *policy, uint64_t seq, const char *line, size_t len, bool remembered)
 {
-	struct record_epoch_facts epoch;
 	struct record_head head;
 	struct line_error error;
 
 	if (record_check(line, len, &head, &error) || head.seq != seq)
 		return -EBADMSG;
-	if (head.kind == RECORD_EPOCH) {
-		record_epoch_facts(line, len, &epoch);
-		/* After these the PCR goes on, or was extended by somebody: that is no way to be rid of
-		 * a violation. */
-		if (epoch.why != WHY_KEXEC && epoch.why != WHY_TPM_CLEAR &&
-			epoch.why != WHY_BROKEN_LOG && seq > policy->epoch_seq)
-			policy->epoch_seq = seq;
-	}
 	policy->records++;
 	return code(tables_record_put(&policy->tables, head.kind, line, len, remembered));
 }

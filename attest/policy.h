@@ -76,6 +76,13 @@ const char *policy_rule(const struct policy *policy, size_t index);
 	struct policy *policy, const struct machine *machine, uint64_t proven_seq);
 
 /*
+ * The last record with which the PCR began anew, as the replay has shown: violations before it are past.
+ * 0, as after policy_open() and policy_reset(): none are. A record's own word for why it begins an epoch
+ * does not count, for whoever controls the agent can write it.
+ */
+void policy_epoch_set(struct policy *policy, uint64_t seq);
+
+/*
  * Take over a record's line, len bytes without the newline.
  *
  * remembered  from an earlier round: policies see it in `loaded` and `known_program`, but it is not judged

@@ -217,7 +217,17 @@ bool round_is_newer(const struct round *round)
 		(!round->proven.is_known || evidence->end.seq > round->proven.anchor.seq);
 }
 
-/* What came before the epoch that the evidence begins with. */
+uint64_t round_epoch_seq(const struct round *round)
+{
+	uint64_t reset_seq = round->result->evidence.facts.reset_seq;
+
+	return reset_seq > round->proven.epoch_seq ? reset_seq : round->proven.epoch_seq;
+}
+
+/*
+ * What came between what was proven and the evidence. In the same boot that can only be evidence that
+ * begins with a kept quote: the server chose the place, and what it leaves out is what it was asked for.
+ */
 static void look_back(struct round *round)
 {
 	struct verify_result *evidence = &round->result->evidence;
@@ -225,6 +235,13 @@ static void look_back(struct round *round)
 
 	if (!evidence->is_proven || !round->proven.is_known || first <= known + 1)
 		return;
+	if (evidence->facts.reset_seq <= known) {
+		snprintf(round->unshown, sizeof(round->unshown),
+			"Records %" PRIu64 "-%" PRIu64
+			" of this boot follow what was proven before, and were not shown.",
+			known + 1, first - 1);
+		return;
+	}
 	switch (round_gap_get(round)) {
 	case GAP_SHOWN:
 		if (round->gap.first > known + 1)

@@ -220,6 +220,7 @@ int round_judge(struct round *round)
 				"the records cannot be judged: %s", strerror(-r));
 		return r;
 	}
+	policy_epoch_set(policy, round_epoch_seq(round));
 	round->found.standing = policy_run(policy, keep, &round->found, round->found.error);
 	return 0;
 }

@@ -53,6 +53,7 @@ struct round {
 	uint64_t asked_ns;
 	FILE *evidence; /* NULL: none came */
 	struct round_gap gap;
+	char unshown[VERIFY_NOTE_MAX]; /* which records of this boot were not shown; empty: none */
 	struct round_programs programs;
 	struct round_found found;
 };
@@ -65,6 +66,9 @@ enum { ROUND_SECOND_NS = 1000000000 };
 
 /* The evidence proves more than was proven before. */
 bool round_is_newer(const struct round *round);
+
+/* The record that this boot began with, of what was proven before and is proven now. */
+uint64_t round_epoch_seq(const struct round *round);
 
 /* ---- round_gap.c ---- */
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+static const char not_shown[] = "not-shown";
+
 /* ---- what is remembered of it ---- */
 
 /* Refused, though the TPM has just signed it: nobody on the network can be the cause of that. */
@@ -19,25 +21,16 @@ static bool is_proven_failure(const struct round *round)
 		evidence->reason >= VERIFY_START;
 }
 
-static uint64_t epoch_seq(const struct round *round)
+static int put_refusal(struct round *round, const char *rule, const char *why)
 {
-	uint64_t reset_seq = round->result->evidence.facts.reset_seq;
-
-	return reset_seq > round->proven.epoch_seq ? reset_seq : round->proven.epoch_seq;
-}
-
-static int put_failure(struct round *round)
-{
-	const struct verify_result *evidence = &round->result->evidence;
 	struct memory_violation violation = {
 		.source = MEMORY_EVIDENCE,
-		.epoch_seq = epoch_seq(round),
+		.epoch_seq = round_epoch_seq(round),
 		.found_ns = round->asked_ns,
 	};
 
-	snprintf(violation.what.rule, sizeof(violation.what.rule), "%s",
-		verify_reason_name(evidence->reason));
-	snprintf(violation.what.why, sizeof(violation.what.why), "%.255s", evidence->explanation);
+	snprintf(violation.what.rule, sizeof(violation.what.rule), "%s", rule);
+	snprintf(violation.what.why, sizeof(violation.what.why), "%.255s", why);
 	int r = memory_violation_put(round->options->memory, round->options->machine, &violation);
 	return r < 0 && r != -ENOBUFS ? r : 0;
 }
@@ -58,7 +51,7 @@ static int put_found(struct round *round)
 		struct memory_violation violation = {
 			.source = MEMORY_POLICY,
 			.what = found->list[i],
-			.epoch_seq = epoch_seq(round),
+			.epoch_seq = round_epoch_seq(round),
 			.found_ns = round->asked_ns,
 		};
 		r = memory_violation_put(memory, machine, &violation);
@@ -82,7 +75,7 @@ static int put_proven(struct round *round)
 	const char *machine = round->options->machine;
 	struct memory_proven proven = {
 		.anchor = round->result->evidence.end,
-		.epoch_seq = epoch_seq(round),
+		.epoch_seq = round_epoch_seq(round),
 	};
 	int r = 0;
 
@@ -174,6 +167,8 @@ static void decide(struct round *round)
 		round_conclude(round, VERIFY_UNTRUSTED, "software-tpm",
 			"It was enrolled with a hardware TPM, and the log says that its TPM is "
 			"software.");
+	else if (round->unshown[0])
+		round_conclude(round, VERIFY_UNTRUSTED, not_shown, "%s", round->unshown);
 	else if (result->open_count)
 		conclude_violations(round);
 	else if (round->is_judged && round->found.standing < 0)
@@ -209,6 +204,7 @@ int round_remember(struct round *round, bool is_answered)
 	struct round_result *result = round->result;
 	struct memory *memory = round->options->memory;
 	const char *machine = round->options->machine;
+	const struct verify_result *evidence = &result->evidence;
 	int r = is_answered ? memory_nonce_take(memory, machine, round->nonce) : 0;
 
 	if (r == -ENOENT) {
@@ -219,18 +215,19 @@ int round_remember(struct round *round, bool is_answered)
 		r = list_violations(round);
 		return r ? r : put_verdict(round);
 	}
-	if (!r && result->evidence.is_proven && round->is_judged)
+	if (!r && evidence->is_proven && round->is_judged)
 		r = put_found(round);
-	if (!r && result->evidence.is_proven)
+	if (!r && evidence->is_proven)
 		r = put_proven(round);
 	if (!r && is_proven_failure(round))
-		r = put_failure(round);
+		r = put_refusal(round, verify_reason_name(evidence->reason), evidence->explanation);
+	if (!r && round->unshown[0])
+		r = put_refusal(round, not_shown, round->unshown);
 	if (!r)
 		r = list_violations(round);
 	if (r)
 		return r;
-	result->last = result->evidence.is_proven ? result->evidence.end.seq
-						  : round->proven.anchor.seq;
+	result->last = evidence->is_proven ? evidence->end.seq : round->proven.anchor.seq;
 	if (is_answered)
 		decide(round);
 	if (result->verdict == VERIFY_UNKNOWN && result->open_count)

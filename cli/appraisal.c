@@ -74,10 +74,12 @@ static void keep(void *arg, const struct policy_violation *violation)
 	appraisal->violations[appraisal->count++] = *violation;
 }
 
-void appraisal_run(struct appraisal *appraisal, const struct machine *machine, uint64_t proven_seq)
+void appraisal_run(struct appraisal *appraisal, const struct machine *machine, uint64_t proven_seq,
+	uint64_t epoch_seq)
 {
 	if (!appraisal->policy)
 		return;
+	policy_epoch_set(appraisal->policy, epoch_seq);
 	if (!appraisal->error)
 		appraisal->error = policy_machine_set(appraisal->policy, machine, proven_seq);
 	if (!appraisal->error)

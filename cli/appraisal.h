@@ -42,8 +42,9 @@ void appraisal_done(struct appraisal *appraisal);
 /* verify_options.record, its argument the appraisal. */
 void appraisal_record(void *arg, uint64_t seq, const char *line, size_t len);
 
-/* Judge what was proven. */
-void appraisal_run(struct appraisal *appraisal, const struct machine *machine, uint64_t proven_seq);
+/* Judge what was proven; epoch_seq is policy_epoch_set()'s. */
+void appraisal_run(struct appraisal *appraisal, const struct machine *machine, uint64_t proven_seq,
+	uint64_t epoch_seq);
 
 /*
  * What remains of a verdict, and its word where that is the policies' doing: violations make anything

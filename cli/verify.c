@@ -248,7 +248,7 @@ static void appraise(
 	};
 
 	if (result->is_proven)
-		appraisal_run(appraisal, &machine, proven_seq);
+		appraisal_run(appraisal, &machine, proven_seq, result->facts.reset_seq);
 }
 
 static int verify(struct request *request, struct verify_result *ret_result)

@@ -2,6 +2,8 @@
 /* Rounds with policies: violations are found, named, remembered, acknowledged, and end with the boot. */
 #include "round_fixture.h"
 
+#include "attest_forge_kept.h"
+
 /* A policy of this text, called rule. */
 static struct policy *policy_of(struct fake *fake, const char *rule, const char *text)
 {
@@ -124,6 +126,54 @@ static void a_violation_before_a_boot_is_noted(void **state)
 	assert_int_equal(result.evidence.note_count, 1);
 	assert_non_null(strstr(result.evidence.notes[0], "1 violation; the first: record 4"));
 	round_result_done(&result);
+	policy_free(policy);
+}
+
+/* Root can write any record, but not have the TPM reset by it. */
+static void a_violation_before_an_epoch_that_only_claims_a_boot_counts(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+	struct record_epoch epoch;
+
+	sign_all(fake);
+	trusted(fake, policy);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	forge_replay(&fake->log);
+	epoch = forge_epoch_record(&fake->log);
+	epoch.why = WHY_BOOT;
+	epoch.base = fake->log.statement.values;
+	forge_add_epoch(&fake->log, &epoch);
+	untrusted(fake, policy, "Record 4 violates signed-only");
+	policy_free(policy);
+}
+
+/* The agent keeps quotes all the time: one is no reason to begin after what was not shown. */
+static void hide(struct fake *fake, struct forge *evidence)
+{
+	const struct evidence_kept kept = forge_keep(evidence, 4);
+
+	(void)fake;
+	forge_trim(evidence, &kept);
+}
+
+static void records_of_this_boot_that_were_not_shown_are_not_trusted(void **state)
+{
+	struct fake *fake = *state;
+	const struct memory_ack ack = { .rule = "not-shown", .by = "ann", .now_ns = 5 };
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	trusted(fake, policy);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
+	fake->spoil = hide;
+	fake->has_no_log = true;
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "not-shown", "Records 4-4 of this boot");
+	fake->spoil = NULL;
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "remembered", "not-shown");
+	assert_int_equal(memory_ack(fake->memory.memory, "web-07", &ack), 1);
+	trusted(fake, policy);
 	policy_free(policy);
 }
 
@@ -276,6 +326,8 @@ int main(void)
 		test(a_violation_stays_when_nothing_is_new),
 		test(a_violation_ends_with_a_boot),
 		test(a_violation_before_a_boot_is_noted),
+		test(a_violation_before_an_epoch_that_only_claims_a_boot_counts),
+		test(records_of_this_boot_that_were_not_shown_are_not_trusted),
 		test(an_acknowledged_violation_stays_visible_and_does_not_count),
 		test(other_policies_judge_the_whole_epoch),
 		test(what_no_policy_has_seen_is_judged_by_the_next),
