@@ -124,7 +124,7 @@ help:
 	@echo 'make check-vm       tests on real kernels only'
 	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each; T=0 only builds the fuzzers'
 	@echo 'make fuzz-coverage  which lines of each parser the fuzzers reach'
-	@echo 'make bench          figures, measured in the virtual machine'
+	@echo 'make bench          figures: of measuring, in the virtual machine, and of attesting'
 	@echo 'make lint           layers, headers, format, documents'
 	@echo 'make format         clang-format over the tree'
 	@echo 'make install        to $$(DESTDIR)$$(PREFIX)'
