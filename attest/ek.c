@@ -287,7 +287,6 @@ int ek_to_pkey(const struct ek *ek, struct evp_pkey_st **ret_pkey)
 
 /* ---- what an operator gives ---- */
 
-/* As one encoding, whatever the one was that the key came in. */
 static bool to_spki(EVP_PKEY *pkey, struct ek_pin *pin)
 {
 	[[gnu::cleanup(der_freep)]] uint8_t *der = NULL;
@@ -323,7 +322,6 @@ static bool pin_certificate(const uint8_t *bytes, size_t len, struct ek_pin *pin
 	return cert && X509_get0_pubkey(cert) && to_spki(X509_get0_pubkey(cert), pin);
 }
 
-/* OpenSSL's EVP_PKEY_eq() would do, but a pin is kept without OpenSSL's types. */
 static int spki_of(const struct ek *ek, struct ek_pin *pin)
 {
 	[[gnu::cleanup(pkey_freep)]] EVP_PKEY *pkey = NULL;
@@ -361,17 +359,21 @@ int ek_pin_decode(
 	return 0;
 }
 
+/* One key has several encodings: a compressed point, for one. */
 int ek_pin_matches(const struct ek_pin *pin, const struct ek *ek)
 {
-	struct ek_pin offered = { 0 };
+	const uint8_t *at = pin->spki;
+	[[gnu::cleanup(pkey_freep)]] EVP_PKEY *pinned = d2i_PUBKEY(NULL, &at, (long)pin->spki_len);
+	[[gnu::cleanup(pkey_freep)]] EVP_PKEY *offered = NULL;
 
-	int err = spki_of(ek, &offered);
+	int err = ek_to_pkey(ek, &offered);
 	if (err == -EBADMSG)
 		return 0;
-	if (err)
-		return err;
-	return pin->spki_len == offered.spki_len &&
-		memcmp(pin->spki, offered.spki, pin->spki_len) == 0 &&
+	if (err || !pinned)
+		return -ENOMEM;
+	bool is_same = EVP_PKEY_eq(pinned, offered) == 1;
+	ERR_clear_error();
+	return is_same &&
 		(!pin->public_len ||
 			(pin->public_len == ek->public_len &&
 				memcmp(pin->public, ek->public, ek->public_len) == 0));

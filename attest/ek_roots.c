@@ -324,6 +324,8 @@ static enum ek_fault check_chain(const struct ek_roots *roots, X509 *cert,
 		return refuse(ret_error, EK_FAILED, "there is not enough memory");
 	X509_STORE_CTX_set_depth(ctx, DEPTH_MAX);
 	if (X509_verify_cert(ctx) != 1) {
+		if (X509_STORE_CTX_get_error(ctx) == X509_V_ERR_OUT_OF_MEM)
+			return refuse(ret_error, EK_FAILED, "there is not enough memory");
 		int depth = X509_STORE_CTX_get_error_depth(ctx);
 		const X509 *at = X509_STORE_CTX_get_current_cert(ctx);
 

@@ -858,6 +858,34 @@ kill "$server" && wait "$server" 2>/dev/null
 server=
 refuses 'quote: no daemon' 3 'no daemon answers' quote -o "$dir/gone"
 
+# ---- enroll ----
+
+export BPFMEASURE_MEMORY=$dir/verifier.db
+refuses 'enroll: nobody' 2 'needs one HOST' enroll --first-use
+refuses 'enroll: two' 2 'needs one HOST' enroll a b --first-use
+refuses 'enroll: nothing vouches' 2 'what vouches' enroll host
+refuses 'enroll: two modes' 2 'what vouches' enroll host --first-use --ak "$log"
+refuses 'enroll: no host' 2 'is no HOST' enroll host:0 --first-use
+refuses 'enroll: a path' 2 'is no HOST' enroll host/path --first-use
+refuses 'enroll --name of two words' 2 'cannot be a name' enroll host --first-use --name 'a b'
+refuses 'enroll --tpm without a pinned key' 2 'pinned key' enroll host --first-use --tpm hardware
+refuses 'enroll --tpm junk' 2 'hardware or software' enroll host --ak "$log" --tpm firmware
+refuses 'enroll --require junk' 2 'takes hardware' enroll host --first-use --require software
+refuses 'enroll --pcr junk' 2 '0 to 23' enroll host --first-use --pcr 24
+refuses 'enroll --base junk' 2 'BANK:HEX' enroll host --first-use --base sha256:00
+refuses 'enroll --cert alone' 2 'go together' enroll host --first-use --cert "$log"
+refuses 'enroll --list of one' 2 'stand alone' enroll host --list
+refuses 'enroll: no such roots' 3 'no root certificate' enroll host --roots "$dir/none"
+refuses 'enroll: no such key' 3 'No such file' enroll host --ek "$dir/none"
+refuses 'enroll: a key that is none' 3 'neither a public key' enroll host --ek "$log"
+accepts 'enroll --list of none' enroll --list
+same 'enroll --list of none' '' "$out"
+refuses 'enroll --remove of none' 3 'is not enrolled' enroll --remove host
+run enroll 127.0.0.1:1 --first-use
+same 'enroll: nobody answers' '3 unknown: unreachable' "$code ${out%%$'\n'*}"
+run enroll 127.0.0.1:1 --first-use --json
+same 'enroll --json: nobody answers' '3 unknown unreachable' "$code $(jq -r '"\(.result) \(.reason)"' "$dir/out")"
+
 echo
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

@@ -253,6 +253,13 @@ static void what_an_operator_pins_is_found_again(void **)
 	assert_int_equal(ek_pin_matches(&pin, &other), 1);
 	assert_int_equal(ek_pin_matches(&pin, &ek), 0);
 
+	sh("cd %s && openssl ec -pubin -in ek.pem -conv_form compressed -out compressed.pem "
+	   "2>/dev/null",
+		fixture_dir);
+	len = read_bytes("compressed.pem", bytes, sizeof(bytes));
+	assert_int_equal(ek_pin_decode(bytes, len, &pin, error), 0);
+	assert_int_equal(ek_pin_matches(&pin, &other), 1);
+
 	assert_int_equal(ek_pin_decode(bytes, len / 2, &pin, error), -EBADMSG);
 	assert_int_equal(ek_pin_decode(bytes, 0, &pin, error), -EBADMSG);
 }
