@@ -309,9 +309,9 @@ $(O)/tests/http/fake-channel: $(O)/tests/tools/fake-channel.o $(patsubst %,$(O)/
 # tests/fault/nth.h: the same objects, their calls wrapped by what the nth_*.c of NTH define.
 
 NTH         := nth nth_memory nth_openssl nth_sqlite nth_esys
-NTH_TESTS   := nth_db nth_tpm nth_attest nth_agent
+NTH_TESTS   := nth_db nth_tpm nth_attest nth_agent nth_verifier
 NTH_OBJECTS := $(NTH:%=$(O)/tests/fault/%.o)
-NTH_LIBS     = $(call libs,agent server attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+NTH_LIBS     = $(call libs,agent server verifier attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
 NTH_WRAPS    = $$(nm $(NTH_OBJECTS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 
 .PHONY: nth-programs check-nth
@@ -326,7 +326,7 @@ nth-programs: $(NTH_TESTS:%=$(O)/tests/fault/%) $(O)/tests/fault/bpfmeasured-nth
 $(NTH_OBJECTS) $(NTH_TESTS:%=$(O)/tests/fault/%.o): private CFLAGS_folder := \
 	$(sort $(foreach f,$(FOLDERS),$(CFLAGS_$(f)))) $(shell pkg-config --cflags cmocka)
 
-$(NTH_TESTS:%=$(O)/tests/fault/%): %: %.o $(NTH_OBJECTS) $(ARCHIVES_agent)
+$(NTH_TESTS:%=$(O)/tests/fault/%): %: %.o $(NTH_OBJECTS) $(O)/verifier.a $(ARCHIVES_agent)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(NTH_WRAPS) -o $@ $^ $(NTH_LIBS)
 

@@ -96,6 +96,13 @@ int memory_fail(struct memory *memory, const char *what)
 	return memory_refuse(memory, err, "%s: %s", what, sqlite3_errmsg(memory->sql));
 }
 
+int memory_damaged(struct memory *memory, const char *what)
+{
+	if ((sqlite3_errcode(memory->sql) & 0xff) == SQLITE_NOMEM)
+		return memory_refuse(memory, -ENOMEM, "not enough memory");
+	return memory_refuse(memory, -EUCLEAN, "%s is damaged", what);
+}
+
 const char *memory_errmsg(const struct memory *memory)
 {
 	return memory ? memory->errmsg : "not enough memory";

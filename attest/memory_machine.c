@@ -53,7 +53,7 @@ static int read_machine(struct memory *memory, sqlite3_stmt *stmt, struct machin
 		!memory_bytes(stmt, 5, machine.ek, sizeof(machine.ek), &machine.ek_len) ||
 		machine.pcr > EVIDENCE_PCR_MAX || machine.base_banks >= 1u << BANK_COUNT ||
 		!memory_exactly(stmt, 8, &machine.base, sizeof(machine.base)))
-		return memory_refuse(memory, -EUCLEAN, "a machine's row is damaged");
+		return memory_damaged(memory, "a machine's row");
 	*ret_machine = machine;
 	return 0;
 }

@@ -18,6 +18,9 @@ void memory_stmt_freep(sqlite3_stmt **stmt);
 [[nodiscard, gnu::format(printf, 3, 4)]] int memory_refuse(
 	struct memory *memory, int err, const char *fmt, ...);
 
+/* A row that cannot be read: damaged, unless it is memory that lacks. Returns the error. */
+[[nodiscard]] int memory_damaged(struct memory *memory, const char *what);
+
 /* Keep SQLite's last error as the text, "what: message", and return it as one of ours. */
 [[nodiscard]] int memory_fail(struct memory *memory, const char *what);
 

@@ -35,7 +35,7 @@ static int read_proven(struct memory *memory, sqlite3_stmt *stmt, struct memory_
 		!memory_exactly(stmt, 3, &anchor->values, sizeof(anchor->values)) ||
 		!memory_exactly(stmt, 4, anchor->log_id, sizeof(anchor->log_id)) ||
 		!memory_exactly(stmt, 10, ret->policy, sizeof(ret->policy)))
-		return memory_refuse(memory, -EUCLEAN, "what was proven of a machine is damaged");
+		return memory_damaged(memory, "what was proven of a machine");
 	return 0;
 }
 
@@ -99,7 +99,7 @@ int memory_lines_each(struct memory *memory, const char *machine,
 	for (; r > 0; r = memory_next(memory, stmt)) {
 		const char *line = sqlite3_column_blob(stmt, 1);
 		if (!line)
-			return memory_refuse(memory, -EUCLEAN, "a remembered record is damaged");
+			return memory_damaged(memory, "a remembered record");
 		int stop = fn(
 			arg, memory_number(stmt, 0), line, (size_t)sqlite3_column_bytes(stmt, 1));
 		if (stop)
@@ -236,7 +236,5 @@ int memory_verdict_last(
 		return memory_refuse(memory, -ENOENT, "%s was not judged yet", machine);
 	if (r < 0)
 		return r;
-	return read_verdict(stmt, ret_verdict)
-		? 0
-		: memory_refuse(memory, -EUCLEAN, "a remembered verdict is damaged");
+	return read_verdict(stmt, ret_verdict) ? 0 : memory_damaged(memory, "a remembered verdict");
 }

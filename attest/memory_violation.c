@@ -48,7 +48,7 @@ int memory_violations_each(struct memory *memory, const char *machine,
 
 	for (; r > 0; r = memory_next(memory, stmt)) {
 		if (!read_violation(stmt, &violation))
-			return memory_refuse(memory, -EUCLEAN, "a remembered violation is damaged");
+			return memory_damaged(memory, "a remembered violation");
 		int stop = fn(arg, &violation);
 		if (stop)
 			return stop;

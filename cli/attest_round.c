@@ -140,7 +140,7 @@ static void save(const struct attest *attest, const struct round_result *result)
 	char bytes[65536];
 	size_t len;
 
-	if (!attest->save || !result->stream)
+	if (!attest->save || !result->stream || !result->has_evidence)
 		return;
 	int err = output_open(&output, attest->save);
 	rewind(result->stream);
