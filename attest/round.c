@@ -225,23 +225,35 @@ uint64_t round_epoch_seq(const struct round *round)
 }
 
 /*
- * What came between what was proven and the evidence. In the same boot that can only be evidence that
- * begins with a kept quote: the server chose the place, and what it leaves out is what it was asked for.
+ * In the boot that was proven before, evidence may begin late: with a kept quote, or where the last one
+ * ended. The server chose that, and what it left out no policy has seen that should have.
  */
+static void find_unshown(struct round *round)
+{
+	uint64_t first = round->result->evidence.facts.first;
+	uint64_t from = round->is_whole ? round->proven.epoch_seq : round->proven.anchor.seq + 1;
+
+	round->judged_from = round->is_whole ? 1 : from;
+	if (!round->proven.is_known || round->result->evidence.facts.reset_seq || first <= from)
+		return;
+	if (round->is_whole)
+		round->judged_from = first;
+	snprintf(round->unshown, sizeof(round->unshown),
+		"Records %" PRIu64 "-%" PRIu64 " of this boot were asked for, and not shown.",
+		from ? from : 1, first - 1);
+}
+
+/* What came before the epoch that the evidence begins with. */
 static void look_back(struct round *round)
 {
 	struct verify_result *evidence = &round->result->evidence;
 	uint64_t known = round->proven.anchor.seq, first = evidence->facts.first;
 
-	if (!evidence->is_proven || !round->proven.is_known || first <= known + 1)
+	if (!evidence->is_proven)
 		return;
-	if (evidence->facts.reset_seq <= known) {
-		snprintf(round->unshown, sizeof(round->unshown),
-			"Records %" PRIu64 "-%" PRIu64
-			" of this boot follow what was proven before, and were not shown.",
-			known + 1, first - 1);
+	find_unshown(round);
+	if (round->unshown[0] || !round->proven.is_known || first <= known + 1)
 		return;
-	}
 	switch (round_gap_get(round)) {
 	case GAP_SHOWN:
 		if (round->gap.first > known + 1)

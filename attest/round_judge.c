@@ -135,6 +135,9 @@ static int add_remembered(void *arg, uint64_t seq, const char *line, size_t len)
 {
 	struct round *round = arg;
 	const struct round_program program = { .seq = seq };
+
+	if (seq >= round->judged_from) /* it comes again */
+		return 0;
 	int r = add(round, seq, line, len, true);
 
 	return r ? r : add_program(&round->programs, &program);
@@ -150,7 +153,7 @@ static int add_file(
 	struct round *round, FILE *file, bool has_statement, uint64_t first, uint64_t last)
 {
 	[[gnu::cleanup(freep)]] struct evidence_reader *reader = malloc(sizeof(*reader));
-	uint64_t known = round->is_whole ? 0 : round->proven.anchor.seq;
+	uint64_t known = round->judged_from - 1;
 	const char *line;
 	long at = 0;
 	size_t len;
@@ -207,7 +210,7 @@ int round_judge(struct round *round)
 	round->is_judged = true;
 	if (!r)
 		r = policy_machine_set(policy, &round->result->machine, round->proven.anchor.seq);
-	if (!r && !round->is_whole)
+	if (!r && round->judged_from > 1)
 		r = memory_lines_each(
 			round->options->memory, round->options->machine, add_remembered, round);
 	if (!r && round->gap.file)

@@ -53,6 +53,7 @@ struct round {
 	uint64_t asked_ns;
 	FILE *evidence; /* NULL: none came */
 	struct round_gap gap;
+	uint64_t judged_from; /* the first record that policies judge */
 	char unshown[VERIFY_NOTE_MAX]; /* which records of this boot were not shown; empty: none */
 	struct round_programs programs;
 	struct round_found found;

@@ -40,13 +40,12 @@ static int put_found(struct round *round)
 	struct memory *memory = round->options->memory;
 	const char *machine = round->options->machine;
 	struct round_found *found = &round->found;
-	uint64_t from = round->is_whole ? 1 : round->proven.anchor.seq + 1;
 	const char *rule;
 	int r = 0;
 
 	for (size_t i = 0;
 		found->standing >= 0 && !r && (rule = policy_rule(round->options->policy, i)); i++)
-		r = memory_violations_drop(memory, machine, rule, from);
+		r = memory_violations_drop(memory, machine, rule, round->judged_from);
 	for (size_t i = 0; i < found->count && r >= 0; i++) {
 		struct memory_violation violation = {
 			.source = MEMORY_POLICY,
@@ -80,7 +79,7 @@ static int put_proven(struct round *round)
 	int r = 0;
 
 	if (round->is_judged) {
-		if (round->is_whole)
+		if (round->is_whole && !round->unshown[0])
 			r = memory_lines_drop(memory, machine);
 		if (!r && !round->programs.is_partial)
 			r = round_programs_put(round);

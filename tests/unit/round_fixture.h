@@ -26,6 +26,7 @@ struct fake {
 	bool has_no_log; /* the route for old records */
 	bool is_forgetful; /* cannot begin where it is asked to, but with the epoch */
 	bool replays; /* the last answer once more */
+	uint64_t begins_at; /* this record, whatever is asked; 0: does not */
 	void (*spoil)(struct fake *fake, struct forge *evidence); /* before the TPM signs */
 	void (*meanwhile)(struct fake *fake); /* while the verifier waits; once */
 
@@ -84,6 +85,8 @@ static inline int fake_attest(struct fake *fake, const char *json)
 		return 400;
 	if (fake->replays)
 		return 200;
+	if (fake->begins_at)
+		first = fake->begins_at;
 	fake_cut(fake, first, &evidence);
 	fake_unhex(strstr(json, "\"nonce\":\"") + 9, statement->nonce, SHA256_LEN);
 	memcpy(statement->binding, fake->binding, SHA256_LEN);

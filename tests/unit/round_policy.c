@@ -169,12 +169,51 @@ static void records_of_this_boot_that_were_not_shown_are_not_trusted(void **stat
 	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
 	fake->spoil = hide;
 	fake->has_no_log = true;
-	fake_expect(fake, policy, VERIFY_UNTRUSTED, "not-shown", "Records 4-4 of this boot");
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "not-shown",
+		"Records 4-4 of this boot were asked for");
 	fake->spoil = NULL;
 	fake_expect(fake, policy, VERIFY_UNTRUSTED, "remembered", "not-shown");
 	assert_int_equal(memory_ack(fake->memory.memory, "web-07", &ack), 1);
 	trusted(fake, policy);
 	policy_free(policy);
+}
+
+/* Other policies want the whole boot; the server shows what comes after the last round, which fits. */
+static void a_violation_stays_when_the_boot_is_not_shown_to_other_policies(void **state)
+{
+	const struct memory_ack ack = { .rule = "not-shown", .by = "ann", .now_ns = 5 };
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+	struct policy *other = policy_of(fake, "signed-only",
+		"SELECT seq, program_name AS value FROM load WHERE signature_verdict = 'unsigned'");
+
+	sign_all(fake);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	untrusted(fake, policy, "Record 4");
+	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
+	fake->begins_at = 5;
+	fake_expect(fake, other, VERIFY_UNTRUSTED, "not-shown", "Records 1-4 of this boot");
+	assert_int_equal(memory_ack(fake->memory.memory, "web-07", &ack), 1);
+	fake->begins_at = 0;
+	untrusted(fake, other, "Record 4");
+	policy_free(policy);
+	policy_free(other);
+}
+
+static void other_policies_do_not_trust_what_they_were_not_shown(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *lax = policy_of(
+		fake, "lax", "SELECT seq, 'any' AS value FROM load WHERE seq = 99");
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	trusted(fake, lax);
+	fake->begins_at = 5;
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "not-shown", "Records 1-4 of this boot");
+	policy_free(policy);
+	policy_free(lax);
 }
 
 static void an_acknowledged_violation_stays_visible_and_does_not_count(void **state)
@@ -328,6 +367,8 @@ int main(void)
 		test(a_violation_before_a_boot_is_noted),
 		test(a_violation_before_an_epoch_that_only_claims_a_boot_counts),
 		test(records_of_this_boot_that_were_not_shown_are_not_trusted),
+		test(a_violation_stays_when_the_boot_is_not_shown_to_other_policies),
+		test(other_policies_do_not_trust_what_they_were_not_shown),
 		test(an_acknowledged_violation_stays_visible_and_does_not_count),
 		test(other_policies_judge_the_whole_epoch),
 		test(what_no_policy_has_seen_is_judged_by_the_next),
