@@ -295,7 +295,7 @@ HTTP_TOOLS := $(O)/tests/http/fake-channel $(O)/tests/bench/make-log
 .PHONY: http-programs check-http
 http-programs: $(HTTP_TOOLS)
 
-check-http: http-programs
+check-http: all http-programs fault-programs
 	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san http-programs
 	@tests/fault/http --san
 	@tests/fault/http-flood

@@ -48,8 +48,9 @@ struct server_conf {
 struct server;
 
 /*
- * Make or load the certificate, and listen. conf and channel (a descriptor) stay the caller's and must
- * outlive the server.
+ * Make or load the certificate, and listen; clients that come before server_run() wait. conf and channel
+ * (a descriptor) stay the caller's and must outlive the server. The process's limit of descriptors is
+ * raised where that is needed for the connections.
  *
  * Returns 0, or a negative errno and ret_error: one clause for people.
  */
@@ -57,8 +58,12 @@ struct server;
 	struct server **ret_server, char ret_error[static SERVER_ERROR_MAX]);
 
 /*
- * Open the database, and serve until the measurer closes the channel. Returns 0, or a negative errno and
- * ret_error.
+ * Serve until the measurer closes the channel. From here on nothing is opened but the database, read-only
+ * and again whenever another file takes its place: while there is none to be had, what needs it is
+ * answered with 503. SIGPIPE is ignored from here on. What no client is told goes to standard error, a few
+ * lines a minute: "bpfmeasured: attestation server: ...".
+ *
+ * Returns 0, or a negative errno and ret_error: the channel is broken, or its other end is no measurer.
  */
 [[nodiscard]] int server_run(struct server *server, char ret_error[static SERVER_ERROR_MAX]);
 

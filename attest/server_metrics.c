@@ -125,6 +125,22 @@ static void write_ring(const json_t *ring, struct evbuffer *into)
 		(uint64_t)json_integer_value(json_object_get(ring, "held")));
 }
 
+/* What the measurer says of this process. */
+static void write_warden(const json_t *attest, struct evbuffer *into)
+{
+	const json_t *landlock = json_object_get(attest, "landlock");
+
+	if (!attest)
+		return;
+	number(into, "bpfmeasure_server_restarts_total", "counter",
+		"How often the attestation server was started again.",
+		(uint64_t)json_integer_value(json_object_get(attest, "restarts")));
+	number(into, "bpfmeasure_server_sandboxed", "gauge",
+		"Whether Landlock and seccomp hold the attestation server.",
+		json_integer_value(landlock) > 0 &&
+			json_is_true(json_object_get(attest, "seccomp")));
+}
+
 static void write_status(const json_t *status, struct evbuffer *into)
 {
 	const char *tpm = string_at(json_object_get(status, "tpm"), "kind");
@@ -144,6 +160,7 @@ static void write_status(const json_t *status, struct evbuffer *into)
 	write_ring(json_object_get(status, "ring"), into);
 	write_loads(json_object_get(status, "loads"), into);
 	write_faults(status, into);
+	write_warden(json_object_get(status, "attest"), into);
 }
 
 /* ---- the server ---- */

@@ -178,7 +178,8 @@ static void answer_status(const struct measurer *measurer, uint32_t id)
 		"{\"state\":\"degraded\",\"why\":\"no \\\"audit\\\"\",\"faults\":[{\"fault\":\"log-full\","
 		"\"what\":\"\",\"remedy\":\"\"}],\"version\":\"0.1.0\",\"tpm\":{\"kind\":\"software\"},"
 		"\"first_seq\":%llu,\"last_seq\":%llu,\"extended_seq\":%llu,\"lost\":3,\"programs\":44,"
-		"\"loads\":{\"verified\":5,\"unsigned\":7},\"ring\":{\"size\":4096,\"held\":128}}",
+		"\"loads\":{\"verified\":5,\"unsigned\":7},\"ring\":{\"size\":4096,\"held\":128},"
+		"\"attest\":{\"restarts\":2,\"landlock\":0,\"seccomp\":true}}",
 		1ULL, (unsigned long long)measurer->last, (unsigned long long)measurer->last);
 
 	answer(measurer, id, 0, text, (size_t)len);
