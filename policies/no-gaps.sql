@@ -4,8 +4,10 @@
 SELECT seq, count || ' ' || what AS value, 'lost' AS why
   FROM lost;
 
--- Records before the first one that was shown, beyond those that were proven before.
-SELECT first AS seq, ((SELECT proven_seq FROM machine) + 1) || '-' || (first - 1) AS value,
+-- Records before the first one that was shown, beyond those that were proven before. It is this boot's
+-- evidence that lacks them: what it shows of an earlier one makes it no matter of the past.
+SELECT max(first, (SELECT coalesce(max(seq), 0) FROM epoch)) AS seq,
+       ((SELECT proven_seq FROM machine) + 1) || '-' || (first - 1) AS value,
        'records that were not shown' AS why
   FROM (SELECT min(seq) AS first FROM head)
  WHERE first > (SELECT proven_seq FROM machine) + 1;

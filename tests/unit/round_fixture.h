@@ -24,6 +24,7 @@ struct fake {
 	int err; /* instead of an answer */
 	int status; /* likewise; 0: none */
 	bool has_no_log; /* the route for old records */
+	uint64_t log_begins_at; /* likewise: the first that it still has */
 	bool is_forgetful; /* cannot begin where it is asked to, but with the epoch */
 	bool replays; /* the last answer once more */
 	uint64_t begins_at; /* this record, whatever is asked; 0: does not */
@@ -109,6 +110,8 @@ static inline int fake_log(struct fake *fake, const char *path, FILE *into)
 	assert_int_equal(sscanf(path, "/v1/log?since=%lu&to=%lu", &since, &to), 2);
 	if (fake->has_no_log)
 		return 404;
+	if (since + 1 < fake->log_begins_at)
+		since = fake->log_begins_at - 1;
 	for (uint64_t seq = since + 1; seq <= to; seq++)
 		fprintf(into, "%.*s\n", (int)fake->log.lines[seq - 1].len,
 			fake->log.lines[seq - 1].text);

@@ -216,6 +216,25 @@ static void other_policies_do_not_trust_what_they_were_not_shown(void **state)
 	policy_free(lax);
 }
 
+/* Some records of an earlier boot do not make up for those before them. */
+static void no_gaps_counts_records_before_a_boot_that_were_not_all_shown(void **state)
+{
+	static const char *const names[] = { "no-gaps" };
+	struct fake *fake = *state;
+	char error[POLICY_ERROR_MAX];
+	struct policy *policy;
+
+	assert_int_equal(policy_open(names, 1, NULL, 0, &policy, error), 0);
+	sign_all(fake);
+	trusted(fake, policy);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
+	fake_boot(fake);
+	fake->log_begins_at = 5;
+	untrusted(fake, policy, "Record 6 violates no-gaps: 4-4");
+	policy_free(policy);
+}
+
 static void an_acknowledged_violation_stays_visible_and_does_not_count(void **state)
 {
 	struct fake *fake = *state;
@@ -369,6 +388,7 @@ int main(void)
 		test(records_of_this_boot_that_were_not_shown_are_not_trusted),
 		test(a_violation_stays_when_the_boot_is_not_shown_to_other_policies),
 		test(other_policies_do_not_trust_what_they_were_not_shown),
+		test(no_gaps_counts_records_before_a_boot_that_were_not_all_shown),
 		test(an_acknowledged_violation_stays_visible_and_does_not_count),
 		test(other_policies_judge_the_whole_epoch),
 		test(what_no_policy_has_seen_is_judged_by_the_next),
