@@ -309,7 +309,7 @@ $(O)/tests/http/fake-channel: $(O)/tests/tools/fake-channel.o $(patsubst %,$(O)/
 # tests/fault/nth.h: the same objects, their calls wrapped by what the nth_*.c of NTH define.
 
 NTH         := nth nth_memory nth_openssl nth_sqlite nth_esys
-NTH_TESTS   := nth_db nth_tpm nth_attest nth_agent nth_verifier
+NTH_TESTS   := nth_db nth_tpm nth_attest nth_agent nth_verifier nth_enrol
 NTH_OBJECTS := $(NTH:%=$(O)/tests/fault/%.o)
 NTH_LIBS     = $(call libs,agent server verifier attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
 NTH_WRAPS    = $$(nm $(NTH_OBJECTS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')

@@ -262,7 +262,7 @@ static OSSL_PARAM *params_of(const struct ek *ek, const struct row *row, OSSL_PA
 	return pushed ? OSSL_PARAM_BLD_to_param(builder) : NULL;
 }
 
-int ek_to_pkey(const struct ek *ek, struct evp_pkey_st **ret_pkey)
+static EVP_PKEY *pkey_of(const struct ek *ek)
 {
 	const struct row *row = &templates[ek->kind];
 	[[gnu::cleanup(pkey_ctx_freep)]] EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(
@@ -273,14 +273,35 @@ int ek_to_pkey(const struct ek *ek, struct evp_pkey_st **ret_pkey)
 
 	if (ctx && builder)
 		params = params_of(ek, row, builder);
-	if (!params || EVP_PKEY_fromdata_init(ctx) != 1) {
-		ERR_clear_error();
+	if (params && EVP_PKEY_fromdata_init(ctx) == 1 &&
+		EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		pkey = NULL;
+	ERR_clear_error();
+	return pkey;
+}
+
+/* Whether OpenSSL has what a key on this curve takes. What it refuses it may have refused for want of
+ * memory, and its errors do not always tell. */
+static bool is_able(const char *group)
+{
+	[[gnu::cleanup(pkey_freep)]] EVP_PKEY *pkey = EVP_EC_gen(group);
+
+	ERR_clear_error();
+	return pkey;
+}
+
+int ek_to_pkey(const struct ek *ek, struct evp_pkey_st **ret_pkey)
+{
+	const char *group = templates[ek->kind].group;
+	EVP_PKEY *pkey = pkey_of(ek);
+
+	/* Every modulus makes an RSA key, but not every pair of numbers is on a curve. */
+	if (!pkey && (!group || !is_able(group)))
 		return -ENOMEM;
-	}
-	if (EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1) {
-		ERR_clear_error();
+	if (!pkey) /* memory may have come back since */
+		pkey = pkey_of(ek);
+	if (!pkey)
 		return -EBADMSG;
-	}
 	*ret_pkey = pkey;
 	return 0;
 }
@@ -371,7 +392,8 @@ int ek_pin_matches(const struct ek_pin *pin, const struct ek *ek)
 		return 0;
 	if (err || !pinned)
 		return -ENOMEM;
-	bool is_same = EVP_PKEY_eq(pinned, offered) == 1;
+	/* Twice, as it does not tell that it lacks memory. */
+	bool is_same = EVP_PKEY_eq(pinned, offered) == 1 || EVP_PKEY_eq(pinned, offered) == 1;
 	ERR_clear_error();
 	return is_same &&
 		(!pin->public_len ||

@@ -220,6 +220,16 @@ void ek_roots_freep(struct ek_roots **roots)
 
 /* ---- one certificate ---- */
 
+/* Whether that is why OpenSSL refused something. Its errors are forgotten. */
+static bool lacked_memory(void)
+{
+	bool lacked = false;
+
+	for (unsigned long error; (error = ERR_get_error());)
+		lacked |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+	return lacked;
+}
+
 [[gnu::format(printf, 3, 4)]] static enum ek_fault refuse(
 	char ret_error[static EK_ERROR_MAX], enum ek_fault fault, const char *format, ...)
 {
@@ -344,21 +354,34 @@ static enum ek_fault check_chain(const struct ek_roots *roots, X509 *cert,
 	return EK_GOOD;
 }
 
-enum ek_fault ek_certificate_judge(const struct ek_roots *roots, const struct ek *ek,
-	const uint8_t *der, size_t len, enum machine_tpm *ret_tpm,
-	char ret_error[static EK_ERROR_MAX])
+static enum ek_fault judge(const struct ek_roots *roots, const struct ek *ek, const uint8_t *der,
+	size_t len, enum machine_tpm *ret_tpm, char ret_error[static EK_ERROR_MAX])
 {
-	[[gnu::cleanup(x509_freep)]] X509 *cert = d2i_X509(NULL, &der, (long)len);
+	[[gnu::cleanup(x509_freep)]] X509 *cert = NULL;
 
-	if (!cert) {
-		ERR_clear_error();
-		return refuse(ret_error, EK_CERTIFICATE, "it is no X.509 certificate");
-	}
+	ERR_clear_error();
+	cert = d2i_X509(NULL, &der, (long)len);
+	if (!cert)
+		return lacked_memory()
+			? refuse(ret_error, EK_FAILED, "there is not enough memory")
+			: refuse(ret_error, EK_CERTIFICATE, "it is no X.509 certificate");
 	const char *what = profile_fault(cert);
 	enum ek_fault fault = what ? refuse(ret_error, EK_CERTIFICATE, "%s", what)
 				   : check_key(cert, ek, ret_error);
 	if (!fault)
 		fault = check_chain(roots, cert, ret_tpm, ret_error);
-	ERR_clear_error();
-	return fault;
+	return fault && lacked_memory() ? refuse(ret_error, EK_FAILED, "there is not enough memory")
+					: fault;
+}
+
+/* Its errors do not always tell that it lacked memory: so what OpenSSL refuses it is asked again. */
+enum ek_fault ek_certificate_judge(const struct ek_roots *roots, const struct ek *ek,
+	const uint8_t *der, size_t len, enum machine_tpm *ret_tpm,
+	char ret_error[static EK_ERROR_MAX])
+{
+	enum ek_fault fault = judge(roots, ek, der, len, ret_tpm, ret_error);
+
+	return fault == EK_GOOD || fault == EK_FAILED
+		? fault
+		: judge(roots, ek, der, len, ret_tpm, ret_error);
 }
