@@ -65,11 +65,6 @@ void trail_put(struct trail *trail, const struct trail_load *load)
 
 static void send_one(struct trail *trail, const struct trail_load *load)
 {
-	static const char *const verdicts[] = {
-		[VERDICT_UNKNOWN] = "unknown",
-		[VERDICT_UNSIGNED] = "unsigned",
-		[VERDICT_VERIFIED] = "verified",
-	};
 	char text[256], digest[2 * SHA256_LEN + 1] = "unknown";
 	struct timespec began, ended;
 
@@ -77,8 +72,8 @@ static void send_one(struct trail *trail, const struct trail_load *load)
 		snprintf(digest + 2 * i, 3, "%02x", load->sha256.sha256[i]);
 	snprintf(text, sizeof(text),
 		"op=bpf-load seq=%llu prog-id=%u sha256=%s verdict=%s errno=%u",
-		(unsigned long long)load->seq, load->program_id, digest, verdicts[load->verdict],
-		load->error);
+		(unsigned long long)load->seq, load->program_id, digest,
+		record_verdict_name(load->verdict), load->error);
 	if (trail->fd < 0) {
 		trail->failed++;
 		return;

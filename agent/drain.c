@@ -121,6 +121,8 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 			programs_remove(&measurer->programs, (uint32_t)record->program.id.value);
 		return err;
 	}
+	if (put.kind == RECORD_LOAD)
+		measurer->loads[record->signature.verdict]++;
 	put_trail(measurer, seq, record);
 	/* Of a load that was refused for its signature they are somewhere else, and of no use. */
 	if (record->program.captured && load->load.in_check)

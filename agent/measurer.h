@@ -65,6 +65,7 @@ struct measurer {
 	uint64_t untracked; /* the kernel's count that is recorded already */
 	uint64_t idle_ticket_end; /* tickets below that were missing when last idle are lost */
 	uint64_t lost; /* loads, events and ids in lost records since the start */
+	uint64_t loads[VERDICT_VERIFIED + 1]; /* in load records since the start, by verdict */
 
 	/* the kernel's ids of programs */
 	struct seen ids; /* that were accounted for */

@@ -127,6 +127,16 @@ static json_t *attest_json(struct writer *writer)
 	return object;
 }
 
+static json_t *loads_json(struct writer *writer)
+{
+	json_t *loads = json_object();
+
+	for (enum record_verdict verdict = 0; verdict <= VERDICT_VERIFIED; verdict++)
+		put_number(writer, loads, record_verdict_name(verdict),
+			writer->measurer->loads[verdict]);
+	return loads;
+}
+
 char *status_json(const struct measurer *measurer)
 {
 	const struct event_state *state = probe_state(measurer->probe);
@@ -150,6 +160,7 @@ char *status_json(const struct measurer *measurer)
 		put(&writer, status, "tpm", tpm_json(&writer));
 	put_number(&writer, status, "pcr", measurer->conf->tpm_pcr);
 	put_log(&writer, status);
+	put(&writer, status, "loads", loads_json(&writer));
 	put_number(&writer, status, "lost", measurer->lost);
 	put_number(&writer, status, "programs", measurer->programs.count);
 	put_number(&writer, status, "dropped_events", state->dropped_events);

@@ -12,6 +12,12 @@ const char *record_kind_name(enum record_kind kind)
 	return record_kinds[kind];
 }
 
+const char *record_verdict_name(enum record_verdict verdict)
+{
+	assert(verdict <= VERDICT_VERIFIED);
+	return record_verdicts[verdict];
+}
+
 /* ---- encoding ---- */
 
 static void put_text(struct line *line, const char *key, struct record_text text, size_t cap)

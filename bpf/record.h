@@ -331,6 +331,9 @@ void record_encode_trim(struct line *line, struct record_head head, const struct
 /* "load", ... */
 const char *record_kind_name(enum record_kind kind);
 
+/* "verified", ... */
+const char *record_verdict_name(enum record_verdict verdict);
+
 /* The table of keys of every kind, for line_check(). */
 const struct line_field *record_schema(void);
 
