@@ -207,6 +207,7 @@ static void print_status(const json_t *status)
 	LINE(status, "lost", "lost", ", events dropped ", "dropped_events", ", malformed ",
 		"malformed_events", ", audit failed ", "audit_failed");
 	LINE(json_object_get(status, "ring"), "ring", "held", " of ", "size", " bytes held");
+	LINE(json_object_get(status, "attest"), "attest", "state", " on ", "listen", ": ", "why");
 	LINE(status, "log", "log_id", ", epoch since record ", "epoch_seq");
 }
 
