@@ -18,7 +18,7 @@ enum { SECOND_NS = 1000000000 };
 struct request {
 	const char *name;
 	const char *db;
-	bool is_ack; /* any of the three below was given */
+	bool is_ack; /* it was said which */
 	struct memory_ack ack;
 };
 
@@ -34,7 +34,7 @@ static bool is_printable(const char *text)
 
 static int parse_option(struct request *request, int option, const char *value)
 {
-	request->is_ack = request->is_ack || strchr("asrc", option);
+	request->is_ack = request->is_ack || strchr("asr", option);
 	switch (option) {
 	case 'a':
 		return CLI_GOOD;
@@ -78,6 +78,8 @@ static int parse(int argc, char **argv, struct request *request)
 	}
 	if (optind + 1 != argc)
 		return cli_usage("needs one machine");
+	if (request->ack.comment && !request->is_ack)
+		return cli_usage("--comment needs --all, --seq or --rule: what is acknowledged");
 	request->name = argv[optind];
 	return CLI_GOOD;
 }
