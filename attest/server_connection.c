@@ -121,15 +121,29 @@ static unsigned count_peer(const struct connection *connection)
 	return count;
 }
 
-/* Of the peer with the most connections the last one that has not said a whole request yet. */
-static struct connection *most_expendable(const struct door *door)
+/* Of the peer with the most connections the last one. */
+static struct connection *last_of_many(const struct door *door, bool is_held)
 {
 	struct connection *found = NULL;
 
 	for (struct connection *at = door->connections; at; at = at->next)
-		if (at->is_let_in && !at->is_held && (!found || at->rank > found->rank))
+		if (at->is_let_in && at->is_held == is_held && (!found || at->rank > found->rank))
 			found = at;
 	return found;
+}
+
+/*
+ * Whose peer has more than this one's: one that has not said a whole request yet, or else one that is
+ * answered. An answer lasts as long as its reader makes it last.
+ */
+static struct connection *find_expendable(const struct connection *newcomer)
+{
+	for (int is_held = 0; is_held < 2; is_held++) {
+		struct connection *found = last_of_many(newcomer->door, is_held);
+		if (found && found->rank > newcomer->rank)
+			return found;
+	}
+	return NULL;
 }
 
 /* Those that have ended are only counted off where that makes a difference. Where there are too many in
@@ -152,8 +166,8 @@ static bool is_too_many(struct connection *connection, enum refusal *ret_why)
 		connections_sweep(door);
 	if (door->count < conf->connections_max)
 		return false;
-	struct connection *other = most_expendable(door);
-	if (!other || other->rank <= connection->rank)
+	struct connection *other = find_expendable(connection);
+	if (!other)
 		return true;
 	hang_up(other, REFUSED_TOTAL);
 	return false;
