@@ -88,6 +88,11 @@ WRAP(Tss2_Sys_FlushContext, (TSS2_SYS_CONTEXT * sys, TPMI_DH_CONTEXT handle), sy
 WRAP(Tss2_MU_TPMT_SIGNATURE_Marshal,
 	(const TPMT_SIGNATURE *from, uint8_t buffer[], size_t size, size_t *len), from, buffer,
 	size, len)
+WRAP(Tss2_MU_TPM2B_ID_OBJECT_Unmarshal,
+	(uint8_t const from[], size_t size, size_t *at, TPM2B_ID_OBJECT *to), from, size, at, to)
+WRAP(Tss2_MU_TPM2B_ENCRYPTED_SECRET_Unmarshal,
+	(uint8_t const from[], size_t size, size_t *at, TPM2B_ENCRYPTED_SECRET *to), from, size, at,
+	to)
 
 TSS2_RC __real_Esys_PCR_Extend(
 	ESYS_CONTEXT *esys, ESYS_TR pcr, SESSIONS, const TPML_DIGEST_VALUES *digests);
