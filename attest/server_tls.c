@@ -51,8 +51,11 @@ static int set_protocol(SSL_CTX *ctx, char ret_error[static SERVER_ERROR_MAX])
 static int use_certificate(
 	const struct server_conf *conf, SSL_CTX *ctx, char ret_error[static SERVER_ERROR_MAX])
 {
+	static const char no_passphrase[] = ""; /* or OpenSSL would ask at the terminal */
+
 	if (!server_has(conf->certificate))
 		return tls_self_made(conf->dir, ctx, ret_error);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, (void *)no_passphrase);
 	if (SSL_CTX_use_certificate_chain_file(ctx, conf->certificate) != 1)
 		return fail(ret_error, conf->certificate);
 	if (SSL_CTX_use_PrivateKey_file(ctx, conf->key, SSL_FILETYPE_PEM) != 1 ||

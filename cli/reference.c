@@ -303,12 +303,13 @@ static int put_certificate(struct making *making, X509 *certificate)
 static int from_certificates(struct making *making, const void *bytes, size_t len)
 {
 	BIO *bio = BIO_new_mem_buf(bytes, (int)len);
+	static const char no_passphrase[] = ""; /* or OpenSSL would ask at the terminal */
 	size_t count = 0;
 	int code = CLI_GOOD;
 
 	while (bio && !code) {
 		[[gnu::cleanup(x509_freep)]] X509 *certificate = PEM_read_bio_X509(
-			bio, NULL, NULL, NULL);
+			bio, NULL, NULL, (void *)no_passphrase);
 		if (!certificate)
 			break;
 		code = put_certificate(making, certificate);
