@@ -491,6 +491,16 @@ static void check_attest(struct reading *reading)
 	if (attest->require_client_cert && !*attest->client_ca)
 		reject(reading, line_of(reading, offsetof(struct conf, attest.require_client_cert)),
 			"require_client_cert needs client_ca");
+	if (*attest->listen && !strcmp(attest->listen, attest->metrics_listen))
+		reject(reading, line_of(reading, offsetof(struct conf, attest.metrics_listen)),
+			"listen and metrics_listen are the same");
+	if (!strcmp(attest->socket, reading->conf.socket_path))
+		reject(reading,
+			line_of(reading,
+				line_of(reading, offsetof(struct conf, attest.socket))
+					? offsetof(struct conf, attest.socket)
+					: offsetof(struct conf, socket_path)),
+			"socket in [attest] and path in [socket] are the same");
 }
 
 int conf_read(FILE *file, const char *name, struct conf *ret, char *err, size_t err_size)

@@ -301,6 +301,12 @@ static const struct {
 	{ "[attest]\n\nkey = /k\n", "3: certificate and key go together" },
 	{ "[attest]\ncertificate = /c\n", "2: certificate and key go together" },
 	{ "[attest]\nrequire_client_cert = yes\n", "2: require_client_cert needs client_ca" },
+	{ "[attest]\nlisten = [::]:1\nmetrics_listen = [::]:1\n",
+		"3: listen and metrics_listen are the same" },
+	{ "[attest]\nsocket = /run/bpfmeasure/measurer.sock\n",
+		"2: socket in [attest] and path in [socket] are the same" },
+	{ "[socket]\npath = /run/bpfmeasure/http.sock\n",
+		"2: socket in [attest] and path in [socket] are the same" },
 	/* the first of many */
 	{ "[tpm]\npcr = x\nfoo\n[bar]\n", "2: pcr must be a number from 8 to 23" },
 	{ "[tpm]\nfoo\npcr = x\n", "2: neither [section] nor key = value" },
