@@ -248,11 +248,30 @@ static int from_curl(const struct client *client, CURLcode code)
 	}
 }
 
+/* Where libcurl's text is about its own ways rather than about what happened; NULL where it will do. */
+static const char *say_plainly(const struct client *client, CURLcode code)
+{
+	long os = 0;
+
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		if (curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &os) == CURLE_OK && os > 0)
+			return strerror((int)os);
+		return NULL;
+	case CURLE_SEND_ERROR: /* in TLS 1.3 a server refuses a client after the handshake */
+		return "the server closed the connection at once: it may want a client certificate";
+	default:
+		return NULL;
+	}
+}
+
 /* libcurl's text may quote what the server sent. */
 static int fail(struct client *client, CURLcode code)
 {
-	const char *why = *client->why ? client->why : curl_easy_strerror(code);
+	const char *why = say_plainly(client, code);
 
+	if (!why)
+		why = *client->why ? client->why : curl_easy_strerror(code);
 	switch (client->err) {
 	case -ENOTSUP:
 		why = "this libcurl does not show its TLS connections: it is not built with OpenSSL";
@@ -302,6 +321,18 @@ int client_request(struct client *client, const char *path, const char *json, FI
 	if (!code)
 		code = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	return code ? fail(client, code) : (int)status;
+}
+
+const char *client_error_text(char *body)
+{
+	static const char before[] = "{\"error\":\"", after[] = "\"}";
+	size_t len = strlen(body), before_len = sizeof(before) - 1, after_len = sizeof(after) - 1;
+
+	if (strncmp(body, before, before_len) != 0)
+		return body;
+	if (len >= before_len + after_len && strcmp(body + len - after_len, after) == 0)
+		body[len - after_len] = '\0';
+	return body + before_len;
 }
 
 const uint8_t *client_binding(const struct client *client)

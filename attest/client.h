@@ -48,6 +48,10 @@ void client_freep(struct client **client);
 [[nodiscard]] int client_request(
 	struct client *client, const char *path, const char *json, FILE *into);
 
+/* The clause in {"error":"…"}, as servers answer that refuse, without what is around it: a part of body, which is
+ * changed. All of body where it is anything else. */
+const char *client_error_text(char *body);
+
 const uint8_t *client_binding(const struct client *client); /* SHA256_LEN bytes */
 const char *client_errmsg(const struct client *client);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "attest/client.h"
 #include "attest/round_own.h"
 
 enum {
@@ -99,8 +100,8 @@ static void conclude_refused(struct round *round, int status)
 	for (char *c = body; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
-	round_conclude(
-		round, VERIFY_UNKNOWN, "refused", "The server answered %d: %s", status, body);
+	round_conclude(round, VERIFY_UNKNOWN, "refused", "The server answered %d: %s.", status,
+		client_error_text(body));
 }
 
 static void drop_evidence(struct round *round)

@@ -6,8 +6,10 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char binding_label[] = "EXPORTER-Channel-Binding"; /* RFC 9266, section 4.2 */
 
@@ -18,8 +20,12 @@ static void ctx_freep(SSL_CTX **ctx)
 
 const char *tls_reason(void)
 {
-	const char *reason = ERR_reason_error_string(ERR_get_error());
+	unsigned long error = ERR_get_error();
+	const char *reason = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
+						     : ERR_reason_error_string(error);
 
+	if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
+		reason = "no PEM of that kind in it";
 	ERR_clear_error();
 	return reason ? reason : "OpenSSL failed";
 }

@@ -267,10 +267,26 @@ static void nobody_there_is_told_from_nobody_of_that_name(void **)
 	https_stop(&gone);
 	[[gnu::cleanup(client_freep)]] struct client *refused = client_of(&options);
 	assert_int_equal(get(refused, "/binding", NULL, text), -ECONNREFUSED);
+	assert_non_null(strstr(client_errmsg(refused), ": Connection refused"));
 	options.address = "no-such-host.invalid";
 	[[gnu::cleanup(client_freep)]] struct client *unknown = client_of(&options);
 	assert_int_equal(get(unknown, "/binding", NULL, text), -EHOSTUNREACH);
 	assert_non_null(strstr(client_errmsg(unknown), "no-such-host.invalid:7913: "));
+}
+
+static void an_error_is_shown_without_its_braces(void **)
+{
+	char cases[][2][40] = {
+		{ "{\"error\":\"not now\"}", "not now" },
+		{ "{\"error\":\"cut off he", "cut off he" },
+		{ "{\"error\":\"\"}", "" },
+		{ "{\"error\":\"", "" },
+		{ "<html>", "<html>" },
+		{ "", "" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(client_error_text(cases[i][0]), cases[i][1]);
 }
 
 static void the_environment_sets_no_proxy(void **)
@@ -318,6 +334,7 @@ int main(void)
 		cmocka_unit_test(only_tls_1_3_is_spoken),
 		cmocka_unit_test(a_certificate_is_checked_where_a_ca_is_given),
 		cmocka_unit_test(nobody_there_is_told_from_nobody_of_that_name),
+		cmocka_unit_test(an_error_is_shown_without_its_braces),
 		cmocka_unit_test(the_environment_sets_no_proxy),
 		cmocka_unit_test(an_address_is_a_host_and_a_port),
 	};

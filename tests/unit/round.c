@@ -110,7 +110,7 @@ static void a_server_that_refuses_is_unknown_and_its_words_are_harmless(void **s
 
 	fake->status = 503;
 	fake_expect(fake, NULL, VERIFY_UNKNOWN, "refused",
-		"The server answered 503: {\"error\":\"not measuring?[2J yet\"}");
+		"The server answered 503: not measuring?[2J yet.");
 }
 
 static void say_behind(struct fake *fake, struct forge *evidence)
