@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include "attest/client.h"
 #include "attest/credential.h"
 #include "attest/identity.h"
 #include "attest/replay.h"
@@ -139,8 +140,8 @@ static enum enrol_reason ask_identity(struct enrolment *enrolment)
 	if (reason)
 		return reason;
 	if (status != 200)
-		return conclude(
-			enrolment, ENROL_REFUSED, "The server answered %d: %.300s.", status, body);
+		return conclude(enrolment, ENROL_REFUSED, "The server answered %d: %.300s.", status,
+			client_error_text(body));
 	if (identity_claim_decode(body, len, &enrolment->claim, &error))
 		return conclude(enrolment, ENROL_MALFORMED,
 			"What the server sends as its identity is none: %s (byte %zu).", error.what,
@@ -244,7 +245,7 @@ static enum enrol_reason activate(struct enrolment *enrolment, const struct cand
 		return check_proof(enrolment, &candidate->ek, secret, body, len);
 	return conclude(enrolment, status == 400 ? ENROL_PROOF : ENROL_REFUSED,
 		"The server answered %d to a credential for its endorsement key %s: %.300s.",
-		status, ek_template_name(candidate->ek.kind), body);
+		status, ek_template_name(candidate->ek.kind), client_error_text(body));
 }
 
 /* ---- the EK ---- */
@@ -373,6 +374,21 @@ static enum enrol_reason check_eks(struct enrolment *enrolment)
 
 /* ---- all of it ---- */
 
+/* What a key is called by in explanations: of an AK the same as elsewhere. */
+static int fingerprint(
+	const struct machine *machine, bool is_ak, uint8_t ret_digest[static SHA256_LEN])
+{
+	struct tpms_public ak;
+	struct tpms_error error;
+
+	if (!is_ak)
+		return sha256(machine->ek, machine->ek_len, ret_digest);
+	int err = tpms_public_decode(machine->ak, machine->ak_len, &ak, &error);
+	if (!err)
+		memcpy(ret_digest, ak.x, SHA256_LEN);
+	return err;
+}
+
 static enum enrol_reason check_changed(struct enrolment *enrolment)
 {
 	const struct machine *known = enrolment->options->known, *now = &enrolment->result->machine;
@@ -382,8 +398,7 @@ static enum enrol_reason check_changed(struct enrolment *enrolment)
 
 	if (!is_ak && !is_ek)
 		return ENROL_OK;
-	if (sha256(is_ak ? known->ak : known->ek, is_ak ? known->ak_len : known->ek_len, before) ||
-		sha256(is_ak ? now->ak : now->ek, is_ak ? now->ak_len : now->ek_len, after))
+	if (fingerprint(known, is_ak, before) || fingerprint(now, is_ak, after))
 		return fail(enrolment);
 	const struct replay_short was = replay_shorten(before), is = replay_shorten(after);
 	return conclude(enrolment, ENROL_CHANGED,

@@ -43,7 +43,8 @@ enum verify_reason quoted_check_ak(const struct quoted *quoted, const struct ak 
 		return quoted_fail(err, ret_text);
 	if (enrolled && !ak_is_same_key(&ak, &enrolled->public))
 		return refuse(ret_text, VERIFY_AK_UNKNOWN,
-			"The evidence was made with the AK %s, enrolled is %s.",
+			"The evidence was made with the AK %s, enrolled is %s: another machine, or new "
+			"keys.",
 			replay_shorten(ak.x).text, replay_shorten(enrolled->public.x).text);
 	if (enrolled && enrolled->has_name &&
 		(ak.name_len != enrolled->public.name_len ||
