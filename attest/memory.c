@@ -88,12 +88,14 @@ static int code(int rc, int sys)
 	return sys == ENOSPC || sys == EDQUOT || sys == EFBIG ? -ENOSPC : -EIO;
 }
 
-int memory_fail(struct memory *memory, const char *what)
+int memory_fail(struct memory *memory)
 {
 	int rc = sqlite3_extended_errcode(memory->sql);
-	int err = code(rc, sqlite3_system_errno(memory->sql));
+	int sys = sqlite3_system_errno(memory->sql);
+	bool is_of_system = (rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_IOERR;
 
-	return memory_refuse(memory, err, "%s: %s", what, sqlite3_errmsg(memory->sql));
+	return memory_refuse(memory, code(rc, sys), "%s%s%s", sqlite3_errmsg(memory->sql),
+		is_of_system && sys ? ": " : "", is_of_system && sys ? strerror(sys) : "");
 }
 
 int memory_damaged(struct memory *memory, const char *what)
@@ -148,7 +150,7 @@ int memory_next(struct memory *memory, sqlite3_stmt *stmt)
 	case SQLITE_DONE:
 		return 0;
 	}
-	return memory_fail(memory, "the verifier's memory");
+	return memory_fail(memory);
 }
 
 static int ask_with(struct memory *memory, sqlite3_stmt **ret_stmt, const char *sql,
@@ -158,7 +160,7 @@ static int ask_with(struct memory *memory, sqlite3_stmt **ret_stmt, const char *
 
 	if (sqlite3_prepare_v2(memory->sql, sql, -1, &stmt, NULL) != SQLITE_OK ||
 		bind(stmt, types, args) != SQLITE_OK)
-		return memory_fail(memory, "the verifier's memory");
+		return memory_fail(memory);
 	int r = memory_next(memory, stmt);
 	if (r < 0)
 		return r;
@@ -252,9 +254,7 @@ static int file_make(struct memory *memory, const char *path)
 		return memory_refuse(memory, -EINVAL, "\"%s\" is not the path of a file", path);
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return errno == EEXIST
-			? 0
-			: memory_refuse(memory, -errno, "%s: %s", path, strerror(errno));
+		return errno == EEXIST ? 0 : memory_refuse(memory, -errno, "%s", strerror(errno));
 	close(fd);
 	return 0;
 }
@@ -273,15 +273,15 @@ static int connect(struct memory *memory, const char *path)
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 
 	if (sqlite3_open_v2(path, &memory->sql, flags, NULL) != SQLITE_OK)
-		return memory->sql ? memory_fail(memory, path)
+		return memory->sql ? memory_fail(memory)
 				   : memory_refuse(memory, -ENOMEM, "not enough memory");
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (sqlite3_db_config(memory->sql, options[i][0], options[i][1], NULL) != SQLITE_OK)
-			return memory_fail(memory, path);
+			return memory_fail(memory);
 	sqlite3_limit(memory->sql, SQLITE_LIMIT_LENGTH, LENGTH_MAX);
 	sqlite3_limit(memory->sql, SQLITE_LIMIT_ATTACHED, 0);
 	if (sqlite3_busy_timeout(memory->sql, MEMORY_BUSY_MS) != SQLITE_OK)
-		return memory_fail(memory, path);
+		return memory_fail(memory);
 	return 0;
 }
 
