@@ -126,7 +126,7 @@ refuses 'ack: no machine' 2 'needs one machine' ack
 refuses 'ack --seq junk' 2 "a record's number" ack web-07 --seq 1x
 refuses 'ack: only why' 2 'what is acknowledged' ack web-07 --comment x
 refuses 'ack: not enrolled' 3 'web-07 is not enrolled' ack web-07 --db "$dir/verifier.db"
-refuses 'ack: no memory there' 3 'No such file' ack web-07 --db "$dir/nowhere/verifier.db"
+refuses 'ack: no memory there' 3 "memory $dir/nowhere/verifier.db: No such file" ack web-07 --db "$dir/nowhere/verifier.db"
 refuses 'verify --binding short' 2 '64 hexadecimal' verify /dev/null --ak /dev/null --binding abc
 run attest web-07 --db "$dir/verifier.db"
 same 'attest: not enrolled' 3 $code
