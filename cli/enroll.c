@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <openssl/evp.h>
 
 #include "attest/channel.h"
 #include "attest/client.h"
@@ -220,11 +221,21 @@ static json_t *fingerprint(const uint8_t *bytes, size_t len)
 	return json_string(text);
 }
 
+static json_t *base64(const uint8_t *bytes, size_t len)
+{
+	unsigned char text[(EVIDENCE_AK_MAX + 2) / 3 * 4 + 1];
+
+	if (len > EVIDENCE_AK_MAX)
+		return NULL;
+	return json_stringn((char *)text, (size_t)EVP_EncodeBlock(text, bytes, (int)len));
+}
+
 static json_t *machine_json(const struct machine *machine)
 {
-	return json_pack("{ss ss ss ss sI so so}", "name", machine->name, "address",
+	return json_pack("{ss ss ss ss sI so so so}", "name", machine->name, "address",
 		machine->address, "mode", machine_mode_name(machine->mode), "tpm",
-		machine_tpm_name(machine->tpm), "pcr", (json_int_t)machine->pcr, "ak_sha256",
+		machine_tpm_name(machine->tpm), "pcr", (json_int_t)machine->pcr, "ak",
+		base64(machine->ak, machine->ak_len), "ak_sha256",
 		fingerprint(machine->ak, machine->ak_len), "ek_sha256",
 		fingerprint(machine->ek, machine->ek_len));
 }
@@ -263,6 +274,9 @@ static int print_result(const struct request *request, const struct enrol_result
 			machine_tpm_name(machine->tpm), result->template ? ", EK " : "",
 			result->template ? result->template : "");
 	printf("%s\n", result->explanation);
+	if (result->reason == ENROL_UNREACHABLE)
+		puts("On the machine: listen in [attest] of agent.conf, and what bpfmeasure status says of "
+		     "attest.");
 	return CLI_GOOD;
 }
 

@@ -13,20 +13,22 @@ static const struct verb {
 	const char *summary;
 	const char *help;
 } verbs[] = {
+	/* on the machine that is measured */
 	{ "status", status_main, "is this machine being measured, and how far did it get",
 		status_help },
 	{ "log", log_main, "list the records, as a table, a tree or the measured lines", log_help },
 	{ "show", show_main, "everything about one record or one program", show_help },
 	{ "query", query_main, "ask the log in SQL", query_help },
 	{ "quote", quote_main, "get evidence: the log, signed by the TPM", quote_help },
-	{ "verify", verify_main, "is this evidence true", verify_help },
+	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help },
+	/* anywhere */
+	{ "enroll", enroll_main, "learn a machine's key, and what vouches for it", enroll_help },
 	{ "attest", attest_main, "ask machines for evidence over the network, and judge it",
 		attest_help },
 	{ "ack", ack_main, "list or acknowledge violations that are remembered of a machine",
 		ack_help },
 	{ "reference", reference_main, "make reference values for policies", reference_help },
-	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help },
-	{ "enroll", enroll_main, "learn a machine's key, and what vouches for it", enroll_help },
+	{ "verify", verify_main, "is this evidence, in a file, true", verify_help },
 };
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 
@@ -34,18 +36,24 @@ static void help(void)
 {
 	puts("usage: bpfmeasure VERB [OPTION]...\n"
 	     "\n"
-	     "Read the log of the BPF programs that this kernel has loaded, and prove it.\n");
-	for (size_t i = 0; i < VERB_COUNT; i++)
+	     "Read the log of the BPF programs that a kernel loaded, prove it, attest machines.\n"
+	     "\n"
+	     "On the machine that is measured:");
+	for (size_t i = 0; i < VERB_COUNT; i++) {
+		if (verbs[i].main == enroll_main)
+			puts("Anywhere, of machines on the network or of evidence in a file:");
 		printf("  %-9s %s\n", verbs[i].name, verbs[i].summary);
+	}
 	puts("\n"
 	     "  --help     this; after a verb: its options and an example\n"
 	     "  --version  the version\n"
 	     "\n"
 	     "The log is $BPFMEASURE_DB, else /var/lib/bpfmeasure/log.db; the daemon's socket is\n"
-	     "$BPFMEASURE_SOCKET, else /run/bpfmeasure/measurer.sock. Members of the group bpfmeasure\n"
-	     "may read both.\n"
+	     "$BPFMEASURE_SOCKET, else /run/bpfmeasure/measurer.sock: both for members of the group\n"
+	     "bpfmeasure. A verifier's memory is $BPFMEASURE_MEMORY, else a file of the user's.\n"
+	     "Exit codes: 0 good, 1 not trustworthy (status: degraded), 2 usage, 3 could not find out.\n"
 	     "\n"
-	     "Exit codes: 0 good, 1 not trustworthy (status: degraded), 2 usage, 3 could not find out.");
+	     "example: bpfmeasure status && bpfmeasure log --since -1h");
 }
 
 static char program[] = "bpfmeasure";
