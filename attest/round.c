@@ -17,6 +17,11 @@ enum {
 	ERROR_BODY_MAX = 200, /* bytes shown of what a server says where it refuses */
 };
 
+static const struct verify_result no_evidence = {
+	.verdict = VERIFY_UNKNOWN,
+	.reason = VERIFY_FAILED,
+};
+
 /* ---- the result ---- */
 
 void round_note(struct round *round, const char *format, ...)
@@ -199,6 +204,9 @@ static bool challenge(struct round *round)
 	if (status == 200 && round->since && needs_all(round)) {
 		round->is_whole = round->is_whole || round->proven.is_partial;
 		round->since = 0;
+		/* What came first counts no more, whatever comes now. */
+		round->result->has_evidence = false;
+		round->result->evidence = no_evidence;
 		status = ask(round);
 		if (status == 200)
 			verify(round);
@@ -340,10 +348,7 @@ static void done(struct round *round)
 
 static void begin_result(struct round_result *result)
 {
-	*result = (struct round_result){
-		.verdict = VERIFY_UNKNOWN,
-		.evidence = { .verdict = VERIFY_UNKNOWN, .reason = VERIFY_FAILED },
-	};
+	*result = (struct round_result){ .verdict = VERIFY_UNKNOWN, .evidence = no_evidence };
 }
 
 /* Once. Returns -ESTALE where another process had a round with this machine meanwhile. */

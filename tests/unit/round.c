@@ -69,6 +69,26 @@ static void a_server_that_lost_the_place_is_asked_for_the_epoch(void **state)
 	assert_int_equal(fake->questions, 1);
 }
 
+static void lose_the_place(struct fake *fake, struct forge *evidence)
+{
+	evidence->statement.start.digest[BANK_SHA256][0] ^= 1;
+	fake->status = 503;
+}
+
+static void a_server_that_lost_the_place_and_then_cannot_answer_is_not_accused(void **state)
+{
+	struct fake *fake = *state;
+
+	trusted(fake, NULL);
+	forge_add_load(&fake->log, "seven", VERDICT_VERIFIED, true);
+	fake->spoil = lose_the_place;
+	fake_expect(fake, NULL, VERIFY_UNKNOWN, "refused", "503");
+	assert_int_equal(fake->questions, 1);
+	fake->spoil = NULL;
+	fake->status = 0;
+	trusted(fake, NULL);
+}
+
 static void a_machine_that_is_not_enrolled_is_not_asked(void **state)
 {
 	struct fake *fake = *state;
@@ -359,6 +379,7 @@ int main(void)
 		test(the_first_round_asks_for_everything_and_the_next_for_what_is_new),
 		test(nothing_new_is_one_small_answer),
 		test(a_server_that_lost_the_place_is_asked_for_the_epoch),
+		test(a_server_that_lost_the_place_and_then_cannot_answer_is_not_accused),
 		test(a_machine_that_is_not_enrolled_is_not_asked),
 		test(a_machine_that_does_not_answer_is_unknown),
 		test(a_server_that_refuses_is_unknown_and_its_words_are_harmless),
