@@ -17,7 +17,10 @@
 enum {
 	READ_MAX = 64, /* requests in one turn of the loop, so that others have theirs */
 	MINUTE_MS = 60000,
+	BUSY_SHARE = 10, /* of the time, what the TPM may be busy with activations: a tenth */
 };
+
+static const char too_many[] = "too many activations: try again later";
 
 /* An answer on its way. */
 struct answer {
@@ -40,7 +43,7 @@ struct requests {
 	size_t open; /* requests whose answer has not left */
 	struct late late[REQUESTS_LATE_MAX]; /* a ring */
 	size_t late_begin, late_count;
-	uint64_t credit_ms; /* time that activations may use up, */
+	int64_t credit_ms; /* time that activations may use up; less than 0: they took too long */
 	uint64_t credited_ms; /* as of then (monotonic) */
 };
 
@@ -149,20 +152,36 @@ static void put_late(struct requests *requests, const struct late *late, uint32_
 	requests->setup.wake(requests->setup.wake_arg);
 }
 
+static int64_t credit_ms(struct requests *requests)
+{
+	uint64_t now_ms = measurer_now_ms();
+
+	requests->credit_ms += (int64_t)(now_ms - requests->credited_ms);
+	requests->credited_ms = now_ms;
+	if (requests->credit_ms > MINUTE_MS)
+		requests->credit_ms = MINUTE_MS;
+	return requests->credit_ms;
+}
+
 /* A minute's worth may come at once; no more than that comes in a minute in the long run. */
 static bool may_activate(struct requests *requests)
 {
 	uint32_t per_minute = requests->setup.activations_per_minute;
-	uint64_t now_ms = measurer_now_ms(), elapsed_ms = now_ms - requests->credited_ms;
 
-	requests->credited_ms = now_ms;
-	requests->credit_ms += elapsed_ms;
-	if (requests->credit_ms > MINUTE_MS)
-		requests->credit_ms = MINUTE_MS;
-	if (!per_minute || requests->credit_ms < MINUTE_MS / per_minute)
+	if (!per_minute || credit_ms(requests) < MINUTE_MS / per_minute)
 		return false;
 	requests->credit_ms -= MINUTE_MS / per_minute;
 	return true;
+}
+
+/* Anybody may ask, and a TPM that has to make the key first takes seconds, in which nothing is extended. */
+static void charge(struct requests *requests, uint64_t took_ms)
+{
+	int64_t paid_ms = MINUTE_MS / requests->setup.activations_per_minute;
+	int64_t cost_ms = (int64_t)took_ms * BUSY_SHARE;
+
+	if (cost_ms > paid_ms)
+		requests->credit_ms -= cost_ms - paid_ms;
 }
 
 static void identify(struct requests *requests, uint32_t id)
@@ -180,8 +199,14 @@ static void activate(struct requests *requests, const struct channel_activate_re
 {
 	char error[IDENTITY_ERROR_MAX];
 	uint8_t proof[SHA256_LEN];
-	int err = identity_activate(requests->setup.measurer, request, proof, error);
+	uint64_t begin_ms = measurer_now_ms();
 
+	if (credit_ms(requests) < 0) { /* those before it took too long */
+		answer_error(requests, request->id, -EBUSY, too_many);
+		return;
+	}
+	int err = identity_activate(requests->setup.measurer, request, proof, error);
+	charge(requests, measurer_now_ms() - begin_ms);
 	if (err)
 		answer_error(requests, request->id, err, error);
 	else
@@ -267,8 +292,7 @@ static bool on_activate(struct requests *requests, const void *packet)
 	if (may_activate(requests))
 		put_late(requests, &late, late.activate.id);
 	else
-		answer_error(requests, late.activate.id, -EBUSY,
-			"too many activations: try again later");
+		answer_error(requests, late.activate.id, -EBUSY, too_many);
 	return true;
 }
 

@@ -26,7 +26,14 @@ enum { WAITING_MAX = 8, PER_MINUTE = 3, OPEN_MAX = WAITING_MAX + REQUESTS_BESIDE
 static struct {
 	int settle_err;
 	unsigned quotes, identities, activations, statuses;
+	uint64_t now_ms;
+	uint64_t takes_ms; /* an activation */
 } did;
+
+uint64_t measurer_now_ms(void)
+{
+	return did.now_ms;
+}
 
 char *status_json(const struct measurer *measurer)
 {
@@ -55,6 +62,7 @@ int identity_activate(struct measurer *measurer, const struct channel_activate_r
 {
 	(void)measurer;
 	did.activations++;
+	did.now_ms += did.takes_ms;
 	memset(ret_proof, 0x77, SHA256_LEN);
 	strcpy(ret_error, "no such EK");
 	return request->ek ? -EINVAL : 0;
@@ -350,6 +358,33 @@ static void a_packet_of_no_row_is_the_end(void **state)
 	}
 }
 
+/* A TPM that has to make the key for each takes ten seconds. */
+static void activations_keep_the_tpm_busy_for_a_tenth_of_the_time(void **state)
+{
+	struct fixture *f = *state;
+	struct channel_activate_request request = credential;
+	char bytes[256];
+	int err;
+
+	did.takes_ms = 10000;
+	for (int i = 0; i < 2; i++)
+		tell(f, &request, sizeof(request));
+	settle(f);
+	assert_int_equal(did.activations, 1);
+	hear(f, bytes, sizeof(bytes), &err);
+	assert_int_equal(err, 0);
+	hear(f, bytes, sizeof(bytes), &err);
+	assert_int_equal(err, -EBUSY);
+
+	for (int i = 0; i < 600; i++) {
+		did.now_ms += 1000;
+		tell(f, &request, sizeof(request));
+		settle(f);
+		hear(f, bytes, sizeof(bytes), &err);
+	}
+	assert_in_range(did.activations, 5, 8);
+}
+
 static void a_field_that_must_be_zero_and_is_not_is_the_end(void **state)
 {
 	struct channel_request request;
@@ -467,6 +502,7 @@ int main(void)
 		TEST(errors_are_told_as_text),
 		TEST(a_packet_of_any_other_size_is_the_end),
 		TEST(a_packet_of_no_row_is_the_end),
+		TEST(activations_keep_the_tpm_busy_for_a_tenth_of_the_time),
 		TEST(a_field_that_must_be_zero_and_is_not_is_the_end),
 		TEST(a_server_that_is_gone_is_no_fault_of_its),
 		TEST(one_that_reads_no_answers_is_not_heard_until_it_does),
