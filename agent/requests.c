@@ -16,6 +16,7 @@
 
 enum {
 	READ_MAX = 64, /* requests in one turn of the loop, so that others have theirs */
+	STATES_MAX = 2, /* of a server: it serves, and it ends */
 	MINUTE_MS = 60000,
 	BUSY_SHARE = 10, /* of the time, what the TPM may be busy with activations: a tenth */
 };
@@ -45,6 +46,7 @@ struct requests {
 	size_t late_begin, late_count;
 	int64_t credit_ms; /* time that activations may use up; less than 0: they took too long */
 	uint64_t credited_ms; /* as of then (monotonic) */
+	unsigned states; /* how often the server said what became of it */
 };
 
 /* ---- answers ---- */
@@ -296,12 +298,24 @@ static bool on_activate(struct requests *requests, const void *packet)
 	return true;
 }
 
+/* Of one line: it goes to the daemon's log. */
+static bool is_clause(const char *text, size_t size)
+{
+	const char *end = memchr(text, '\0', size);
+
+	for (; end && text < end; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	return end;
+}
+
 static bool on_state(struct requests *requests, const void *packet)
 {
 	const struct channel_state *state = packet;
 
-	if (state->error > INT32_MAX || state->seccomp > 1 ||
-		!memchr(state->text, '\0', sizeof(state->text)))
+	/* Each may be a line in the daemon's log. */
+	if (++requests->states > STATES_MAX || state->error > INT32_MAX || state->seccomp > 1 ||
+		!is_clause(state->text, sizeof(state->text)))
 		return false;
 	requests->open--; /* nobody waits for an answer */
 	requests->setup.on_state(requests->setup.arg, state);

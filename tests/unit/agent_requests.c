@@ -358,6 +358,18 @@ static void a_packet_of_no_row_is_the_end(void **state)
 	}
 }
 
+static void what_becomes_of_the_server_is_said_twice_at_most(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 1; i <= 3; i++) {
+		tell(f, &serving, sizeof(serving));
+		settle(f);
+		assert_int_equal(f->states, i < 3 ? i : 2);
+		assert_int_equal(f->has_ended, i == 3);
+	}
+}
+
 /* A TPM that has to make the key for each takes ten seconds. */
 static void activations_keep_the_tpm_busy_for_a_tenth_of_the_time(void **state)
 {
@@ -409,6 +421,8 @@ static void a_field_that_must_be_zero_and_is_not_is_the_end(void **state)
 	other.secret_len++;
 	assert_is_the_end(&other, sizeof(other));
 	memset(said.text, 'x', sizeof(said.text));
+	assert_is_the_end(&said, sizeof(said));
+	strcpy(said.text, "gone\nbpfmeasured: measuring");
 	assert_is_the_end(&said, sizeof(said));
 	said = serving;
 	said.error = UINT32_MAX;
@@ -502,6 +516,7 @@ int main(void)
 		TEST(errors_are_told_as_text),
 		TEST(a_packet_of_any_other_size_is_the_end),
 		TEST(a_packet_of_no_row_is_the_end),
+		TEST(what_becomes_of_the_server_is_said_twice_at_most),
 		TEST(activations_keep_the_tpm_busy_for_a_tenth_of_the_time),
 		TEST(a_field_that_must_be_zero_and_is_not_is_the_end),
 		TEST(a_server_that_is_gone_is_no_fault_of_its),
