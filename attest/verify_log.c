@@ -279,6 +279,11 @@ bool check_start(struct verification *v)
 	init_replay(v);
 	if (!verification_read(v))
 		return false;
+	if (!v->line && !is_continued(v) && statement->since && statement->last == statement->since)
+		return verification_conclude(v, VERIFY_START,
+			"It says that there is nothing after record %" PRIu64
+			", and nobody vouches here for what is before.",
+			statement->since);
 	if (!v->line && !(is_continued(v) && statement->last < statement->first))
 		return verification_conclude(
 			v, VERIFY_MALFORMED, "No record follows the statement.");

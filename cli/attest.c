@@ -416,7 +416,7 @@ const char attest_help[] =
 	"  --watch S         again every S seconds, until interrupted\n"
 	"  --on-change CMD   run a shell command where a verdict differs from the one before, with\n"
 	"                    BPFMEASURE_MACHINE, _VERDICT, _REASON, _EXPLANATION, _BEFORE and more\n"
-	"  --save FILE       keep the evidence, of one machine\n"
+	"  --save FILE       keep the evidence, of one machine: what is new since the round before\n"
 	"  --ca FILE         check the server's certificate; the evidence needs no such check\n"
 	"  --cert FILE, --key FILE  a certificate of our own, where servers ask for one\n"
 	"  --db FILE         the verifier's memory ($BPFMEASURE_MEMORY, else\n"
