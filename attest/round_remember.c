@@ -123,9 +123,15 @@ static int list_violations(struct round *round)
 
 /* ---- the verdict ---- */
 
+static void append(struct round_result *result, const char *text)
+{
+	strncat(result->explanation, text,
+		sizeof(result->explanation) - strlen(result->explanation) - 1);
+}
+
 static void conclude_violations(struct round *round)
 {
-	const struct round_result *result = round->result;
+	struct round_result *result = round->result;
 	const struct memory_violation *first = result->violations;
 	char more[64] = "", date[32] = "";
 	time_t seconds = (time_t)(first->found_ns / ROUND_SECOND_NS);
@@ -147,9 +153,12 @@ static void conclude_violations(struct round *round)
 			first->what.why, first->what.why[0] ? ")" : "", date[0] ? " Found on " : "",
 			date[0] ? date : "", date[0] ? "." : "");
 	if (first->source == MEMORY_POLICY)
-		strncat(round->result->explanation, more,
-			sizeof(round->result->explanation) - strlen(round->result->explanation) -
-				1);
+		append(result, more);
+	if (round->is_judged && round->found.standing < 0) {
+		append(result, " And a policy failed: ");
+		append(result, round->found.error);
+		append(result, ".");
+	}
 }
 
 static void decide(struct round *round)

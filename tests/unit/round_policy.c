@@ -311,6 +311,18 @@ static void a_policy_that_fails_is_unknown_until_it_does_not(void **state)
 	policy_free(policy);
 }
 
+static void a_policy_that_fails_is_named_beside_a_violation(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *broken = policy_of(fake, "broken", "SELECT seq, no_column FROM load");
+	struct policy *policy = signed_only(fake);
+
+	untrusted(fake, policy, "Record 3");
+	fake_expect(fake, broken, VERIFY_UNTRUSTED, "policy", " And a policy failed: broken: ");
+	policy_free(broken);
+	policy_free(policy);
+}
+
 static void add_unload(struct fake *fake, uint64_t seq)
 {
 	struct line line = forge_buffer(&fake->log);
@@ -393,6 +405,7 @@ int main(void)
 		test(other_policies_judge_the_whole_epoch),
 		test(what_no_policy_has_seen_is_judged_by_the_next),
 		test(a_policy_that_fails_is_unknown_until_it_does_not),
+		test(a_policy_that_fails_is_named_beside_a_violation),
 		test(programs_are_remembered_while_they_are_loaded),
 		test(violations_of_evidence_that_is_behind_count),
 		test(records_of_refused_evidence_are_not_judged),
