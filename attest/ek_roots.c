@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -194,8 +195,10 @@ int ek_roots_load(const char *dir, struct ek_roots **ret_roots, char ret_error[s
 	if (err)
 		return err;
 	if (!sk_X509_OBJECT_num(X509_STORE_get0_objects(roots->store))) {
-		snprintf(ret_error, EK_ERROR_MAX,
-			"%.400s: no root certificate in its folders hardware and software", dir);
+		snprintf(ret_error, EK_ERROR_MAX, "%.400s: %s", dir,
+			access(dir, F_OK)
+				? strerror(errno)
+				: "no root certificate in its folders hardware and software");
 		return -ENOENT;
 	}
 	*ret_roots = roots;

@@ -315,6 +315,8 @@ static void folders_without_a_root_are_said(void **)
 	char error[EK_ERROR_MAX];
 
 	assert_int_equal(ek_roots_load("/nonexistent", &roots, error), -ENOENT);
+	assert_string_equal(error, "/nonexistent: No such file or directory");
+	assert_string_equal(error, "/nonexistent: No such file or directory");
 	ca_folders();
 	const char *dir = ca_dir();
 	assert_int_equal(ek_roots_load(dir, &roots, error), -ENOENT);
