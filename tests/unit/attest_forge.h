@@ -54,6 +54,7 @@ struct forge {
 	struct tpms_selection selections[20];
 	size_t selection_count;
 	/* The log. */
+	uint8_t before[SHA256_LEN]; /* the digest of the line before the first; zeros: none */
 	size_t count;
 	struct forge_line lines[FORGE_LINES_MAX];
 	struct evidence_statement statement;
@@ -139,6 +140,8 @@ static inline struct record_head forge_head(const struct forge *forge)
 		const struct forge_line *last = &forge->lines[forge->count - 1];
 		int err = sha256(last->text, last->len, head.prev);
 		assert(!err);
+	} else {
+		memcpy(head.prev, forge->before, SHA256_LEN);
 	}
 	return head;
 }

@@ -356,6 +356,7 @@ static void a_log_rolled_back_before_a_boot_is_refused(void **state)
 	struct verify_anchor anchor = prove(forge);
 
 	options.after = &anchor;
+	memcpy(forge->before, anchor.sha256, SHA256_LEN);
 	boot(forge, 8, 8);
 	expect_with(forge, &options, VERIFY_OK);
 	boot(forge, 6, 6);
@@ -378,6 +379,7 @@ static void a_boot_that_the_tpm_did_not_count_is_refused(void **state)
 	struct verify_anchor anchor = prove(forge);
 
 	options.after = &anchor;
+	memcpy(forge->before, anchor.sha256, SHA256_LEN);
 	for (uint32_t back = 1; back <= 2; back++) {
 		forge->reset_count = anchor.reset_count - back;
 		boot(forge, 8, 8);
