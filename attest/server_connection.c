@@ -111,12 +111,13 @@ static void set_peer(struct connection *connection)
 	}
 }
 
+/* Those that have ended are not counted. */
 static unsigned count_peer(const struct connection *connection)
 {
 	unsigned count = 0;
 
 	for (const struct connection *at = connection->door->connections; at; at = at->next)
-		if (at->is_let_in && !memcmp(at->peer, connection->peer, PEER_LEN))
+		if (at->is_let_in && !memcmp(at->peer, connection->peer, PEER_LEN) && is_open(at))
 			count++;
 	return count;
 }
@@ -146,8 +147,11 @@ static struct connection *find_expendable(const struct connection *newcomer)
 	return NULL;
 }
 
-/* Those that have ended are only counted off where that makes a difference. Where there are too many in
- * all, who has more of them gives one up, so that a few who hold many do not lock out the others. */
+/*
+ * To look whether a connection has ended is a system call: that is done for one peer's, and for all only
+ * where there are too many in all. Then who has more of them gives one up, so that a few who hold many do
+ * not lock out the others.
+ */
 static bool is_too_many(struct connection *connection, enum refusal *ret_why)
 {
 	const struct server_conf *conf = connection->door->server->conf;
@@ -155,12 +159,8 @@ static bool is_too_many(struct connection *connection, enum refusal *ret_why)
 
 	*ret_why = REFUSED_PEER;
 	connection->rank = count_peer(connection) + 1;
-	if (connection->rank > conf->connections_per_peer) {
-		connections_sweep(door);
-		connection->rank = count_peer(connection) + 1;
-		if (connection->rank > conf->connections_per_peer)
-			return true;
-	}
+	if (connection->rank > conf->connections_per_peer)
+		return true;
 	*ret_why = REFUSED_TOTAL;
 	if (door->count >= conf->connections_max)
 		connections_sweep(door);

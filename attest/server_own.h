@@ -223,7 +223,7 @@ const char *tls_reason(void);
 
 /* ---- sockets ---- */
 
-enum { LISTEN_BACKLOG = 1024 };
+enum { LISTEN_BACKLOG = 4096 }; /* who does not fit in is heard a second later */
 
 /* ADDRESS:PORT or [ADDRESS]:PORT, both numbers. Returns a listening descriptor or a negative errno. */
 [[nodiscard]] int listen_tcp(const char *where, char ret_error[static SERVER_ERROR_MAX]);
