@@ -886,7 +886,7 @@ refuses 'enroll --pcr junk' 2 '0 to 23' enroll host --first-use --pcr 24
 refuses 'enroll --base junk' 2 'BANK:HEX' enroll host --first-use --base sha256:00
 refuses 'enroll --cert alone' 2 'go together' enroll host --first-use --cert "$log"
 refuses 'enroll --list of one' 2 'stand alone' enroll host --list
-refuses 'enroll: no such roots' 3 'no root certificate' enroll host --roots "$dir/none"
+refuses 'enroll: no such roots' 3 'No such file' enroll host --roots "$dir/none"
 refuses 'enroll: no such key' 3 'No such file' enroll host --ek "$dir/none"
 refuses 'enroll: a key that is none' 3 'neither a public key' enroll host --ek "$log"
 accepts 'enroll --list of none' enroll --list
