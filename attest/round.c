@@ -14,6 +14,7 @@
 
 enum {
 	TRIES_MAX = 5, /* rounds of other processes that may come between */
+	SIEVE_MIN = 64 * 1024, /* bytes, a statement and more */
 	ERROR_BODY_MAX = 200, /* bytes shown of what a server says where it refuses */
 };
 
@@ -116,11 +117,92 @@ static void drop_evidence(struct round *round)
 	round->evidence = NULL;
 }
 
+static void verify(struct round *round, bool is_statement, struct verify_result *result)
+{
+	const struct round_peer *peer = &round->options->peer;
+	const struct machine *machine = &round->result->machine;
+	struct ak ak;
+	char error[AK_ERROR_MAX];
+
+	*result = no_evidence;
+	if (ak_decode(machine->ak, machine->ak_len, &ak, error)) {
+		snprintf(result->explanation, sizeof(result->explanation),
+			"The AK of its enrolment: %s.", error);
+		return;
+	}
+	const struct verify_options options = {
+		.ak = &ak,
+		.pcr = machine->pcr,
+		.nonce = round->nonce,
+		.binding = peer->binding(peer->arg),
+		.base_banks = machine->base_banks,
+		.base = machine->base_banks ? &machine->base : NULL,
+		.after = round->proven.is_known ? &round->proven.anchor : NULL,
+		.is_statement = is_statement,
+		.has_gap = true,
+	};
+	rewind(round->evidence);
+	verify_evidence(round->evidence, &options, result);
+}
+
+static void verify_answer(struct round *round)
+{
+	struct verify_result *result = &round->result->evidence;
+
+	verify(round, false, result);
+	round->result->has_evidence = result->reason != VERIFY_FAILED;
+}
+
+/*
+ * Where an answer's bytes go. Anybody may send it, and as many as --max-size allows: what is longer than
+ * errors are has to begin with a good statement, or the rest is not taken.
+ */
+struct sieve {
+	struct round *round;
+	uint64_t len;
+	bool is_looked_at, is_refused;
+};
+
+static ssize_t sieve_write(void *arg, const char *bytes, size_t len)
+{
+	struct sieve *sieve = arg;
+	FILE *evidence = sieve->round->evidence;
+	struct verify_result result;
+
+	if (sieve->is_refused || fwrite(bytes, 1, len, evidence) != len)
+		return 0;
+	sieve->len += len;
+	if (sieve->len <= SIEVE_MIN || sieve->is_looked_at)
+		return (ssize_t)len;
+	sieve->is_looked_at = true;
+	verify(sieve->round, true, &result);
+	sieve->is_refused = result.reason != VERIFY_OK || fseek(evidence, 0, SEEK_END);
+	return sieve->is_refused ? 0 : (ssize_t)len;
+}
+
+/*
+ * As the peer's request; 0 where a conclusion was written. What was refused by its statement counts as
+ * answered: verifying it says why.
+ */
+static int request(struct round *round, const char *json)
+{
+	const struct round_peer *peer = &round->options->peer;
+	struct sieve sieve = { .round = round };
+	FILE *into = fopencookie(&sieve, "w", (cookie_io_functions_t){ .write = sieve_write });
+
+	if (!into) {
+		round_conclude(round, VERIFY_UNKNOWN, "failed", "There is not enough memory.");
+		return 0;
+	}
+	int status = peer->request(peer->arg, "/v1/attest", json, into);
+	fclose(into); /* what did not get there shows in the evidence's own stream */
+	return sieve.is_refused ? 200 : status;
+}
+
 /* Returns the HTTP status, or 0 where a conclusion was written. */
 static int ask(struct round *round)
 {
 	const struct round_options *options = round->options;
-	const struct round_peer *peer = &options->peer;
 	char nonce[2 * SHA256_LEN + 1], json[160];
 
 	drop_evidence(round);
@@ -139,7 +221,7 @@ static int ask(struct round *round)
 	hex(round->nonce, SHA256_LEN, nonce);
 	snprintf(json, sizeof(json), "{\"nonce\":\"%s\",\"since\":%" PRIu64 "}", nonce,
 		round->since);
-	int status = peer->request(peer->arg, "/v1/attest", json, round->evidence);
+	int status = request(round, json);
 	if (status < 0)
 		conclude_unreachable(round, status);
 	else if (fflush(round->evidence) || ferror(round->evidence))
@@ -147,35 +229,6 @@ static int ask(struct round *round)
 	else
 		return status;
 	return 0;
-}
-
-static void verify(struct round *round)
-{
-	const struct round_peer *peer = &round->options->peer;
-	const struct machine *machine = &round->result->machine;
-	struct verify_result *result = &round->result->evidence;
-	struct ak ak;
-	char error[AK_ERROR_MAX];
-
-	if (ak_decode(machine->ak, machine->ak_len, &ak, error)) {
-		result->verdict = VERIFY_UNKNOWN;
-		snprintf(result->explanation, sizeof(result->explanation),
-			"The AK of its enrolment: %s.", error);
-		return;
-	}
-	const struct verify_options options = {
-		.ak = &ak,
-		.pcr = machine->pcr,
-		.nonce = round->nonce,
-		.binding = peer->binding(peer->arg),
-		.base_banks = machine->base_banks,
-		.base = machine->base_banks ? &machine->base : NULL,
-		.after = round->proven.is_known ? &round->proven.anchor : NULL,
-		.has_gap = true,
-	};
-	rewind(round->evidence);
-	verify_evidence(round->evidence, &options, result);
-	round->result->has_evidence = true;
 }
 
 /* Whether more than what is new is needed to judge what is new. */
@@ -200,7 +253,7 @@ static bool challenge(struct round *round)
 		status = ask(round);
 	}
 	if (status == 200)
-		verify(round);
+		verify_answer(round);
 	if (status == 200 && round->since && needs_all(round)) {
 		round->is_whole = round->is_whole || round->proven.is_partial;
 		round->since = 0;
@@ -209,7 +262,7 @@ static bool challenge(struct round *round)
 		round->result->evidence = no_evidence;
 		status = ask(round);
 		if (status == 200)
-			verify(round);
+			verify_answer(round);
 	}
 	if (status && status != 200)
 		conclude_refused(round, status);

@@ -113,6 +113,7 @@ struct verify_anchor {
  * after    what was proven before; NULL: nothing.
  * record   gets each record as it is read, len bytes without the newline; NULL: nobody does. They are to be
  *          believed only where the result says is_proven.
+ * is_statement  look at the statement only: VERIFY_OK is then VERIFY_UNKNOWN, as no record was read.
  * has_gap  the caller looks for records between `after` and the evidence itself: that they were not
  *          shown is not noted.
  */
@@ -126,6 +127,7 @@ struct verify_options {
 	const struct verify_anchor *after;
 	void (*record)(void *arg, uint64_t seq, const char *line, size_t len);
 	void *record_arg;
+	bool is_statement;
 	bool has_gap;
 };
 

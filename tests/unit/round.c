@@ -152,6 +152,17 @@ static void a_machine_that_is_behind_is_unknown_and_proven(void **state)
 
 /* ---- attacks ---- */
 
+static void an_answer_without_a_good_statement_is_not_taken_to_its_end(void **state)
+{
+	struct fake *fake = *state;
+
+	fake->floods = true;
+	fake_expect(fake, NULL, VERIFY_UNTRUSTED, "malformed", "");
+	assert_in_range(fake->body_len, 1, 256 * 1024);
+	fake->floods = false;
+	trusted(fake, NULL);
+}
+
 static void an_old_answer_is_refused_and_not_remembered(void **state)
 {
 	struct fake *fake = *state;
@@ -384,6 +395,7 @@ int main(void)
 		test(a_machine_that_does_not_answer_is_unknown),
 		test(a_server_that_refuses_is_unknown_and_its_words_are_harmless),
 		test(a_machine_that_is_behind_is_unknown_and_proven),
+		test(an_answer_without_a_good_statement_is_not_taken_to_its_end),
 		test(an_old_answer_is_refused_and_not_remembered),
 		test(an_answer_that_comes_too_late_is_refused),
 		test(an_answer_through_another_channel_is_refused_and_not_remembered),

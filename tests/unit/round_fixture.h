@@ -26,6 +26,7 @@ struct fake {
 	bool has_no_log; /* the route for old records */
 	uint64_t log_begins_at; /* likewise: the first that it still has */
 	bool is_forgetful; /* cannot begin where it is asked to, but with the epoch */
+	bool floods; /* with bytes, until they are not taken */
 	bool replays; /* the last answer once more */
 	uint64_t begins_at; /* this record, whatever is asked; 0: does not */
 	void (*spoil)(struct fake *fake, struct forge *evidence); /* before the TPM signs */
@@ -118,6 +119,16 @@ static inline int fake_log(struct fake *fake, const char *path, FILE *into)
 	return 200;
 }
 
+static inline int fake_flood(struct fake *fake, FILE *into)
+{
+	static const char bytes[4096];
+
+	for (fake->body_len = 0; fake->body_len < 64 * 1024 * 1024; fake->body_len += sizeof(bytes))
+		if (fwrite(bytes, 1, sizeof(bytes), into) != sizeof(bytes))
+			return -EIO;
+	return 200;
+}
+
 static inline int fake_request(void *arg, const char *path, const char *json, FILE *into)
 {
 	struct fake *fake = arg;
@@ -135,6 +146,8 @@ static inline int fake_request(void *arg, const char *path, const char *json, FI
 	if (!json)
 		return fake_log(fake, path, into);
 	assert_string_equal(path, "/v1/attest");
+	if (fake->floods)
+		return fake_flood(fake, into);
 	int status = fake_attest(fake, json);
 	if (status == 200)
 		fwrite(fake->body, 1, fake->body_len, into);
