@@ -17,6 +17,7 @@
 
 #include "attest/memory.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "cli/verdict.h"
 #include "cli/worker.h"
 
@@ -28,6 +29,7 @@ enum {
 	SIZE_MIB = 4096,
 	ALARM_TIMES = 4, /* a round asks three times at most */
 	ALARM_S = 120,
+	VERDICT_WIDTH = 9,
 };
 
 /* ---- the command line ---- */
@@ -244,19 +246,47 @@ static json_int_t number_of(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
+static void json_freep(json_t **json)
+{
+	json_decref(*json);
+}
+
+/* Below a line, as wide as the terminal. */
+static void print_below(const char *text, size_t width)
+{
+	size_t column = 0;
+
+	for (size_t len; *text; text += len + strspn(text + len, " ")) {
+		len = strcspn(text, " ");
+		if (column == 0 || column + 1 + len > width)
+			column = (size_t)printf("\n%*s", VERDICT_WIDTH + 1, "") - 1;
+		column += (size_t)printf(" %.*s", (int)len, text);
+	}
+}
+
+/* One line; on a terminal that is too narrow for why, that comes below. */
 static void print_line(const struct attest *attest, const json_t *object)
 {
 	const char *verdict = word_of(object, "verdict", "unknown");
+	bool is_trusted = strcmp(verdict, "trusted") == 0;
+	unsigned width = table_terminal_width();
+	int column = 0;
 
+	[[gnu::cleanup(json_freep)]] json_t *why = json_sprintf("%s%s%s",
+		is_trusted ? "" : word_of(object, "reason", ""), is_trusted ? "" : ": ",
+		word_of(object, "explanation", ""));
+	const char *text = why ? json_string_value(why) : "";
 	if (attest->watch_s)
-		printf("%s  ", word_of(object, "time", ""));
-	printf("%-9s  %-*s  %-9s  %-8s  %8" JSON_INTEGER_FORMAT "  ", verdict,
+		column += printf("%s  ", word_of(object, "time", ""));
+	column += printf("%-*s  %-*s  %-9s  %-8s  %8" JSON_INTEGER_FORMAT, VERDICT_WIDTH, verdict,
 		(int)attest->name_width, word_of(object, "machine", ""),
 		word_of(object, "mode", "-"), word_of(object, "tpm", "-"),
 		number_of(object, "proven_seq"));
-	if (strcmp(verdict, "trusted") != 0)
-		printf("%s: ", word_of(object, "reason", ""));
-	printf("%s\n", word_of(object, "explanation", ""));
+	if (width && (size_t)column + 2 + strlen(text) > width)
+		print_below(text, width);
+	else
+		printf("  %s", text);
+	putchar('\n');
 }
 
 static void show_progress(struct outcome *outcome)

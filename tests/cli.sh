@@ -290,6 +290,15 @@ out=$(terminal 80 "$bpfmeasure log --last 200")
 contains 'log: colours on a terminal' "$out" $'\x1b['
 out=$(terminal 80 "NO_COLOR=1 $bpfmeasure log --last 200")
 same 'log: NO_COLOR' 0 "$(grep -c $'\x1b' <<<"$out")"
+export BPFMEASURE_MEMORY=$dir/memory.db
+out=$(terminal 60 "$bpfmeasure attest web-07")
+same 'attest: why is below on a narrow terminal' 'unknown    web-07  -          -                0
+           not-enrolled: web-07 is not enrolled: bpfmeasure
+           enroll web-07' "$out"
+same 'attest: one line otherwise' \
+	'unknown    web-07  -          -                0  not-enrolled: web-07 is not enrolled: bpfmeasure enroll web-07' \
+	"$("$bpfmeasure" attest web-07)"
+unset BPFMEASURE_MEMORY
 for columns in 70 80 99 100 119 120 200; do
 	out=$(terminal $columns "NO_COLOR=1 $bpfmeasure log --last 200")
 	same "log: a line a record in $columns columns" 201 "$(wc -l <<<"$out")"
