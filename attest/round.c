@@ -286,9 +286,16 @@ uint64_t round_epoch_seq(const struct round *round)
 	return reset_seq > round->proven.epoch_seq ? reset_seq : round->proven.epoch_seq;
 }
 
+static void set_unshown(struct round *round, const char *when, uint64_t first, uint64_t last)
+{
+	snprintf(round->unshown, sizeof(round->unshown),
+		"Records %" PRIu64 "-%" PRIu64 " %s were asked for, and not shown.", first, last,
+		when);
+}
+
 /*
- * In the boot that was proven before, evidence may begin late: with a kept quote, or where the last one
- * ended. The server chose that, and what it left out no policy has seen that should have.
+ * Without the beginning of its boot, evidence begins with a kept quote, or where the last one ended. The
+ * server chose that, and what it left out no policy has seen that should have.
  */
 static void find_unshown(struct round *round)
 {
@@ -296,36 +303,42 @@ static void find_unshown(struct round *round)
 	uint64_t from = round->is_whole ? round->proven.epoch_seq : round->proven.anchor.seq + 1;
 
 	round->judged_from = round->is_whole ? 1 : from;
-	if (!round->proven.is_known || round->result->evidence.facts.reset_seq || first <= from)
+	if (round->result->evidence.facts.reset_seq || first <= from)
 		return;
+	if (!round->proven.is_known && !round->options->policy)
+		return; /* noted: it claims no more than what it saw */
 	if (round->is_whole)
 		round->judged_from = first;
-	snprintf(round->unshown, sizeof(round->unshown),
-		"Records %" PRIu64 "-%" PRIu64 " of this boot were asked for, and not shown.",
-		from ? from : 1, first - 1);
+	round->is_boot_short = true;
+	set_unshown(round, "of this boot", from ? from : 1, first - 1);
 }
 
-/* What came before the epoch that the evidence begins with. */
-static void look_back(struct round *round)
+/* What came before the epoch that the evidence begins with. Returns false where the server is not there
+ * any more: a conclusion was written. */
+static bool look_back(struct round *round)
 {
 	struct verify_result *evidence = &round->result->evidence;
 	uint64_t known = round->proven.anchor.seq, first = evidence->facts.first;
 
 	if (!evidence->is_proven)
-		return;
+		return true;
 	find_unshown(round);
 	if (round->unshown[0] || !round->proven.is_known || first <= known + 1)
-		return;
+		return true;
 	switch (round_gap_get(round)) {
 	case GAP_SHOWN:
 		if (round->gap.first > known + 1)
-			round_note(round, "records %" PRIu64 "-%" PRIu64 " were not shown",
-				known + 1, round->gap.first - 1);
-		return;
+			set_unshown(round, "before this boot", known + 1, round->gap.first - 1);
+		return true;
 	case GAP_MISSING:
-		round_note(round, "records %" PRIu64 "-%" PRIu64 " were not shown", known + 1,
-			first - 1);
-		return;
+		set_unshown(round, "before this boot", known + 1, first - 1);
+		return true;
+	case GAP_UNREACHABLE:
+		round->result->has_evidence = false;
+		round->result->evidence = no_evidence;
+		round_conclude(round, VERIFY_UNKNOWN, "unreachable",
+			"What was recorded before this boot could not be had.");
+		return false;
 	case GAP_FORK:
 		evidence->is_proven = false;
 		evidence->verdict = VERIFY_UNTRUSTED;
@@ -336,6 +349,7 @@ static void look_back(struct round *round)
 			"rewritten.",
 			known + 1, known);
 	}
+	return true;
 }
 
 static void judge(struct round *round)
@@ -417,11 +431,9 @@ static int try_round(const struct round_options *options, struct round_result *r
 		conclude_memory(&round);
 		return 0;
 	}
-	bool is_answered = challenge(&round);
-	if (is_answered) {
-		look_back(&round);
+	bool is_answered = challenge(&round) && look_back(&round);
+	if (is_answered)
 		judge(&round);
-	}
 	r = write_down(&round, is_answered);
 	if (r == -ESTALE)
 		return r;

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* RFC 9110, section 15; RFC 6585, section 4. */
+enum { HTTP_OK = 200, HTTP_TOO_MANY = 429, HTTP_SERVER_ERROR = 500 };
+
 struct chain {
 	uint64_t first; /* of the lines that are there */
 	uint8_t first_prev[SHA256_LEN];
@@ -89,10 +92,13 @@ enum round_gap_is round_gap_get(struct round *round)
 
 	round->gap.file = tmpfile();
 	if (!round->gap.file)
-		return GAP_MISSING;
+		return GAP_UNREACHABLE;
 	snprintf(path, sizeof(path), "/v1/log?since=%" PRIu64 "&to=%" PRIu64, anchor->seq, end - 1);
-	if (peer->request(peer->arg, path, NULL, round->gap.file) != 200 ||
-		fflush(round->gap.file) || !read_chain(round->gap.file, end, &chain) ||
+	int status = peer->request(peer->arg, path, NULL, round->gap.file);
+	if (status < 0 || status == HTTP_TOO_MANY || status >= HTTP_SERVER_ERROR ||
+		fflush(round->gap.file))
+		return GAP_UNREACHABLE;
+	if (status != HTTP_OK || !read_chain(round->gap.file, end, &chain) ||
 		!read_prev(round->evidence, prev) || chain.first <= anchor->seq ||
 		memcmp(prev, chain.sha256, SHA256_LEN) != 0) {
 		fclose(round->gap.file);

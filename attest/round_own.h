@@ -54,7 +54,8 @@ struct round {
 	FILE *evidence; /* NULL: none came */
 	struct round_gap gap;
 	uint64_t judged_from; /* the first record that policies judge */
-	char unshown[VERIFY_NOTE_MAX]; /* which records of this boot were not shown; empty: none */
+	char unshown[VERIFY_NOTE_MAX]; /* which records were asked for and not shown; empty: none */
+	bool is_boot_short; /* some of this boot are among them */
 	struct round_programs programs;
 	struct round_found found;
 };
@@ -73,11 +74,12 @@ uint64_t round_epoch_seq(const struct round *round);
 
 /* ---- round_gap.c ---- */
 
-enum round_gap_is { GAP_SHOWN, GAP_MISSING, GAP_FORK };
+enum round_gap_is { GAP_SHOWN, GAP_MISSING, GAP_FORK, GAP_UNREACHABLE };
 
 /*
  * Get the records between what was proven and the evidence, which is proven, and check that they lead
  * from the one to the other. GAP_FORK: they lead to the evidence and do not come from what was proven.
+ * GAP_UNREACHABLE: nothing was answered that says anything of them.
  */
 enum round_gap_is round_gap_get(struct round *round);
 

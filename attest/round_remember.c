@@ -79,7 +79,7 @@ static int put_proven(struct round *round)
 	int r = 0;
 
 	if (round->is_judged) {
-		if (round->is_whole && !round->unshown[0])
+		if (round->is_whole && !round->is_boot_short)
 			r = memory_lines_drop(memory, machine);
 		if (!r && !round->programs.is_partial)
 			r = round_programs_put(round);

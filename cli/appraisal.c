@@ -74,6 +74,13 @@ static void keep(void *arg, const struct policy_violation *violation)
 	appraisal->violations[appraisal->count++] = *violation;
 }
 
+void appraisal_proven(
+	struct appraisal *appraisal, const struct verify_facts *facts, uint64_t proven_seq)
+{
+	appraisal->is_whole = facts->reset_seq ||
+		(appraisal->is_whole && facts->first <= proven_seq + 1);
+}
+
 void appraisal_run(struct appraisal *appraisal, const struct machine *machine, uint64_t proven_seq,
 	uint64_t epoch_seq)
 {
@@ -90,6 +97,11 @@ void appraisal_run(struct appraisal *appraisal, const struct machine *machine, u
 		snprintf(appraisal->text, sizeof(appraisal->text),
 			"the records could not be taken into the tables: %s",
 			strerror(-appraisal->error));
+	}
+	if (!appraisal->is_whole && !appraisal->standing) {
+		appraisal->standing = -ENODATA;
+		snprintf(appraisal->text, sizeof(appraisal->text),
+			"they were not shown all that this boot has recorded");
 	}
 	appraisal->has_run = true;
 }

@@ -21,6 +21,7 @@ struct appraisal {
 
 	struct policy *policy; /* NULL: none was asked for */
 	bool remembered; /* what the records that come next are */
+	bool is_whole; /* records of this boot are there from its beginning on */
 	int error; /* of a record that could not be taken over */
 
 	bool has_run;
@@ -42,7 +43,14 @@ void appraisal_done(struct appraisal *appraisal);
 /* verify_options.record, its argument the appraisal. */
 void appraisal_record(void *arg, uint64_t seq, const char *line, size_t len);
 
-/* Judge what was proven; epoch_seq is policy_epoch_set()'s. */
+/* Evidence was proven, what came before it up to proven_seq. */
+void appraisal_proven(
+	struct appraisal *appraisal, const struct verify_facts *facts, uint64_t proven_seq);
+
+/*
+ * Judge what was proven; epoch_seq is policy_epoch_set()'s. Where the beginning of this boot is not there,
+ * policies that find nothing have failed.
+ */
 void appraisal_run(struct appraisal *appraisal, const struct machine *machine, uint64_t proven_seq,
 	uint64_t epoch_seq);
 

@@ -130,7 +130,7 @@ static int verify_file(
 
 /* Where the earlier evidence ends. */
 static int prove_earlier(
-	const struct request *request, struct verify_options options, struct verify_anchor *ret)
+	struct request *request, struct verify_options options, struct verify_anchor *ret)
 {
 	struct verify_result result;
 
@@ -142,6 +142,7 @@ static int prove_earlier(
 		if (!result.is_proven)
 			return cli_unknown("%s is no anchor: %s: %s", request->after[i],
 				verify_reason_name(result.reason), result.explanation);
+		appraisal_proven(&request->appraisal, &result.facts, ret->seq);
 		*ret = result.end;
 		options.after = ret;
 	}
@@ -247,8 +248,10 @@ static void appraise(
 		.tpm = result->facts.software ? MACHINE_SOFTWARE : MACHINE_UNPROVEN,
 	};
 
-	if (result->is_proven)
-		appraisal_run(appraisal, &machine, proven_seq, result->facts.reset_seq);
+	if (!result->is_proven)
+		return;
+	appraisal_proven(appraisal, &result->facts, proven_seq);
+	appraisal_run(appraisal, &machine, proven_seq, result->facts.reset_seq);
 }
 
 static int verify(struct request *request, struct verify_result *ret_result)

@@ -162,6 +162,9 @@ static void what_was_trimmed_is_said(void **state)
 	write_evidence(forge, files.evidence);
 	assert_int_equal(VERIFY(files.evidence, "--ak", files.ak), 0);
 	assert_out("note: history before record 6 is not shown");
+	assert_int_equal(VERIFY(files.evidence, "--ak", files.ak, "--policy", "no-foreign"), 3);
+	assert_out("unknown: policy-failed\n");
+	assert_out("policy failed: they were not shown all that this boot has recorded");
 }
 
 static void an_agent_behind_is_code_3(void **state)

@@ -8,7 +8,7 @@
 
 #include "memory_fixture.h"
 
-#include "attest_forge.h"
+#include "attest_forge_kept.h"
 
 #include "attest/round.h"
 
@@ -24,6 +24,7 @@ struct fake {
 	int err; /* instead of an answer */
 	int status; /* likewise; 0: none */
 	bool has_no_log; /* the route for old records */
+	int log_err; /* of that route, instead of an answer */
 	uint64_t log_begins_at; /* likewise: the first that it still has */
 	bool is_forgetful; /* cannot begin where it is asked to, but with the epoch */
 	bool floods; /* with bytes, until they are not taken */
@@ -109,6 +110,8 @@ static inline int fake_log(struct fake *fake, const char *path, FILE *into)
 	uint64_t since = 0, to = 0;
 
 	assert_int_equal(sscanf(path, "/v1/log?since=%lu&to=%lu", &since, &to), 2);
+	if (fake->log_err)
+		return fake->log_err;
 	if (fake->has_no_log)
 		return 404;
 	if (since + 1 < fake->log_begins_at)
@@ -227,6 +230,15 @@ static inline struct round_result fake_round_with(struct fake *fake, struct poli
 	fake->questions = 0;
 	assert_int_equal(round_run(&options, &result), 0);
 	return result;
+}
+
+/* The agent keeps quotes all the time: one is no reason to begin after what was not shown. */
+static inline void fake_hide(struct fake *fake, struct forge *evidence)
+{
+	const struct evidence_kept kept = forge_keep(evidence, 4);
+
+	(void)fake;
+	forge_trim(evidence, &kept);
 }
 
 /* A round that is expected to end like that. */

@@ -2,8 +2,6 @@
 /* Rounds with policies: violations are found, named, remembered, acknowledged, and end with the boot. */
 #include "round_fixture.h"
 
-#include "attest_forge_kept.h"
-
 /* A policy of this text, called rule. */
 static struct policy *policy_of(struct fake *fake, const char *rule, const char *text)
 {
@@ -148,15 +146,6 @@ static void a_violation_before_an_epoch_that_only_claims_a_boot_counts(void **st
 	policy_free(policy);
 }
 
-/* The agent keeps quotes all the time: one is no reason to begin after what was not shown. */
-static void hide(struct fake *fake, struct forge *evidence)
-{
-	const struct evidence_kept kept = forge_keep(evidence, 4);
-
-	(void)fake;
-	forge_trim(evidence, &kept);
-}
-
 static void records_of_this_boot_that_were_not_shown_are_not_trusted(void **state)
 {
 	struct fake *fake = *state;
@@ -167,7 +156,7 @@ static void records_of_this_boot_that_were_not_shown_are_not_trusted(void **stat
 	trusted(fake, policy);
 	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
 	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
-	fake->spoil = hide;
+	fake->spoil = fake_hide;
 	fake->has_no_log = true;
 	fake_expect(fake, policy, VERIFY_UNTRUSTED, "not-shown",
 		"Records 4-4 of this boot were asked for");
@@ -175,6 +164,19 @@ static void records_of_this_boot_that_were_not_shown_are_not_trusted(void **stat
 	fake_expect(fake, policy, VERIFY_UNTRUSTED, "remembered", "not-shown");
 	assert_int_equal(memory_ack(fake->memory.memory, "web-07", &ack), 1);
 	trusted(fake, policy);
+	policy_free(policy);
+}
+
+static void a_first_round_without_the_beginning_is_not_trusted_by_policies(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = signed_only(fake);
+
+	sign_all(fake);
+	forge_add_load(&fake->log, "bad", VERDICT_UNSIGNED, true);
+	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
+	fake->spoil = fake_hide;
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "not-shown", "Records 1-4 of this boot");
 	policy_free(policy);
 }
 
@@ -220,6 +222,7 @@ static void other_policies_do_not_trust_what_they_were_not_shown(void **state)
 static void no_gaps_counts_records_before_a_boot_that_were_not_all_shown(void **state)
 {
 	static const char *const names[] = { "no-gaps" };
+	const struct memory_ack ack = { .rule = "not-shown", .by = "ann", .now_ns = 5 };
 	struct fake *fake = *state;
 	char error[POLICY_ERROR_MAX];
 	struct policy *policy;
@@ -231,6 +234,8 @@ static void no_gaps_counts_records_before_a_boot_that_were_not_all_shown(void **
 	forge_add_load(&fake->log, "good", VERDICT_VERIFIED, true);
 	fake_boot(fake);
 	fake->log_begins_at = 5;
+	fake_expect(fake, policy, VERIFY_UNTRUSTED, "not-shown", "Records 4-4 before this boot");
+	assert_int_equal(memory_ack(fake->memory.memory, "web-07", &ack), 1);
 	untrusted(fake, policy, "Record 6 violates no-gaps: 4-4");
 	policy_free(policy);
 }
@@ -398,6 +403,7 @@ int main(void)
 		test(a_violation_before_a_boot_is_noted),
 		test(a_violation_before_an_epoch_that_only_claims_a_boot_counts),
 		test(records_of_this_boot_that_were_not_shown_are_not_trusted),
+		test(a_first_round_without_the_beginning_is_not_trusted_by_policies),
 		test(a_violation_stays_when_the_boot_is_not_shown_to_other_policies),
 		test(other_policies_do_not_trust_what_they_were_not_shown),
 		test(no_gaps_counts_records_before_a_boot_that_were_not_all_shown),
