@@ -80,13 +80,15 @@ accepts()
 
 # ---- the pieces ----
 
-if ! cc=$(command -v "${CC:-cc}") ||
-	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-log" tests/tools/make-log.c attest/evidence.c bpf/bank.c \
+# CC may be several words.
+read -ra cc <<<"${CC:-cc}"
+if ! command -v "${cc[0]}" >/dev/null ||
+	! "${cc[@]}" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-log" tests/tools/make-log.c attest/evidence.c bpf/bank.c \
 		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3 ||
-	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/fake-measurer" tests/tools/fake-measurer.c \
+	! "${cc[@]}" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/fake-measurer" tests/tools/fake-measurer.c \
 		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_after,verify_kept,verify_log}.c bpf/bank.c \
 		bpf/line_*.c bpf/record*.c -lcrypto ||
-	! "$cc" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-history" tests/tools/make-history.c \
+	! "${cc[@]}" -std=gnu2x -D_GNU_SOURCE -I. -O1 -o "$dir/make-history" tests/tools/make-history.c \
 		attest/{merkle,evidence,tpms,ak,replay,diagnose,quoted,verify,verify_after,verify_kept,verify_log}.c bpf/bank.c \
 		bpf/line_*.c bpf/record*.c db/*.c -lcrypto -lsqlite3; then
 	echo "FAIL tools: do not build"
