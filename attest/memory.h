@@ -69,7 +69,8 @@ const char *memory_errmsg(const struct memory *memory);
  * The end of what was proven of a machine.
  *
  * round      how many rounds have been committed.
- * epoch_seq  the epoch record that this kernel began with: what follows is of that boot.
+ * epoch_seq  the epoch record since which the PCR was not reset: what follows is of the same boot of the
+ *            machine, maybe of several kernels of it (kexec).
  * policy     policy_digest() of the policies that have judged everything up to the anchor; zeros: none.
  * is_partial more programs are loaded than are remembered (MEMORY_LINES_MAX): the next round with
  *            something new has to judge the whole epoch.
@@ -91,7 +92,8 @@ struct memory_proven {
 [[nodiscard]] int memory_lines_each(struct memory *memory, const char *machine,
 	int (*fn)(void *arg, uint64_t seq, const char *line, size_t len), void *arg);
 
-/* A challenge, to be stored before it is sent; those that were never answered go with their time. */
+/* A challenge, to be stored before it is sent, at now_ns (since 1970, UTC); those that were never
+ * answered go with their time. */
 [[nodiscard]] int memory_nonce_put(struct memory *memory, const char *machine,
 	const uint8_t nonce[static SHA256_LEN], uint64_t now_ns);
 
@@ -166,9 +168,9 @@ struct memory_verdict {
 void memory_rollback(struct memory *memory);
 
 /* The challenge is answered: -ENOENT where it is not outstanding, that is, it was answered before, or
- * took too long. */
-[[nodiscard]] int memory_nonce_take(
-	struct memory *memory, const char *machine, const uint8_t nonce[static SHA256_LEN]);
+ * was stored more than MEMORY_NONCE_S before now_ns. */
+[[nodiscard]] int memory_nonce_take(struct memory *memory, const char *machine,
+	const uint8_t nonce[static SHA256_LEN], uint64_t now_ns);
 
 /* What was proven; its round is not looked at. With another epoch_seq violations of earlier boots go. */
 [[nodiscard]] int memory_proven_put(

@@ -128,12 +128,19 @@ int memory_lines_drop(struct memory *memory, const char *machine)
 
 /* ---- challenges ---- */
 
+/* What was sent before is not outstanding any more. */
+static uint64_t oldest_ns(uint64_t now_ns)
+{
+	uint64_t life = (uint64_t)MEMORY_NONCE_S * SECOND_NS;
+
+	return now_ns > life ? now_ns - life : 0;
+}
+
 int memory_nonce_put(struct memory *memory, const char *machine,
 	const uint8_t nonce[static SHA256_LEN], uint64_t now_ns)
 {
-	uint64_t life = (uint64_t)MEMORY_NONCE_S * SECOND_NS;
 	int r = memory_do(memory, "DELETE FROM nonce WHERE machine=?1 AND sent_ns<?2", "tn",
-		machine, now_ns > life ? now_ns - life : 0);
+		machine, oldest_ns(now_ns));
 
 	if (r)
 		return r;
@@ -141,11 +148,11 @@ int memory_nonce_put(struct memory *memory, const char *machine,
 		"btn", nonce, (size_t)SHA256_LEN, machine, now_ns);
 }
 
-int memory_nonce_take(
-	struct memory *memory, const char *machine, const uint8_t nonce[static SHA256_LEN])
+int memory_nonce_take(struct memory *memory, const char *machine,
+	const uint8_t nonce[static SHA256_LEN], uint64_t now_ns)
 {
-	int r = memory_do(memory, "DELETE FROM nonce WHERE nonce=?1 AND machine=?2", "bt", nonce,
-		(size_t)SHA256_LEN, machine);
+	int r = memory_do(memory, "DELETE FROM nonce WHERE nonce=?1 AND machine=?2 AND sent_ns>=?3",
+		"btn", nonce, (size_t)SHA256_LEN, machine, oldest_ns(now_ns));
 
 	if (!r && sqlite3_changes(memory->sql) == 0)
 		return memory_refuse(memory, -ENOENT, "that challenge is not outstanding");

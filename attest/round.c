@@ -66,7 +66,7 @@ void round_result_done(struct round_result *result)
 	result->stream = NULL;
 }
 
-static uint64_t now_ns(void)
+uint64_t round_now_ns(void)
 {
 	struct timespec now;
 
@@ -213,7 +213,7 @@ static int ask(struct round *round)
 					: "A temporary file cannot be made");
 		return 0;
 	}
-	round->asked_ns = now_ns();
+	round->asked_ns = round_now_ns();
 	if (memory_nonce_put(options->memory, options->machine, round->nonce, round->asked_ns)) {
 		conclude_memory(round);
 		return 0;
@@ -467,7 +467,9 @@ int round_crashed(struct memory *memory, const char *machine, const char *explan
 	struct round_result *ret_result)
 {
 	const struct round_options options = { .memory = memory, .machine = machine };
-	struct round round = { .options = &options, .result = ret_result, .asked_ns = now_ns() };
+	struct round round = {
+		.options = &options, .result = ret_result, .asked_ns = round_now_ns()
+	};
 
 	begin_result(ret_result);
 	int r = load(&round);

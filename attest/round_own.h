@@ -66,6 +66,9 @@ enum { ROUND_SECOND_NS = 1000000000 };
 	const char *reason, const char *format, ...);
 [[gnu::format(printf, 2, 3)]] void round_note(struct round *round, const char *format, ...);
 
+/* Since 1970, UTC. */
+uint64_t round_now_ns(void);
+
 /* The evidence proves more than was proven before. */
 bool round_is_newer(const struct round *round);
 

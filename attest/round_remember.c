@@ -213,7 +213,7 @@ int round_remember(struct round *round, bool is_answered)
 	struct memory *memory = round->options->memory;
 	const char *machine = round->options->machine;
 	const struct verify_result *evidence = &result->evidence;
-	int r = is_answered ? memory_nonce_take(memory, machine, round->nonce) : 0;
+	int r = is_answered ? memory_nonce_take(memory, machine, round->nonce, round_now_ns()) : 0;
 
 	if (r == -ENOENT) {
 		round_conclude(round, VERIFY_UNTRUSTED, "not-outstanding",

@@ -202,23 +202,33 @@ static void a_challenge_is_answered_once(void **state)
 
 	assert_int_equal(memory_nonce_put(f->memory, NAME, nonce, 1000), 0);
 	memory_reopen(f);
-	assert_int_equal(memory_nonce_take(f->memory, NAME, other), -ENOENT);
-	assert_int_equal(memory_nonce_take(f->memory, "web-08", nonce), -ENOENT);
-	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce), 0);
-	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce), -ENOENT);
+	assert_int_equal(memory_nonce_take(f->memory, NAME, other, 1000), -ENOENT);
+	assert_int_equal(memory_nonce_take(f->memory, "web-08", nonce, 1000), -ENOENT);
+	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce, 1000), 0);
+	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce, 1000), -ENOENT);
 }
 
 static void a_challenge_ends_with_its_time(void **state)
 {
 	struct memory_fixture *f = *state;
 	const uint8_t nonce[SHA256_LEN] = { 1 }, other[SHA256_LEN] = { 2 };
+	const uint64_t late = 1001 + (uint64_t)MEMORY_NONCE_S * 1000000000;
 
 	assert_int_equal(memory_nonce_put(f->memory, NAME, nonce, 1000), 0);
-	assert_int_equal(memory_nonce_put(f->memory, NAME, other,
-				 (uint64_t)MEMORY_NONCE_S * 1000000000 + 1001),
-		0);
-	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce), -ENOENT);
-	assert_int_equal(memory_nonce_take(f->memory, NAME, other), 0);
+	assert_int_equal(memory_nonce_put(f->memory, NAME, other, late), 0);
+	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce, 1000), -ENOENT); /* it is gone */
+	assert_int_equal(memory_nonce_take(f->memory, NAME, other, late), 0);
+}
+
+static void a_challenge_ends_with_its_time_though_no_other_one_was_sent(void **state)
+{
+	struct memory_fixture *f = *state;
+	const uint8_t nonce[SHA256_LEN] = { 1 };
+	const uint64_t last = 1000 + (uint64_t)MEMORY_NONCE_S * 1000000000;
+
+	assert_int_equal(memory_nonce_put(f->memory, NAME, nonce, 1000), 0);
+	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce, last + 1), -ENOENT);
+	assert_int_equal(memory_nonce_take(f->memory, NAME, nonce, last), 0);
 }
 
 /* ---- violations ---- */
@@ -367,6 +377,7 @@ int main(void)
 		test(a_round_by_an_older_state_is_refused),
 		test(a_challenge_is_answered_once),
 		test(a_challenge_ends_with_its_time),
+		test(a_challenge_ends_with_its_time_though_no_other_one_was_sent),
 		test(the_same_violation_is_there_once),
 		test(violations_end_with_their_epoch),
 		test(what_was_found_before_anything_was_proven_stays),
