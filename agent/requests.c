@@ -44,8 +44,6 @@ struct requests {
 	size_t open; /* requests whose answer has not left */
 	struct late late[REQUESTS_LATE_MAX]; /* a ring */
 	size_t late_begin, late_count;
-	int64_t credit_ms; /* time that activations may use up; less than 0: they took too long */
-	uint64_t credited_ms; /* as of then (monotonic) */
 	unsigned states; /* how often the server said what became of it */
 };
 
@@ -154,15 +152,21 @@ static void put_late(struct requests *requests, const struct late *late, uint32_
 	requests->setup.wake(requests->setup.wake_arg);
 }
 
+struct requests_credit requests_credit_new(void)
+{
+	return (struct requests_credit){ .left_ms = MINUTE_MS, .as_of_ms = measurer_now_ms() };
+}
+
 static int64_t credit_ms(struct requests *requests)
 {
+	struct requests_credit *credit = requests->setup.credit;
 	uint64_t now_ms = measurer_now_ms();
 
-	requests->credit_ms += (int64_t)(now_ms - requests->credited_ms);
-	requests->credited_ms = now_ms;
-	if (requests->credit_ms > MINUTE_MS)
-		requests->credit_ms = MINUTE_MS;
-	return requests->credit_ms;
+	credit->left_ms += (int64_t)(now_ms - credit->as_of_ms);
+	credit->as_of_ms = now_ms;
+	if (credit->left_ms > MINUTE_MS)
+		credit->left_ms = MINUTE_MS;
+	return credit->left_ms;
 }
 
 /* A minute's worth may come at once; no more than that comes in a minute in the long run. */
@@ -172,7 +176,7 @@ static bool may_activate(struct requests *requests)
 
 	if (!per_minute || credit_ms(requests) < MINUTE_MS / per_minute)
 		return false;
-	requests->credit_ms -= MINUTE_MS / per_minute;
+	requests->setup.credit->left_ms -= MINUTE_MS / per_minute;
 	return true;
 }
 
@@ -183,7 +187,7 @@ static void charge(struct requests *requests, uint64_t took_ms)
 	int64_t cost_ms = (int64_t)took_ms * BUSY_SHARE;
 
 	if (cost_ms > paid_ms)
-		requests->credit_ms -= cost_ms - paid_ms;
+		requests->setup.credit->left_ms -= cost_ms - paid_ms;
 }
 
 static void identify(struct requests *requests, uint32_t id)
@@ -393,8 +397,6 @@ struct requests *requests_new(const struct requests_setup *setup, int channel)
 	requests->setup = *setup;
 	requests->channel = -1;
 	requests->last = &requests->first;
-	requests->credit_ms = MINUTE_MS;
-	requests->credited_ms = measurer_now_ms();
 	requests->readable = event_new(
 		setup->base, channel, EV_READ | EV_PERSIST, on_readable, requests);
 	requests->writable = event_new(setup->base, channel, EV_WRITE, on_writable, requests);

@@ -21,12 +21,23 @@ enum {
 	REQUESTS_LATE_MAX = 16, /* of these, that need the TPM for something else than a quote */
 };
 
+/* What activations may use up of the TPM's time; it outlives the server's process, so that one that ends
+ * gains nothing by that. */
+struct requests_credit {
+	int64_t left_ms; /* less than 0: they took too long */
+	uint64_t as_of_ms; /* monotonic */
+};
+
+/* A minute's worth, for those that come first. */
+struct requests_credit requests_credit_new(void);
+
 struct requests_setup {
 	struct event_base *base;
 	struct measurer *measurer;
 	struct quotes *quotes; /* with room for waiting_max + REQUESTS_BESIDE challenges of ours */
 	uint32_t waiting_max;
 	uint32_t activations_per_minute;
+	struct requests_credit *credit; /* the caller's */
 
 	/* The server says that it serves, or why it does not. */
 	void (*on_state)(void *arg, const struct channel_state *state);

@@ -24,6 +24,7 @@ struct warden {
 	struct event *child; /* a process of ours has ended */
 	struct event *again; /* it is time to start it again */
 	struct requests *requests; /* NULL: there is no channel */
+	struct requests_credit credit;
 	struct warden_status status;
 	uint64_t serving_ms; /* since when (monotonic); 0: it does not serve yet */
 	unsigned delay_ms;
@@ -174,6 +175,7 @@ static void start(struct warden *warden)
 		.quotes = warden->quotes,
 		.waiting_max = warden->measurer->conf->attest.waiting_max,
 		.activations_per_minute = warden->measurer->conf->attest.activations_per_minute,
+		.credit = &warden->credit,
 		.on_state = on_state,
 		.on_end = on_end,
 		.arg = warden,
@@ -256,6 +258,7 @@ int warden_new(struct event_base *base, struct measurer *measurer, struct quotes
 		.wake_arg = arg,
 		.child = evsignal_new(base, SIGCHLD, on_child, warden),
 		.again = event_new(base, -1, 0, on_again, warden),
+		.credit = requests_credit_new(),
 		.delay_ms = WARDEN_DELAY_MIN_MS,
 	};
 	measurer->attest = &warden->status;

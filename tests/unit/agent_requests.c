@@ -113,6 +113,7 @@ struct fixture {
 	struct event_base *base;
 	struct quotes *quotes;
 	struct requests *requests;
+	struct requests_credit credit;
 	int server; /* its end of the channel */
 	bool is_due, has_ended;
 	char why[256];
@@ -144,10 +145,13 @@ static void on_end(void *arg, const char *why)
 	f->requests = NULL;
 }
 
-static int fixture_new(void **state)
+/* A server, and the channel to it; the one before it is gone. */
+static void server_begin(struct fixture *f)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct requests_setup setup = {
+	const struct requests_setup setup = {
+		.base = f->base,
+		.quotes = f->quotes,
+		.credit = &f->credit,
 		.waiting_max = WAITING_MAX,
 		.activations_per_minute = PER_MINUTE,
 		.on_state = on_state,
@@ -158,13 +162,22 @@ static int fixture_new(void **state)
 	};
 	int ends[2];
 
-	memset(&did, 0, sizeof(did));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
-	setup.base = f->base = event_base_new();
-	setup.quotes = f->quotes = quotes_new(OPEN_MAX, wake, f);
 	f->requests = requests_new(&setup, ends[0]);
 	f->server = ends[1];
-	assert_true(f->base && f->quotes && f->requests);
+	assert_non_null(f->requests);
+}
+
+static int fixture_new(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	memset(&did, 0, sizeof(did));
+	f->base = event_base_new();
+	f->quotes = quotes_new(OPEN_MAX, wake, f);
+	f->credit = requests_credit_new();
+	assert_true(f->base && f->quotes);
+	server_begin(f);
 	*state = f;
 	return 0;
 }
@@ -397,6 +410,25 @@ static void activations_keep_the_tpm_busy_for_a_tenth_of_the_time(void **state)
 	assert_in_range(did.activations, 5, 8);
 }
 
+static void a_server_that_ends_gains_no_activations(void **state)
+{
+	struct fixture *f = *state;
+	char bytes[256];
+	int err;
+
+	for (unsigned i = 0; i <= PER_MINUTE; i++) {
+		tell(f, &credential, sizeof(credential));
+		settle(f);
+		hear(f, bytes, sizeof(bytes), &err);
+		assert_int_equal(err, i < PER_MINUTE ? 0 : -EBUSY);
+		close(f->server);
+		settle(f);
+		assert_null(f->requests);
+		server_begin(f);
+	}
+	assert_int_equal(did.activations, PER_MINUTE);
+}
+
 static void a_field_that_must_be_zero_and_is_not_is_the_end(void **state)
 {
 	struct channel_request request;
@@ -518,6 +550,7 @@ int main(void)
 		TEST(a_packet_of_no_row_is_the_end),
 		TEST(what_becomes_of_the_server_is_said_twice_at_most),
 		TEST(activations_keep_the_tpm_busy_for_a_tenth_of_the_time),
+		TEST(a_server_that_ends_gains_no_activations),
 		TEST(a_field_that_must_be_zero_and_is_not_is_the_end),
 		TEST(a_server_that_is_gone_is_no_fault_of_its),
 		TEST(one_that_reads_no_answers_is_not_heard_until_it_does),
