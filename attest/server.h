@@ -38,7 +38,7 @@ struct server_conf {
 	uint64_t body_max; /* bytes */
 	uint32_t
 		request_timeout_ms; /* from accepting, or the end of the last answer, to a whole request */
-	uint32_t send_timeout_ms; /* without a byte of an answer leaving */
+	uint32_t send_timeout_ms; /* for each chunk of an answer, of some 64 KiB, to leave */
 	uint32_t connections_max;
 	uint32_t connections_per_peer;
 	uint32_t waiting_max; /* challenges that wait for a quote */

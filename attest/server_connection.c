@@ -19,6 +19,7 @@
 
 enum {
 	ACCEPT_MAX = 16, /* in one turn of the loop, so that others have theirs */
+	UNSENT_MAX = 64 * 1024, /* bytes of an answer that the kernel has for later */
 	INPUT_SLACK = 16 * 1024, /* bytes, besides a header and a body: chunks, a trailer */
 };
 
@@ -133,9 +134,23 @@ static struct connection *last_of_many(const struct door *door, bool is_held)
 	return found;
 }
 
+/* The answer that has been under way longest, if others had to wait for it long enough. */
+static struct connection *longest_answered(const struct door *door)
+{
+	uint64_t before_ms = server_now_ms() - door->server->conf->send_timeout_ms;
+	struct connection *found = NULL;
+
+	for (struct connection *at = door->connections; at; at = at->next)
+		if (at->is_let_in && at->answered_ms && at->answered_ms < before_ms &&
+			(!found || at->answered_ms < found->answered_ms))
+			found = at;
+	return found;
+}
+
 /*
  * Whose peer has more than this one's: one that has not said a whole request yet, or else one that is
- * answered. An answer lasts as long as its reader makes it last.
+ * answered. Where nobody has more, what takes long: an answer lasts as long as its reader makes it last,
+ * and there may be as many readers as there are connections.
  */
 static struct connection *find_expendable(const struct connection *newcomer)
 {
@@ -144,7 +159,7 @@ static struct connection *find_expendable(const struct connection *newcomer)
 		if (found && found->rank > newcomer->rank)
 			return found;
 	}
-	return NULL;
+	return longest_answered(newcomer->door);
 }
 
 /*
@@ -191,9 +206,13 @@ static void let_in(struct connection *connection)
 	connection->inode = st.st_ino;
 	set_peer(connection);
 	/* An answer's head and body are written apart: the second would wait for the first's receipt. */
-	if (connection->door->kind != DOOR_LOCAL)
+	if (connection->door->kind != DOOR_LOCAL) {
 		(void)setsockopt(
 			connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+		/* Or the kernel takes megabytes at once, and then nothing for as long as they last. */
+		(void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+			&(int){ UNSENT_MAX }, sizeof(int));
+	}
 	if (is_too_many(connection, &why)) {
 		hang_up(connection, why);
 	} else {
@@ -210,12 +229,15 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!connection->is_let_in)
+	if (!connection->is_let_in) {
 		let_in(connection);
-	else if (is_open(connection))
+	} else if (is_open(connection)) {
+		if (connection->is_held)
+			connection->door->server->answers_cut++;
 		hang_up(connection, REFUSED_SLOW);
-	else
+	} else {
 		connection_forget(connection);
+	}
 }
 
 void connection_wait(struct connection *connection)
@@ -223,6 +245,7 @@ void connection_wait(struct connection *connection)
 	struct timeval timeout = timeval_ms(connection->door->server->conf->request_timeout_ms);
 
 	connection->is_held = false;
+	connection->answered_ms = 0;
 	event_add(connection->timer, &timeout);
 }
 
@@ -230,6 +253,15 @@ void connection_hold(struct connection *connection)
 {
 	connection->is_held = true;
 	event_del(connection->timer);
+}
+
+void connection_send(struct connection *connection)
+{
+	struct timeval timeout = timeval_ms(connection->door->server->conf->send_timeout_ms);
+
+	if (!connection->answered_ms)
+		connection->answered_ms = server_now_ms();
+	event_add(connection->timer, &timeout);
 }
 
 /* The library would accept for as long as clients come. */
@@ -246,17 +278,16 @@ static void count_accept(struct door *door)
 static struct bufferevent *buffer_new(struct event_base *base, struct door *door)
 {
 	const struct server_conf *conf = door->server->conf;
-	struct timeval timeout = timeval_ms(conf->send_timeout_ms);
 	struct bufferevent *buffer = door->kind == DOOR_TLS
 		? tls_buffer_new(base, door->server->tls)
 		: bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
 	if (!buffer)
 		return NULL;
-	/* Reads have deadlines of ours instead: the library reads, and would time out, while a long
-	 * answer is sent. And it reads without end then, so that there must be one: no request that
-	 * is allowed comes near it, as a buffer that was full may never be read again. */
-	bufferevent_set_timeouts(buffer, NULL, &timeout);
+	/* Deadlines are ours: the library reads, and would time out, while a long answer is sent, and
+	 * a byte now and then is enough for it. And it reads without end then, so that there must be
+	 * one: no request that is allowed comes near it, as a buffer that was full may never be read
+	 * again. */
 	bufferevent_setwatermark(
 		buffer, EV_READ, 0, (size_t)conf->header_max + conf->body_max + INPUT_SLACK);
 	return buffer;

@@ -118,16 +118,24 @@ static void count_reply(struct exchange *exchange, int code)
 
 static void reply(struct exchange *exchange, int code, const char *type, struct evbuffer *body)
 {
+	char length[24];
+
 	count_reply(exchange, code);
 	add_header(exchange, "Content-Type", type);
 	add_header(exchange, "Cache-Control", "no-store");
 	/* Local connections are one request each. */
 	if (exchange->connection->door->kind != DOOR_TLS)
 		add_header(exchange, "Connection", "close");
-	/* The library would send a body where there cannot be one. */
+	/* The library would send a body where there cannot be one, and of one of an answer to CONNECT,
+	 * which is always an error here, would not say the length. */
 	enum evhttp_cmd_type method = evhttp_request_get_command(exchange->http);
-	if (method == EVHTTP_REQ_HEAD || method == EVHTTP_REQ_CONNECT)
+	if (method == EVHTTP_REQ_HEAD)
 		body = NULL;
+	if (method == EVHTTP_REQ_CONNECT) {
+		snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
+		add_header(exchange, "Content-Length", length);
+	}
+	connection_send(exchange->connection);
 	evhttp_send_reply(exchange->http, code, reason_of(code), body);
 }
 

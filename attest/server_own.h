@@ -61,6 +61,7 @@ struct connection {
 	struct event *written; /* the HTTP library has said something by itself */
 	struct evbuffer_cb_entry *watch;
 	bool is_held; /* a request is in our hands */
+	uint64_t answered_ms; /* since when (monotonic) it is answered; 0: it is not */
 	bool is_let_in; /* what follows is known */
 	int fd;
 	ino_t inode; /* of the socket: a number that has come back is another socket */
@@ -77,8 +78,14 @@ struct bufferevent *connection_new(struct event_base *base, void *door);
 /* The connection that a request came over; NULL where there is none that was let in. */
 struct connection *connection_of(struct door *door, const struct bufferevent *buffer);
 
-/* A whole request is here: no deadline until connection_wait() sets the next one. */
+/* A whole request is here: no deadline until connection_send() or connection_wait() sets the next one. */
 void connection_hold(struct connection *connection);
+
+/* A chunk of an answer, or all of it, is about to be written: it has left within send_timeout_ms, or the
+ * answer is broken off. */
+void connection_send(struct connection *connection);
+
+/* The answer has left: the next request is here within request_timeout_ms, or it is the end. */
 void connection_wait(struct connection *connection);
 
 /* Forget those that have ended; afterwards count is right. */

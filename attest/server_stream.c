@@ -115,6 +115,7 @@ static void on_sent(struct evhttp_connection *connection, void *arg);
 
 static void send_chunk(struct exchange *exchange, struct evbuffer *bytes)
 {
+	connection_send(exchange->connection);
 	if (exchange->next <= exchange->last && chunk_fill(exchange, bytes)) {
 		reply_cut(exchange);
 	} else if (evbuffer_get_length(bytes)) {
