@@ -59,6 +59,7 @@ static const struct conf_key keys[] = {
 	{"attest", "connections_per_peer", "32", CONF_NUMBER, NUMBER(attest.connections_per_peer), 1, 4096},
 	{"attest", "waiting", "1024", CONF_NUMBER, NUMBER(attest.waiting_max), 1, 8192},
 	{"attest", "activations_per_minute", "60", CONF_NUMBER, NUMBER(attest.activations_per_minute), 0, 6000},
+	{"attest", "hang_timeout", "30000", CONF_NUMBER, NUMBER(attest.hang_timeout_ms), 1000, 600000},
 };
 /* clang-format on */
 

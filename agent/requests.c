@@ -44,6 +44,7 @@ struct requests {
 	size_t open; /* requests whose answer has not left */
 	struct late late[REQUESTS_LATE_MAX]; /* a ring */
 	size_t late_begin, late_count;
+	bool is_heard; /* it has asked something, see requests_heard() */
 	unsigned states; /* how often the server said what became of it */
 };
 
@@ -355,6 +356,7 @@ static bool handle(struct requests *requests, const union packet *packet, size_t
 		if (len == rows[i].size && packet->head.what == rows[i].what &&
 			!memcmp(packet->head.magic, CHANNEL_MAGIC, sizeof(packet->head.magic))) {
 			requests->open++;
+			requests->is_heard = true;
 			return rows[i].fn(requests, packet);
 		}
 	return false;
@@ -406,6 +408,14 @@ struct requests *requests_new(const struct requests_setup *setup, int channel)
 	}
 	requests->channel = channel;
 	return requests;
+}
+
+bool requests_heard(struct requests *requests)
+{
+	bool is_heard = requests->is_heard;
+
+	requests->is_heard = false;
+	return is_heard;
 }
 
 void requests_free(struct requests *requests)

@@ -57,6 +57,9 @@ struct requests_setup {
 struct requests *requests_new(const struct requests_setup *setup, int channel);
 void requests_free(struct requests *requests);
 
+/* Whether something was asked since the last call. */
+bool requests_heard(struct requests *requests);
+
 /* After the quotes: one thing of what else needs the TPM. */
 void requests_turn(struct requests *requests);
 

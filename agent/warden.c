@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@ struct warden {
 	void *wake_arg;
 	struct event *child; /* a process of ours has ended */
 	struct event *again; /* it is time to start it again */
+	struct event *look; /* it is time to see whether it lives */
+	unsigned silent; /* looks without a sign of that */
 	struct requests *requests; /* NULL: there is no channel */
 	struct requests_credit credit;
 	struct warden_status status;
@@ -236,6 +239,35 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 	start_again(warden);
 }
 
+/*
+ * One that hangs has its channel open still. Looks are counted and not time: what it sent while we waited
+ * for the TPM is read before the next look.
+ */
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct warden *warden = arg;
+	char why[80];
+
+	(void)fd;
+	(void)what;
+	if (!warden->serving_ms || !warden->requests || requests_heard(warden->requests)) {
+		warden->silent = 0;
+	} else if (++warden->silent > WARDEN_LOOKS) {
+		snprintf(why, sizeof(why), "it gave no sign of life for %" PRIu32 " ms",
+			warden->measurer->conf->attest.hang_timeout_ms);
+		on_end(warden, why);
+	}
+}
+
+static int look_begin(struct warden *warden)
+{
+	unsigned ms = warden->measurer->conf->attest.hang_timeout_ms / WARDEN_LOOKS;
+	struct timeval period = { .tv_sec = ms / 1000, .tv_usec = (int)(ms % 1000) * 1000 };
+
+	warden->look = event_new(warden->base, -1, EV_PERSIST, on_look, warden);
+	return warden->look && !event_add(warden->look, &period) ? 0 : -ENOMEM;
+}
+
 /* ---- the warden ---- */
 
 static bool is_wanted(const struct server_conf *conf)
@@ -267,6 +299,10 @@ int warden_new(struct event_base *base, struct measurer *measurer, struct quotes
 		return -ENOMEM;
 	}
 	if (is_wanted(&measurer->conf->attest)) {
+		if (look_begin(warden)) {
+			warden_free(warden);
+			return -ENOMEM;
+		}
 		warden->status.state = WARDEN_STARTING;
 		start(warden);
 	}
@@ -290,6 +326,8 @@ void warden_free(struct warden *warden)
 		event_free(warden->child);
 	if (warden->again)
 		event_free(warden->again);
+	if (warden->look)
+		event_free(warden->look);
 	warden->measurer->attest = NULL;
 	free(warden);
 }

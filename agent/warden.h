@@ -23,6 +23,7 @@ enum {
 	WARDEN_DELAY_MIN_MS = 100, /* before it is started again, twice as long each time, */
 	WARDEN_DELAY_MAX_MS = 60 * 1000,
 	WARDEN_GOOD_MS = 60 * 1000, /* until it has served for so long */
+	WARDEN_LOOKS = 4, /* in hang_timeout: whether it lives */
 };
 
 enum warden_state {

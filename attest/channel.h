@@ -13,6 +13,8 @@
  *	CHANNEL_ACTIVATE  struct channel_activate_request   the proof, SHA256_LEN bytes
  *	CHANNEL_STATE     struct channel_state              none: the server says what became of it
  *
+ * A server that asks for nothing for hang_timeout_ms hangs: one that has nothing to ask asks for the status.
+ *
  * Where error is not 0, the bytes are one line of text that says why, without a newline.
  *
  * CHANNEL_QUOTE never makes the measurer read the log: the statement begins with a record before which the

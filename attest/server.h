@@ -43,6 +43,8 @@ struct server_conf {
 	uint32_t connections_per_peer;
 	uint32_t waiting_max; /* challenges that wait for a quote */
 	uint32_t activations_per_minute;
+	uint32_t
+		hang_timeout_ms; /* the measurer hears of us several times in that; 0: only when we ask it something */
 };
 
 struct server;

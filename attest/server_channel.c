@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { BEATS = 4 /* in hang_timeout_ms */ };
 enum { PACKET_SIZE = sizeof(struct channel_answer) + CHANNEL_BYTES_MAX };
 
 static void end(struct server *server, int result)
@@ -188,6 +189,41 @@ void facts_cancel(struct exchange *exchange)
 	exchange->facts_fn = NULL;
 }
 
+/* ---- a sign of life ---- */
+
+static void on_sign(void *arg, int err, const char *bytes, size_t len)
+{
+	(void)arg;
+	(void)err;
+	(void)bytes;
+	(void)len;
+}
+
+/* That something is asked is all that it says. */
+static void on_beat(evutil_socket_t fd, short what, void *arg)
+{
+	const union channel_packet packet = {
+		.request = { .what = CHANNEL_FACTS, .facts = CHANNEL_STATUS },
+	};
+	struct server *server = arg;
+
+	(void)fd;
+	(void)what;
+	if (!server->sign.fn)
+		ask_send(server, &server->sign, &packet, sizeof(packet.request), on_sign, NULL);
+}
+
+static int beat_begin(struct server *server)
+{
+	unsigned ms = server->conf->hang_timeout_ms / BEATS;
+	struct timeval period = { .tv_sec = ms / 1000, .tv_usec = (int)(ms % 1000) * 1000 };
+
+	server->beat = event_new(server->base, -1, EV_PERSIST, on_beat, server);
+	if (!server->beat || (ms && event_add(server->beat, &period)))
+		return -ENOMEM;
+	return 0;
+}
+
 /* ---- the channel ---- */
 
 int channel_open(struct server *server)
@@ -205,7 +241,7 @@ int channel_open(struct server *server)
 	if (!server->answer || !server->readable || !server->writable ||
 		event_add(server->readable, NULL))
 		return -ENOMEM;
-	return 0;
+	return beat_begin(server);
 }
 
 void channel_close(struct server *server)
@@ -216,6 +252,9 @@ void channel_close(struct server *server)
 		if (server->facts[i].again)
 			event_free(server->facts[i].again);
 	}
+	ask_cancel(server, &server->sign);
+	if (server->beat)
+		event_free(server->beat);
 	if (server->readable)
 		event_free(server->readable);
 	if (server->writable)

@@ -249,6 +249,8 @@ struct server {
 	size_t door_count;
 	struct event *readable; /* the channel */
 	struct event *writable;
+	struct event *beat; /* it is time to show that the loop turns */
+	struct ask sign;
 	struct ask *asks; /* in the order in which they came */
 	uint32_t last_id;
 	uint8_t *answer; /* one packet of the channel */

@@ -92,6 +92,7 @@ static void the_defaults_are_those_of_the_manual(void **)
 	assert_int_equal(conf.attest.connections_per_peer, 32);
 	assert_int_equal(conf.attest.waiting_max, 1024);
 	assert_int_equal(conf.attest.activations_per_minute, 60);
+	assert_int_equal(conf.attest.hang_timeout_ms, 30000);
 	assert_string_equal(conf.attest.database, conf.log_path);
 	assert_string_equal(conf.attest.group, conf.log_group);
 }
@@ -111,7 +112,7 @@ static void every_key_can_be_set(void **)
 		    "user=nobody\nsandbox=preferred\ndir=/d\ncertificate=/e\nkey=/f\nclient_ca=/g\n"
 		    "require_client_cert=yes\nheader_max=512\nbody_max=1M\nrequest_timeout=100\n"
 		    "send_timeout=101\nconnections=1\nconnections_per_peer=2\nwaiting=3\n"
-		    "activations_per_minute=0\n",
+		    "activations_per_minute=0\nhang_timeout=1000\n",
 		&conf);
 	assert_string_equal(conf.log_path, "/a/b");
 	assert_int_equal(conf.log_program_store, 2ull << 30);
@@ -147,6 +148,7 @@ static void every_key_can_be_set(void **)
 	assert_int_equal(conf.attest.connections_per_peer, 2);
 	assert_int_equal(conf.attest.waiting_max, 3);
 	assert_int_equal(conf.attest.activations_per_minute, 0);
+	assert_int_equal(conf.attest.hang_timeout_ms, 1000);
 	assert_string_equal(conf.attest.database, "/a/b");
 	assert_string_equal(conf.attest.group, "wheel");
 }
