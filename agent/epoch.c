@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/measurer.h"
@@ -45,13 +44,11 @@ void measurer_boot_id(char ret_boot_id[static 40])
 static int now_read(struct measurer *measurer, struct now *ret)
 {
 	struct tpm_clock again;
-	struct timespec at;
 	int err;
 
 	measurer_boot_id(ret->boot_id);
 	tpm_ak_name(measurer->tpm, ret->ak_name);
-	clock_gettime(CLOCK_REALTIME, &at);
-	ret->read_ns = (uint64_t)at.tv_sec * 1000000000 + (uint64_t)at.tv_nsec;
+	ret->read_ns = measurer_wall_ns();
 	/* The counters around the PCR: a reset between the two commands would pair old with new. */
 	do {
 		err = tpm_clock_read(measurer->tpm, &ret->clock);
@@ -249,6 +246,12 @@ static enum log_epoch_kind new_kind(enum record_why why, const struct bank_value
 	return why == WHY_FIRST_USE && !is_zero(base) ? LOG_EPOCH_UNEXPLAINED : LOG_EPOCH_NEW;
 }
 
+void measurer_confirm(struct measurer *measurer, uint64_t wall_ns)
+{
+	measurer->confirmed_seq = log_extended_seq(measurer->log);
+	measurer->confirmed_ns = wall_ns;
+}
+
 static int place_take(
 	struct measurer *measurer, enum place place, enum record_why why, struct now *now)
 {
@@ -256,8 +259,7 @@ static int place_take(
 
 	switch (place) {
 	case PLACE_SAME:
-		measurer->confirmed_seq = log_extended_seq(measurer->log);
-		measurer->confirmed_ns = now->read_ns;
+		measurer_confirm(measurer, now->read_ns);
 		return 0;
 	case PLACE_RESUMED:
 		return put_resume(measurer, now);

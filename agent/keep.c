@@ -47,6 +47,7 @@ static bool is_of_the_log(const struct measurer *measurer, const struct tpm_quot
 int measurer_quote(struct measurer *measurer, const uint8_t qualifying[static SHA256_LEN],
 	struct tpm_quote *ret_quote)
 {
+	uint64_t asked_ns = measurer_wall_ns();
 	struct tpm_quote quote;
 	int err = tpm_quote(measurer->tpm, measurer->conf->tpm_pcr, qualifying, &quote);
 
@@ -58,6 +59,7 @@ int measurer_quote(struct measurer *measurer, const uint8_t qualifying[static SH
 		measurer->located = false;
 		return -ESTALE;
 	}
+	measurer_confirm(measurer, asked_ns);
 	*ret_quote = quote;
 	return 0;
 }

@@ -24,6 +24,11 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+uint64_t measurer_wall_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME);
+}
+
 uint64_t measurer_now_ms(void)
 {
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;

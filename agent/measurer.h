@@ -146,6 +146,7 @@ const char *measurer_trouble(
 /* ---- between the files of the measurer ---- */
 
 uint64_t measurer_now_ms(void); /* CLOCK_MONOTONIC */
+uint64_t measurer_wall_ns(void); /* CLOCK_REALTIME */
 uint64_t measurer_slept_ns(void); /* how long the machine was suspended since boot */
 
 /* /proc/sys/kernel/random/boot_id, or an empty string. */
@@ -200,6 +201,9 @@ bool measurer_extend(struct measurer *measurer);
  * Returns 0 or a negative errno, a fault by then.
  */
 int measurer_locate(struct measurer *measurer);
+
+/* The TPM, asked after wall_ns, had the counters and the PCR that the log leads to. */
+void measurer_confirm(struct measurer *measurer, uint64_t wall_ns);
 
 /* start.c: the steps of the start that are left, as far as they can be done now. Returns 0 or what
  * the step that failed returned, a fault by then. */

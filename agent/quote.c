@@ -60,7 +60,9 @@ int quote_settle(
 		return -EAGAIN;
 	}
 	behind = catch_up(measurer);
-	if (measurer_is_well(measurer, FAULT_SLOT_TPM) && !measurer_locate(measurer) &&
+	/* The quote itself shows whether the PCR is still where it was, see measurer_quote(). */
+	if (!measurer->located && measurer_is_well(measurer, FAULT_SLOT_TPM) &&
+		!measurer_locate(measurer) &&
 		(log_batch_count(measurer->log) ||
 			log_extended_seq(measurer->log) < log_epoch_seq(measurer->log)))
 		behind = catch_up(measurer);
