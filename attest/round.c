@@ -175,9 +175,11 @@ static ssize_t sieve_write(void *arg, const char *bytes, size_t len)
 	if (sieve->len <= SIEVE_MIN || sieve->is_looked_at)
 		return (ssize_t)len;
 	sieve->is_looked_at = true;
+	if (fflush(evidence)) /* rewind() would pass over it */
+		return 0;
 	verify(sieve->round, true, &result);
-	sieve->is_refused = result.reason != VERIFY_OK || fseek(evidence, 0, SEEK_END);
-	return sieve->is_refused ? 0 : (ssize_t)len;
+	sieve->is_refused = result.reason != VERIFY_OK;
+	return sieve->is_refused || fseek(evidence, 0, SEEK_END) ? 0 : (ssize_t)len;
 }
 
 /*
