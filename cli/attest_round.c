@@ -147,6 +147,8 @@ static void save(const struct attest *attest, const struct round_result *result)
 	while (!err && (len = fread(bytes, 1, sizeof(bytes), result->stream)) > 0)
 		if (fwrite(bytes, 1, len, output.file) != len)
 			err = -errno;
+	if (!err && ferror(result->stream))
+		err = -EIO;
 	if (!err)
 		err = output_commit(&output);
 	if (err)
