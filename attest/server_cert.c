@@ -139,7 +139,8 @@ static int key_get(const char *dir, const char *path, EVP_PKEY **ret_key,
 		return key_make(dir, path, ret_key, ret_error);
 	if (err)
 		return err;
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, NULL, NULL);
+	/* Without a passphrase OpenSSL would ask at the terminal. */
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, NULL, (void *)"");
 	if (!key)
 		return fail_openssl(ret_error, path);
 	*ret_key = key;
