@@ -2,6 +2,7 @@
 #include "cli/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static int start(const struct worker_jobs *jobs, size_t index, struct worker *wo
 {
 	int fds[2];
 
-	if (pipe(fds))
+	if (pipe2(fds, O_CLOEXEC)) /* the caller may run other programs meanwhile */
 		return -errno;
 	fflush(NULL); /* what is written here is not to be written there once more */
 	pid_t pid = fork();
