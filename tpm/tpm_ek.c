@@ -94,7 +94,7 @@ void tpm_ek_fill(enum tpm_ek_template which, TPM2B_PUBLIC *ret_public)
 	const TPMT_SYM_DEF_OBJECT symmetric = { .algorithm = TPM2_ALG_AES,
 		.keyBits.aes = template->aes_bits,
 		.mode.aes = TPM2_ALG_CFB };
-	TPMT_PUBLIC public = {
+	TPMT_PUBLIC area = {
 		.type = template->rsa_bits ? TPM2_ALG_RSA : TPM2_ALG_ECC,
 		.nameAlg = template->name_alg,
 		.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
@@ -104,20 +104,20 @@ void tpm_ek_fill(enum tpm_ek_template which, TPM2B_PUBLIC *ret_public)
 	};
 
 	if (!is_low)
-	public.objectAttributes |= TPMA_OBJECT_USERWITHAUTH;
+		area.objectAttributes |= TPMA_OBJECT_USERWITHAUTH;
 	if (template->rsa_bits) {
-		public.parameters.rsaDetail = (TPMS_RSA_PARMS){ .symmetric = symmetric,
+		area.parameters.rsaDetail = (TPMS_RSA_PARMS){ .symmetric = symmetric,
 			.scheme.scheme = TPM2_ALG_NULL,
 			.keyBits = template->rsa_bits };
-		public.unique.rsa.size = is_low ? template->rsa_bits / 8 : 0;
+		area.unique.rsa.size = is_low ? template->rsa_bits / 8 : 0;
 	} else {
-		public.parameters.eccDetail = (TPMS_ECC_PARMS){ .symmetric = symmetric,
+		area.parameters.eccDetail = (TPMS_ECC_PARMS){ .symmetric = symmetric,
 			.scheme.scheme = TPM2_ALG_NULL,
 			.curveID = template->curve,
 			.kdf.scheme = TPM2_ALG_NULL };
-		public.unique.ecc.x.size = public.unique.ecc.y.size = is_low ? 32 : 0;
+		area.unique.ecc.x.size = area.unique.ecc.y.size = is_low ? 32 : 0;
 	}
-	*ret_public = (TPM2B_PUBLIC){ .publicArea = public };
+	*ret_public = (TPM2B_PUBLIC){ .publicArea = area };
 }
 
 bool tpm_ek_keep_public(struct tpm_ek *ek, const TPM2B_PUBLIC *public)
