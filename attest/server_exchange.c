@@ -107,25 +107,25 @@ static void add_header(struct exchange *exchange, const char *name, const char *
 	evhttp_add_header(evhttp_request_get_output_headers(exchange->http), name, value);
 }
 
-static void count_reply(struct exchange *exchange, int code)
+void reply_head(struct exchange *exchange, int code, const char *type)
 {
 	size_t index = 0;
 
 	while (index < CODE_COUNT - 1 && codes[index] != code)
 		index++;
 	exchange->server->requests[exchange->route][index]++;
+	add_header(exchange, "Content-Type", type);
+	add_header(exchange, "Cache-Control", "no-store");
+	/* Local connections are one request each. */
+	if (exchange->connection->door->kind != DOOR_TLS)
+		add_header(exchange, "Connection", "close");
 }
 
 static void reply(struct exchange *exchange, int code, const char *type, struct evbuffer *body)
 {
 	char length[24];
 
-	count_reply(exchange, code);
-	add_header(exchange, "Content-Type", type);
-	add_header(exchange, "Cache-Control", "no-store");
-	/* Local connections are one request each. */
-	if (exchange->connection->door->kind != DOOR_TLS)
-		add_header(exchange, "Connection", "close");
+	reply_head(exchange, code, type);
 	/* The library would send a body where there cannot be one, and of one of an answer to CONNECT,
 	 * which is always an error here, would not say the length. */
 	enum evhttp_cmd_type method = evhttp_request_get_command(exchange->http);
@@ -144,7 +144,7 @@ void reply_text(struct exchange *exchange, const char *type, struct evbuffer *bo
 	reply(exchange, 200, type, body);
 }
 
-void reply_json(struct exchange *exchange, int code, const char *text, size_t len)
+static void reply_json(struct exchange *exchange, int code, const char *text, size_t len)
 {
 	struct evbuffer *body = evbuffer_new();
 

@@ -202,7 +202,8 @@ static void write_connections(struct server *server, struct evbuffer *into)
 			why[i], server->refused[i]);
 }
 
-int metrics_write(struct server *server, const char *bytes, size_t len, struct evbuffer *into)
+/* bytes: a status; NULL: there is none. Returns 0 or -ENOMEM. */
+static int write_all(struct server *server, const char *bytes, size_t len, struct evbuffer *into)
 {
 	json_t *status = bytes ? json_loadb(bytes, len, 0, NULL) : NULL;
 
@@ -226,7 +227,7 @@ static void on_status(void *arg, int err, const char *bytes, size_t len)
 	struct exchange *exchange = arg;
 	struct evbuffer *body = evbuffer_new();
 
-	if (!body || metrics_write(exchange->server, err ? NULL : bytes, len, body))
+	if (!body || write_all(exchange->server, err ? NULL : bytes, len, body))
 		reply_error(exchange, 503, "out of memory");
 	else
 		reply_text(exchange, metrics_type, body);

@@ -184,10 +184,12 @@ void exchange_begin(struct evhttp_request *http, void *door);
 void exchanges_free(struct server *server);
 
 /* Answers; the exchange is gone afterwards, sooner or later: do not touch it. */
-void reply_json(struct exchange *exchange, int code, const char *text, size_t len);
 void reply_text(struct exchange *exchange, const char *type, struct evbuffer *body);
 [[gnu::format(printf, 3, 4)]] void reply_error(
 	struct exchange *exchange, int code, const char *format, ...);
+
+/* Count an answer that is about to begin, and say what all answers say in their heads. */
+void reply_head(struct exchange *exchange, int code, const char *type);
 
 /* An error of the measurer's. */
 void reply_failure(struct exchange *exchange, int err, const char *text);
@@ -279,9 +281,5 @@ bool server_has(const char *text);
 /* The HTTP codes that are answered, in the order of server->requests[]. */
 int reply_code(size_t index);
 const char *route_name(size_t route); /* its path, or "other" */
-
-/* The bytes of GET /metrics, from a status (NULL: there is none). Returns 0 or -ENOMEM. */
-[[nodiscard]] int metrics_write(
-	struct server *server, const char *status, size_t len, struct evbuffer *into);
 
 #endif

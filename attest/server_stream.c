@@ -142,7 +142,6 @@ static void on_sent(struct evhttp_connection *connection, void *arg)
 /* Begin an answer of lines: first line (or NULL), then the records next ... last. */
 static void stream_begin(struct exchange *exchange, const struct line *line)
 {
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(exchange->http);
 	struct evbuffer *bytes = evbuffer_new();
 
 	if (!bytes ||
@@ -154,11 +153,7 @@ static void stream_begin(struct exchange *exchange, const struct line *line)
 		reply_error(exchange, 503, "out of memory");
 		return;
 	}
-	evhttp_add_header(headers, "Content-Type", lines_type);
-	evhttp_add_header(headers, "Cache-Control", "no-store");
-	if (exchange->connection->door->kind != DOOR_TLS)
-		evhttp_add_header(headers, "Connection", "close");
-	exchange->server->requests[exchange->route][0]++;
+	reply_head(exchange, 200, lines_type);
 	evhttp_send_reply_start(exchange->http, 200, "OK");
 	send_chunk(exchange, bytes);
 	evbuffer_free(bytes);
