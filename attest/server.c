@@ -32,7 +32,7 @@ uint64_t server_now_ms(void)
 
 bool server_has(const char *text)
 {
-	return *text && strcmp(text, "none") != 0;
+	return *text;
 }
 
 void server_say(struct server *server, const char *format, ...)

@@ -22,17 +22,17 @@ enum {
 };
 
 /* All of it plain bytes: it is handed to the server's process as one packet of the channel. Texts are
- * NUL-terminated; what is not there ("none") is empty. */
+ * NUL-terminated; what is not there is empty. */
 struct server_conf {
-	char listen[SERVER_PATH_SIZE]; /* ADDRESS:PORT, [ADDRESS]:PORT or none */
+	char listen[SERVER_PATH_SIZE]; /* ADDRESS:PORT, [ADDRESS]:PORT */
 	char metrics_listen[SERVER_PATH_SIZE]; /* likewise, plain HTTP, /metrics only */
-	char socket[SERVER_SOCKET_SIZE]; /* local, plain HTTP, every route; or none */
+	char socket[SERVER_SOCKET_SIZE]; /* local, plain HTTP, every route */
 	char group[SERVER_NAME_SIZE]; /* who may use the local socket */
 	char database[SERVER_PATH_SIZE];
 	char dir[SERVER_PATH_SIZE]; /* where the certificate is that is made on first start */
-	char certificate[SERVER_PATH_SIZE]; /* PEM, a chain; none: the one that was made */
+	char certificate[SERVER_PATH_SIZE]; /* PEM, a chain; empty: the one that was made */
 	char key[SERVER_PATH_SIZE]; /* PEM */
-	char client_ca[SERVER_PATH_SIZE]; /* PEM; none: no client certificates */
+	char client_ca[SERVER_PATH_SIZE]; /* PEM; empty: no client certificates */
 	bool require_client_cert;
 	uint64_t header_max; /* bytes */
 	uint64_t body_max; /* bytes */
