@@ -88,7 +88,8 @@ static int code(int rc, int sys)
 	return sys == ENOSPC || sys == EDQUOT || sys == EFBIG ? -ENOSPC : -EIO;
 }
 
-int memory_fail(struct memory *memory)
+/* Keep SQLite's last error as the text, and return it as one of ours. */
+static int fail(struct memory *memory)
 {
 	int rc = sqlite3_extended_errcode(memory->sql);
 	int sys = sqlite3_system_errno(memory->sql);
@@ -150,7 +151,7 @@ int memory_next(struct memory *memory, sqlite3_stmt *stmt)
 	case SQLITE_DONE:
 		return 0;
 	}
-	return memory_fail(memory);
+	return fail(memory);
 }
 
 static int ask_with(struct memory *memory, sqlite3_stmt **ret_stmt, const char *sql,
@@ -160,7 +161,7 @@ static int ask_with(struct memory *memory, sqlite3_stmt **ret_stmt, const char *
 
 	if (sqlite3_prepare_v2(memory->sql, sql, -1, &stmt, NULL) != SQLITE_OK ||
 		bind(stmt, types, args) != SQLITE_OK)
-		return memory_fail(memory);
+		return fail(memory);
 	int r = memory_next(memory, stmt);
 	if (r < 0)
 		return r;
@@ -273,15 +274,15 @@ static int connect(struct memory *memory, const char *path)
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 
 	if (sqlite3_open_v2(path, &memory->sql, flags, NULL) != SQLITE_OK)
-		return memory->sql ? memory_fail(memory)
+		return memory->sql ? fail(memory)
 				   : memory_refuse(memory, -ENOMEM, "not enough memory");
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (sqlite3_db_config(memory->sql, options[i][0], options[i][1], NULL) != SQLITE_OK)
-			return memory_fail(memory);
+			return fail(memory);
 	sqlite3_limit(memory->sql, SQLITE_LIMIT_LENGTH, LENGTH_MAX);
 	sqlite3_limit(memory->sql, SQLITE_LIMIT_ATTACHED, 0);
 	if (sqlite3_busy_timeout(memory->sql, MEMORY_BUSY_MS) != SQLITE_OK)
-		return memory_fail(memory);
+		return fail(memory);
 	return 0;
 }
 

@@ -21,9 +21,6 @@ void memory_stmt_freep(sqlite3_stmt **stmt);
 /* A row that cannot be read: damaged, unless it is memory that lacks. Returns the error. */
 [[nodiscard]] int memory_damaged(struct memory *memory, const char *what);
 
-/* Keep SQLite's last error as the text, and return it as one of ours. */
-[[nodiscard]] int memory_fail(struct memory *memory);
-
 /*
  * Run a statement up to its first row. types has a letter per value: t const char * (may be NULL),
  * n uint64_t, b const void * and size_t. They are the caller's until the statement is freed.

@@ -70,9 +70,6 @@ void cli_db_why(const struct db *db, const char *path, int err, char ret_why[sta
 struct memory;
 [[nodiscard]] int cli_memory_open(const char *path, struct memory **ret_memory);
 
-/* Which path that is. Returns CLI_GOOD, or it was said that there is none. */
-[[nodiscard]] int cli_memory_path(const char *path, char *ret_path, size_t size);
-
 /* A decimal number, nothing before or after it. */
 [[nodiscard]] bool cli_number(const char *text, uint64_t *ret_number);
 

@@ -24,7 +24,8 @@ static const char *home(void)
 	return user && user->pw_dir ? user->pw_dir : "";
 }
 
-int cli_memory_path(const char *path, char *ret_path, size_t size)
+/* Returns CLI_GOOD, or it was said that there is none. */
+static int path_of(const char *path, char *ret_path, size_t size)
 {
 	const char *given = path ? path : getenv("BPFMEASURE_MEMORY");
 	const char *state = getenv("XDG_STATE_HOME");
@@ -59,7 +60,7 @@ int cli_memory_open(const char *path, struct memory **ret_memory)
 	const char *given = path ? path : getenv("BPFMEASURE_MEMORY");
 	char name[PATH_MAX];
 
-	int code = cli_memory_path(path, name, sizeof(name));
+	int code = path_of(path, name, sizeof(name));
 	if (code)
 		return code;
 	if (!given || !given[0])
