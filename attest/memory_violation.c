@@ -115,10 +115,8 @@ int memory_violation_put(
 	r = memory_do(memory,
 		"INSERT INTO violation(machine, epoch_seq, seq, source, rule, value, why, found_ns,"
 		" acked_ns, acked_by, comment) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,0,'','')",
-		"tnntttt"
-		"n",
-		machine, violation->epoch_seq, what->seq, sources[violation->source], what->rule,
-		what->value, what->why, violation->found_ns);
+		"tnnttttn", machine, violation->epoch_seq, what->seq, sources[violation->source],
+		what->rule, what->value, what->why, violation->found_ns);
 	return r ? r : 1;
 }
 

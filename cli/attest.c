@@ -412,20 +412,19 @@ static void take(void *arg, size_t index, int status, const char *answer, size_t
 static int pass(struct attest *attest)
 {
 	struct outcome outcome = { .attest = attest };
+	int code = find_targets(attest);
+
+	if (code)
+		return code;
 	const struct worker_jobs jobs = {
+		.count = attest->target_count,
 		.parallel = attest->parallel,
 		.arg = &outcome,
 		.job = work,
 		.taken = take,
 	};
-	int code = find_targets(attest);
-
-	if (code)
-		return code;
-	struct worker_jobs all = jobs;
-	all.count = attest->target_count;
 	show_progress(&outcome);
-	int err = workers_run(&all);
+	int err = workers_run(&jobs);
 	clear_progress(&outcome);
 	return err ? worse(outcome.code, cli_unknown("%s", strerror(-err))) : outcome.code;
 }

@@ -387,7 +387,6 @@ static int load(const struct request *request, struct given *given, struct enrol
 {
 	char error[EK_ERROR_MAX];
 
-	options->roots = given->roots;
 	options->ek = &given->ek;
 	options->ak = &given->ak;
 	options->mode = request->roots ? MACHINE_EK_CERT
