@@ -132,11 +132,13 @@ static void tell(struct facts *facts, int err, const char *text, size_t len)
 
 static void on_facts(void *arg, int err, const char *bytes, size_t len)
 {
+	static const char lacking[] = "out of memory";
 	struct facts *facts = arg;
 	char *text = err ? NULL : malloc(len + 1);
 
-	if (err || !text) {
-		tell(facts, err ? err : -ENOMEM, err ? bytes : "out of memory", len);
+	if (!text) {
+		tell(facts, err ? err : -ENOMEM, err ? bytes : lacking,
+			err ? len : sizeof(lacking) - 1);
 		return;
 	}
 	memcpy(text, bytes, len + 1);
