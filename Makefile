@@ -16,11 +16,11 @@ SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/descr
               agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/quotes.c agent/requests.c \
               agent/sandbox.c agent/seen.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c \
               agent/warden.c agent/warden_serve.c
-SRC_cli    := cli/appraisal.c cli/reference.c cli/reference_object.c cli/reference_skeleton.c \
-              cli/ack.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c cli/cli.c cli/enroll.c cli/enrolment.c cli/export.c cli/field.c \
-              cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c cli/row.c cli/show.c \
-              cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
-              cli/tree.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
+SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c \
+              cli/cli.c cli/enroll.c cli/enrolment.c cli/export.c cli/field.c cli/filter.c cli/log.c cli/memory.c \
+              cli/output.c cli/query.c cli/quote.c cli/reference.c cli/reference_object.c \
+              cli/reference_skeleton.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \
+              cli/status_stopped.c cli/table.c cli/tree.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
 SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c \
               attest/diagnose.c attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
               attest/verify_after.c attest/history.c attest/history_epoch.c attest/history_result.c
