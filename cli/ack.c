@@ -170,6 +170,8 @@ const char ack_help[] =
 	"\n"
 	"List the violations that are remembered of a machine, or acknowledge open ones: they stay, with\n"
 	"your name, and no longer make the verdict untrusted. They go when the machine boots anew.\n"
+	"A log that contradicts what was proven (rollback, fork, reset-count, ...) is refused again in the\n"
+	"next round: `bpfmeasure enroll --replace` forgets what was proven of a machine that was set up anew.\n"
 	"\n"
 	"  --all           acknowledge all that are open, or those that all of these name:\n"
 	"  --seq N         of this record\n"
