@@ -24,17 +24,28 @@ static int read_conf(
 	return result;
 }
 
+static bool is_text(const struct conf_key *key)
+{
+	return key->type <= CONF_NAME || key->type == CONF_ADDRESS_OR_NONE;
+}
+
 static void write_value(FILE *out, const struct conf *conf, const struct conf_key *key)
 {
 	const void *at = (const char *)conf + key->offset;
 
 	switch (key->type) {
 	case CONF_PATH:
-	case CONF_PATH_OR_NONE:
 	case CONF_DEVICE:
 	case CONF_NAME:
-		assert(strlen(at) >= 1 && strlen(at) <= key->max);
-		fprintf(out, "%s", (const char *)at);
+		assert(strlen(at) >= 1);
+		[[fallthrough]];
+	case CONF_PATH_OR_NONE:
+	case CONF_ADDRESS_OR_NONE:
+		assert(strlen(at) <= key->max);
+		fprintf(out, "%s", *(const char *)at ? (const char *)at : "none");
+		break;
+	case CONF_REQUIRED:
+		fprintf(out, "%s", *(const bool *)at ? "required" : "preferred");
 		break;
 	case CONF_NUMBER:
 		assert(*(const uint32_t *)at >= key->min && *(const uint32_t *)at <= key->max);
@@ -71,7 +82,7 @@ static void check_again(const struct conf *conf)
 		const char *one = (const char *)conf + keys[i].offset;
 		const char *other = (const char *)&again + keys[i].offset;
 
-		if (keys[i].type <= CONF_NAME)
+		if (is_text(&keys[i]))
 			assert(!strcmp(one, other));
 		else if (keys[i].type == CONF_NUMBER)
 			assert(!memcmp(one, other, sizeof(uint32_t)));
