@@ -26,7 +26,8 @@ struct sandbox_held {
 
 /*
  * From here on this process is another user without any capability, starts no process, opens nothing but
- * files beside the database, for reading, and makes no connections. There is no way back.
+ * files beside the database and below, for reading, as far as their modes let it, and makes no
+ * connections. There is no way back.
  *
  * Returns 0, or a negative errno and ret_error: one clause for people. After an error this process is
  * fit for nothing but to end.

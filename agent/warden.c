@@ -187,6 +187,7 @@ static void start(struct warden *warden)
 	};
 	int channel = spawn(warden);
 
+	warden->silent = 0;
 	if (channel < 0) {
 		snprintf(warden->status.why, sizeof(warden->status.why), "starting it: %s",
 			strerror(-channel));
@@ -246,15 +247,18 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct warden *warden = arg;
+	uint32_t limit_ms = warden->measurer->conf->attest.hang_timeout_ms;
+	uint32_t look_ms = limit_ms / WARDEN_LOOKS;
 	char why[80];
 
 	(void)fd;
 	(void)what;
-	if (!warden->serving_ms || !warden->requests || requests_heard(warden->requests)) {
+	if (!warden->serving_ms && limit_ms < WARDEN_START_MS)
+		limit_ms = WARDEN_START_MS;
+	if (!warden->requests || requests_heard(warden->requests)) {
 		warden->silent = 0;
-	} else if (++warden->silent > WARDEN_LOOKS) {
-		snprintf(why, sizeof(why), "it gave no sign of life for %" PRIu32 " ms",
-			warden->measurer->conf->attest.hang_timeout_ms);
+	} else if (++warden->silent > limit_ms / look_ms) {
+		snprintf(why, sizeof(why), "it gave no sign of life for %" PRIu32 " ms", limit_ms);
 		on_end(warden, why);
 	}
 }

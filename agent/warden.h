@@ -24,6 +24,7 @@ enum {
 	WARDEN_DELAY_MAX_MS = 60 * 1000,
 	WARDEN_GOOD_MS = 60 * 1000, /* until it has served for so long */
 	WARDEN_LOOKS = 4, /* in hang_timeout: whether it lives */
+	WARDEN_START_MS = 60 * 1000, /* for its start at least: names may take long to look up */
 };
 
 enum warden_state {
