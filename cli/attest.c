@@ -27,7 +27,7 @@ enum {
 	TIMEOUT_S = 300,
 	NUMBER_MAX = 1000000, /* of seconds, MiB */
 	SIZE_MIB = 4096,
-	ALARM_TIMES = 4, /* a round asks three times at most */
+	ALARM_TIMES = 15, /* a round asks three times at most, and is made five times at most */
 	ALARM_S = 120,
 	VERDICT_WIDTH = 9,
 };
@@ -403,6 +403,8 @@ static void take(void *arg, size_t index, int status, const char *answer, size_t
 		: strcmp(verdict, "untrusted") == 0 ? CLI_UNTRUSTED
 						    : CLI_UNKNOWN;
 	outcome->code = worse(outcome->code, code);
+	if (json_is_false(json_object_get(object, "saved")))
+		outcome->code = worse(outcome->code, CLI_UNKNOWN);
 	outcome->done++;
 	look_for_change(attest, object);
 	show_progress(outcome);

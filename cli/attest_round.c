@@ -134,14 +134,15 @@ static json_t *result_json(const char *name, const struct round_result *result)
 	va_end(args);
 }
 
-static void save(const struct attest *attest, const struct round_result *result)
+/* Returns 0, or a negative errno that was said. */
+static int save(const struct attest *attest, const struct round_result *result)
 {
 	[[gnu::cleanup(output_done)]] struct output output = { 0 };
 	char bytes[65536];
 	size_t len;
 
 	if (!attest->save || !result->stream || !result->has_evidence)
-		return;
+		return 0;
 	int err = output_open(&output, attest->save);
 	rewind(result->stream);
 	while (!err && (len = fread(bytes, 1, sizeof(bytes), result->stream)) > 0)
@@ -153,6 +154,7 @@ static void save(const struct attest *attest, const struct round_result *result)
 		err = output_commit(&output);
 	if (err)
 		(void)cli_unknown("%s: %s", attest->save, strerror(-err));
+	return err;
 }
 
 static void run(const struct attest *attest, const char *name, struct round_result *result)
@@ -192,7 +194,6 @@ static void run(const struct attest *attest, const char *name, struct round_resu
 	};
 	if (round_run(&options, result) == -ENOENT)
 		cannot(result, "not-enrolled", "%s is enrolled no more.", name);
-	save(attest, result);
 }
 
 void attest_round(const struct attest *attest, const char *name, int fd)
@@ -204,7 +205,10 @@ void attest_round(const struct attest *attest, const char *name, int fd)
 
 	run(attest, name, &result);
 	[[gnu::cleanup(json_freep)]] json_t *object = result_json(name, &result);
+	bool is_lost = save(attest, &result) != 0;
 	round_result_done(&result);
+	if (is_lost && object && json_object_set_new(object, "saved", json_false()))
+		_exit(CLI_UNKNOWN);
 	if (!object || json_dumpfd(object, fd, JSON_COMPACT))
 		_exit(CLI_UNKNOWN);
 }
