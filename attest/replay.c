@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct replay_short replay_shorten(const uint8_t *digest)
 {
@@ -12,6 +13,17 @@ struct replay_short replay_shorten(const uint8_t *digest)
 
 	snprintf(ret.text, sizeof(ret.text), "%02x%02x%02x%02x...", digest[0], digest[1], digest[2],
 		digest[3]);
+	return ret;
+}
+
+struct replay_instant replay_instant(uint64_t time_ns)
+{
+	time_t seconds = (time_t)(time_ns / 1000000000);
+	struct replay_instant ret = { "" };
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm))
+		strftime(ret.text, sizeof(ret.text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return ret;
 }
 

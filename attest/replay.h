@@ -96,4 +96,10 @@ struct replay_short {
 };
 struct replay_short replay_shorten(const uint8_t *digest);
 
+/* "2026-01-02T03:04:05Z" (RFC 3339) of nanoseconds since 1970, UTC. */
+struct replay_instant {
+	char text[sizeof("2554-07-21T23:34:33Z")];
+};
+struct replay_instant replay_instant(uint64_t time_ns);
+
 #endif

@@ -11,10 +11,12 @@
 
 #include "attest/client.h"
 #include "attest/round_own.h"
+#include "bpf/line.h"
 
 enum {
 	TRIES_MAX = 5, /* rounds of other processes that may come between */
 	SIEVE_MIN = 64 * 1024, /* bytes, a statement and more */
+	CHALLENGE_MAX = 160, /* bytes of its body */
 	ERROR_BODY_MAX = 200, /* bytes shown of what a server says where it refuses */
 };
 
@@ -76,10 +78,17 @@ uint64_t round_now_ns(void)
 
 /* ---- the question ---- */
 
-static void hex(const uint8_t *bytes, size_t len, char *ret_text)
+/* The body of a challenge, a string. */
+static void challenge_encode(const struct round *round, char ret_json[static CHALLENGE_MAX])
 {
-	for (size_t i = 0; i < len; i++)
-		sprintf(ret_text + 2 * i, "%02x", bytes[i]);
+	struct line line;
+
+	line_init(&line, ret_json, CHALLENGE_MAX - 1);
+	line_open_object(&line, NULL);
+	line_hex(&line, "nonce", round->nonce, SHA256_LEN);
+	line_uint(&line, "since", round->since);
+	line_close_object(&line);
+	ret_json[line.len] = '\0';
 }
 
 /* By an answer that is none. */
@@ -205,7 +214,7 @@ static int request(struct round *round, const char *json)
 static int ask(struct round *round)
 {
 	const struct round_options *options = round->options;
-	char nonce[2 * SHA256_LEN + 1], json[160];
+	char json[CHALLENGE_MAX];
 
 	drop_evidence(round);
 	round->evidence = tmpfile();
@@ -220,9 +229,7 @@ static int ask(struct round *round)
 		conclude_memory(round);
 		return 0;
 	}
-	hex(round->nonce, SHA256_LEN, nonce);
-	snprintf(json, sizeof(json), "{\"nonce\":\"%s\",\"since\":%" PRIu64 "}", nonce,
-		round->since);
+	challenge_encode(round, json);
 	int status = request(round, json);
 	if (status < 0)
 		conclude_unreachable(round, status);

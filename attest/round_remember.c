@@ -6,7 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "attest/replay.h"
 
 static const char not_shown[] = "not-shown";
 
@@ -133,25 +134,25 @@ static void conclude_violations(struct round *round)
 {
 	struct round_result *result = round->result;
 	const struct memory_violation *first = result->violations;
-	char more[64] = "", date[32] = "";
-	time_t seconds = (time_t)(first->found_ns / ROUND_SECOND_NS);
-	struct tm tm;
+	struct replay_instant date = { "" };
+	char more[64] = "";
 
 	if (result->open_count > 1)
 		snprintf(more, sizeof(more), " There %s %zu more.",
 			result->open_count == 2 ? "is" : "are", result->open_count - 1);
-	if (first->found_ns != round->asked_ns && gmtime_r(&seconds, &tm))
-		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (first->found_ns != round->asked_ns)
+		date = replay_instant(first->found_ns);
 	if (first->source == MEMORY_EVIDENCE)
 		round_conclude(round, VERIFY_UNTRUSTED, "remembered",
 			"Evidence was refused%s%s, and nobody has acknowledged that: %s: %s%s",
-			date[0] ? " on " : "", date, first->what.rule, first->what.why, more);
+			date.text[0] ? " on " : "", date.text, first->what.rule, first->what.why,
+			more);
 	else
 		round_conclude(round, VERIFY_UNTRUSTED, "policy",
 			"Record %" PRIu64 " violates %s: %s%s%s%s.%s%s%s", first->what.seq,
 			first->what.rule, first->what.value, first->what.why[0] ? " (" : "",
-			first->what.why, first->what.why[0] ? ")" : "", date[0] ? " Found on " : "",
-			date[0] ? date : "", date[0] ? "." : "");
+			first->what.why, first->what.why[0] ? ")" : "",
+			date.text[0] ? " Found on " : "", date.text, date.text[0] ? "." : "");
 	if (first->source == MEMORY_POLICY)
 		append(result, more);
 	if (round->is_judged && round->found.standing < 0) {

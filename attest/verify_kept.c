@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- the kept quote ---- */
 
@@ -138,21 +137,6 @@ uint64_t verification_explain_proven(const struct verification *v, char *ret_tex
 	return after && after->seq > v->kept_last ? after->seq : v->kept_last;
 }
 
-struct instant {
-	char text[sizeof("2554-07-21T23:34:33Z")];
-};
-
-static struct instant instant(uint64_t time_ns)
-{
-	time_t seconds = (time_t)(time_ns / 1000000000);
-	struct instant ret = { "" };
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm))
-		strftime(ret.text, sizeof(ret.text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return ret;
-}
-
 static size_t explain_foreign(
 	const struct verification_break *broken, char *text, size_t size, size_t len)
 {
@@ -160,10 +144,11 @@ static size_t explain_foreign(
 
 	if (facts->last_seen_ns.known)
 		len = append(text, size, len, " Between %s and %s",
-			instant(facts->last_seen_ns.value).text, instant(broken->found_ns).text);
+			replay_instant(facts->last_seen_ns.value).text,
+			replay_instant(broken->found_ns).text);
 	else
-		len = append(
-			text, size, len, " Some time before %s", instant(broken->found_ns).text);
+		len = append(text, size, len, " Some time before %s",
+			replay_instant(broken->found_ns).text);
 	len = append(
 		text, size, len, " the PCR was extended with something that is not in the log");
 	if (broken->is_same_reset)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attest/memory.h"
+#include "attest/replay.h"
 #include "cli/cli.h"
 
 enum { SECOND_NS = 1000000000 };
@@ -88,13 +89,7 @@ static int parse(int argc, char **argv, struct request *request)
 
 static void print_time(uint64_t time_ns)
 {
-	time_t seconds = (time_t)(time_ns / SECOND_NS);
-	char text[32] = "";
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm))
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	printf("%s", text);
+	printf("%s", replay_instant(time_ns).text);
 }
 
 static int print_violation(void *arg, const struct memory_violation *violation)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attest/client.h"
+#include "attest/replay.h"
 #include "attest/round.h"
 #include "cli/cli.h"
 #include "cli/output.h"
@@ -51,13 +52,7 @@ static void json_freep(json_t **json)
 
 static json_t *time_json(uint64_t time_ns)
 {
-	time_t seconds = (time_t)(time_ns / SECOND_NS);
-	char text[32] = "";
-	struct tm tm;
-
-	if (time_ns && gmtime_r(&seconds, &tm))
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return text[0] ? json_string(text) : json_null();
+	return time_ns ? json_string(replay_instant(time_ns).text) : json_null();
 }
 
 static json_t *violation_json(const struct memory_violation *violation)
