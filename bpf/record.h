@@ -44,7 +44,7 @@ enum record_kind {
 	RECORD_STOP,
 	RECORD_BASELINE,
 	RECORD_LOAD,
-	RECORD_INTEGRITY, /* reserved, as are the others marked so in docs/format.md */
+	RECORD_INTEGRITY,
 	RECORD_REJECT,
 	RECORD_ATTACH,
 	RECORD_DETACH,
@@ -152,6 +152,7 @@ struct record_parent {
 	enum record_verdict verdict;
 };
 
+/* The task that asked the kernel for something: a load, an attachment. */
 struct record_loader {
 	uint32_t pid; /* thread; tgid is the process */
 	uint32_t tgid;
@@ -164,8 +165,13 @@ struct record_loader {
 	struct record_digest exe_sha256;
 	struct record_digest exe_fsverity;
 	struct record_text cgroup;
-	struct record_number user_ns; /* inode number of the user namespace */
-	bool token; /* the load used a BPF token */
+	struct record_text
+		unit; /* systemd's, as the cgroup's path names it; NULL where it names none */
+	struct record_number user_ns; /* inode numbers of the namespaces */
+	struct record_number mnt_ns;
+	struct record_number pid_ns;
+	struct record_number net_ns;
+	bool token; /* it used a BPF token */
 };
 
 /* RECORD_LOAD and RECORD_REJECT; stage and error are of the reject only. */
@@ -250,13 +256,115 @@ struct record_stop {
 	struct record_text why; /* "SIGTERM", ... */
 };
 
+/* A program that has a record: seq 0 where it has none, or none that is known. */
+struct record_of_program {
+	uint64_t seq; /* of its load, reject or baseline record */
+	struct record_number id;
+	struct record_digest sha256;
+};
+
+/*
+ * What a hook after the kernel's integrity check was told of a program: the kernel's own word, not
+ * ours, and never a replacement for struct record_signature.
+ *
+ * hook     that told: "lsm/bpf_prog_load_post_integrity".
+ * verdict  the enumerator as this kernel's BTF names it ("LSM_INT_VERDICT_OK"), NULL where the
+ *          hook has none (it has one argument) or BTF no name for the value.
+ * source   of the verdict: name of the LSM that gave it; NULL where it is not said.
+ */
+struct record_integrity {
+	struct record_of_program program;
+	struct record_text hook;
+	struct record_text verdict;
+	struct record_number value;
+	struct record_text source;
+};
+
+/* By which of the kernel's doors a program came to where it runs. */
+enum record_via {
+	VIA_LINK, /* BPF_LINK_CREATE, BPF_LINK_UPDATE, BPF_RAW_TRACEPOINT_OPEN */
+	VIA_PROG_ATTACH, /* BPF_PROG_ATTACH */
+	VIA_PERF_EVENT, /* PERF_EVENT_IOC_SET_BPF */
+	VIA_NETLINK, /* XDP, tc, lightweight tunnels */
+	VIA_SOCKET, /* SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF and their like */
+	VIA_STRUCT_OPS, /* registered with its map */
+	VIA_PROG_ARRAY, /* an element of a map of programs */
+	VIA_PIN, /* BPF_OBJ_PIN: kept, not run */
+	VIA_OTHER, /* the kernel took the program for a purpose that no hook names */
+};
+
+enum record_target_type {
+	TARGET_UNKNOWN,
+	TARGET_FUNCTION, /* of the kernel, by name: tracing, kprobe */
+	TARGET_TRACEPOINT,
+	TARGET_LSM_HOOK,
+	TARGET_ITERATOR,
+	TARGET_PERF_EVENT,
+	TARGET_UPROBE, /* name is the file */
+	TARGET_PROGRAM, /* another BPF program: freplace, fentry of a program */
+	TARGET_INTERFACE, /* id is the ifindex */
+	TARGET_NETFILTER, /* name is "FAMILY/HOOK" in numbers */
+	TARGET_NETNS, /* id is the inode number */
+	TARGET_CGROUP, /* name is the path, id the cgroup's */
+	TARGET_SOCKET, /* name is "FAMILY/PROTOCOL" in numbers */
+	TARGET_STRUCT_OPS, /* name is the kernel's structure */
+	TARGET_MAP, /* id is the map's; index says which element */
+	TARGET_FILE, /* a pin; name is the path in its file system */
+};
+
+struct record_target {
+	enum record_target_type type;
+	struct record_text name; /* capped at RECORD_PATH_MAX */
+	struct record_number id;
+	struct record_number index; /* of an element */
+	struct record_number count; /* of all targets, where name is the first of several */
+};
+
+/* A place where a program runs, as RECORD_ATTACH and RECORD_DETACH name it. */
+struct record_place {
+	enum record_via via;
+	struct record_number link_id;
+	struct record_text link_type; /* enum bpf_link_type without its prefix, lower case */
+	struct record_text attach_type; /* enum bpf_attach_type, likewise */
+	struct record_target target;
+};
+
+/*
+ * how      HOW_NEW; HOW_UPDATE: the program took the place of another (replaced); HOW_BASELINE: found
+ *          attached when an epoch or a first start began, task unknown.
+ */
+enum record_how { HOW_NEW, HOW_UPDATE, HOW_BASELINE };
+struct record_attach {
+	struct record_of_program program;
+	enum record_how how;
+	struct record_place place;
+	bool has_replaced;
+	struct record_of_program replaced;
+	bool has_by;
+	struct record_loader by;
+};
+
+/*
+ * why  ENDED_ASKED: BPF_LINK_DETACH, BPF_PROG_DETACH, netlink; ENDED_CLOSED: the last descriptor and
+ *      pin of the link are gone; ENDED_REPLACED: another program took its place.
+ */
+enum record_ended { ENDED_ASKED, ENDED_CLOSED, ENDED_REPLACED };
+struct record_detach {
+	struct record_of_program program;
+	enum record_ended why;
+	uint64_t attach_seq; /* of the attach record that this ends; 0 where there is none */
+	struct record_place place;
+	bool has_by;
+	struct record_loader by;
+};
+
 struct record_unload {
 	uint64_t program_seq; /* of its load or baseline record */
 	uint32_t program_id;
 };
 
 /* So many of these were not recorded; first and last are their numbers, inclusive. */
-enum record_lost_what { LOST_LOADS, LOST_EVENTS, LOST_IDS };
+enum record_lost_what { LOST_LOADS, LOST_EVENTS, LOST_IDS, LOST_ATTACHMENTS };
 struct record_lost {
 	enum record_lost_what what;
 	uint64_t count;
@@ -319,6 +427,12 @@ void record_encode_baseline(
 void record_encode_load(struct line *line, struct record_head head, const struct record_load *rec);
 void record_encode_reject(
 	struct line *line, struct record_head head, const struct record_load *rec);
+void record_encode_integrity(
+	struct line *line, struct record_head head, const struct record_integrity *rec);
+void record_encode_attach(
+	struct line *line, struct record_head head, const struct record_attach *rec);
+void record_encode_detach(
+	struct line *line, struct record_head head, const struct record_detach *rec);
 void record_encode_unload(
 	struct line *line, struct record_head head, const struct record_unload *rec);
 void record_encode_lost(struct line *line, struct record_head head, const struct record_lost *rec);

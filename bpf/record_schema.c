@@ -99,6 +99,7 @@ const char *const record_losses[] = {
 	[LOST_LOADS] = "loads",
 	[LOST_EVENTS] = "events",
 	[LOST_IDS] = "ids",
+	[LOST_ATTACHMENTS] = "attachments",
 	NULL,
 };
 
