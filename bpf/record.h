@@ -32,6 +32,8 @@ enum {
 	RECORD_MAPS_MAX = 64, /* MAX_USED_MAPS in the kernel */
 	RECORD_SIGNERS_MAX = 16, /* SignerInfos named in one record */
 	RECORD_CLAIM_MAX = 134, /* "keyid:" and 64 bytes in hex */
+	RECORD_ALG_MAX = 16, /* "sha512-256", or the beginning of an OID */
+	RECORD_TAG_LEN = 8, /* BPF_TAG_SIZE in the kernel */
 	RECORD_HOOKS_MAX = 32,
 	RECORD_AK_NAME_MAX = 68, /* sizeof(TPMU_NAME) */
 	RECORD_PCR_MAX = 23,
@@ -93,6 +95,8 @@ struct record_program {
 	bool captured; /* whether sha256 is over every instruction handed to the kernel */
 	struct record_digest sha256; /* raw instructions as handed to the kernel */
 	struct record_digest kernel_digest;
+	bool has_tag;
+	uint8_t tag[RECORD_TAG_LEN]; /* bpf_prog_info.tag */
 	struct record_number load_time_ns; /* since boot: bpf_prog_info.load_time */
 	bool kernel_origin; /* loaded by bpf_sys_bpf() */
 	bool self; /* loaded by the agent */
@@ -128,6 +132,8 @@ enum record_keyring {
  *
  * claimed_key_ids  of the first SignerInfos, as "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX"
  * (sha256 of the DER of IssuerAndSerialNumber). Claims, never identity.
+ * digest_algs      of the same SignerInfos, in the same order: "sha256".
+ * pinned_subject   of the configured certificate; NULL where pinned is not known.
  */
 struct record_signature {
 	enum record_verdict verdict;
@@ -139,7 +145,9 @@ struct record_signature {
 	struct record_number signers; /* SignerInfos in the signature */
 	size_t claimed_count; /* of them named here */
 	struct record_text claimed_key_ids[RECORD_SIGNERS_MAX];
+	struct record_text digest_algs[RECORD_SIGNERS_MAX];
 	struct record_digest pinned; /* SubjectPublicKeyInfo of the configured certificate */
+	struct record_text pinned_subject;
 	struct record_number size; /* of the signature */
 	struct record_digest sha256; /* of the signature */
 };
