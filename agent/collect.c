@@ -262,7 +262,9 @@ int collect_event(struct collect *collect, const void *data, size_t len, uint64_
 	int err;
 
 	if (len < sizeof(*event) || !event_size(event->type) || len < event_size(event->type) ||
-		(event->load == 0) != (event->type == EVENT_FREE)) {
+		(event->load == 0) != (event->type == EVENT_FREE) ||
+		(event->type == EVENT_END &&
+			((const struct event_end *)data)->series >= SERIES_COUNT)) {
 		collect->malformed++;
 		return 0;
 	}

@@ -37,7 +37,7 @@ struct collected_map {
 	struct collected_bytes content;
 };
 
-/* One load that has ended. What never arrived is absent: has_* false, bytes empty. */
+/* One series that has ended: a load, where end.series says so. What never arrived is absent: has_* false, bytes empty. */
 struct collected_load {
 	uint64_t number;
 	bool has_load;
@@ -65,7 +65,7 @@ bool collected_is_complete(const struct collected_load *load);
 /* Both return 0, or a negative errno that ends collect_event() and is returned by it. */
 struct collect_sink {
 	void *arg;
-	int (*load)(void *arg, const struct collected_load *load);
+	int (*load)(void *arg, const struct collected_load *load); /* end.series tells what it is */
 	int (*free)(void *arg, const struct event_free *event);
 };
 

@@ -176,7 +176,7 @@ static struct record_text path_text(
 
 static void describe_loader(const struct collected_load *load, struct described *memory)
 {
-	const struct event_load *event = &load->load;
+	const struct event_task *task = &load->load.task;
 	struct record_loader *ret = &memory->load.loader;
 
 	if (!load->has_load) {
@@ -184,20 +184,20 @@ static void describe_loader(const struct collected_load *load, struct described 
 		return;
 	}
 	*ret = (struct record_loader){
-		.pid = event->pid,
-		.tgid = event->tgid,
-		.uid = event->uid,
-		.gid = event->gid,
-		.comm = text_field(event->comm, sizeof(event->comm)),
-		.exe_dev = { event->exe_inode != 0, event->exe_dev },
-		.exe_inode = { event->exe_inode != 0, event->exe_inode },
-		.exe_sha256.known = event->exe_sha256_known,
+		.pid = task->pid,
+		.tgid = task->tgid,
+		.uid = task->uid,
+		.gid = task->gid,
+		.comm = text_field(task->comm, sizeof(task->comm)),
+		.exe_dev = { task->exe_inode != 0, task->exe_dev },
+		.exe_inode = { task->exe_inode != 0, task->exe_inode },
+		.exe_sha256.known = task->exe_sha256_known,
 		.exe = path_text(&load->streams[STREAM_EXE], memory->exe),
 		.cgroup = path_text(&load->streams[STREAM_CGROUP], memory->cgroup),
-		.user_ns = { event->user_ns != 0, event->user_ns },
-		.token = event->token,
+		.user_ns = { task->user_ns != 0, task->user_ns },
+		.token = task->token,
 	};
-	memcpy(ret->exe_sha256.sha256, event->exe_sha256, SHA256_LEN);
+	memcpy(ret->exe_sha256.sha256, task->exe_sha256, SHA256_LEN);
 }
 
 /* ---- the whole ---- */

@@ -13,6 +13,9 @@
  * EVENT_FREE comes any time after EVENT_PROG, from any task. An EVENT_END that found the ring full
  * is in the map "ends" instead.
  *
+ * What else a task does with a program is a series too, with a number from the same counter and an
+ * EVENT_END that says of which kind it was.
+ *
  * Every event carries a ticket from one atomic counter, taken before its place on the ring, so the
  * order of tickets and of places may differ between CPUs, but every ticket arrives exactly once or
  * its event was dropped. Change anything here: change EVENT_LAYOUT.
@@ -29,7 +32,7 @@
 #endif
 
 enum {
-	EVENT_LAYOUT = 1,
+	EVENT_LAYOUT = 2,
 
 	EVENT_NAME_LEN = 16, /* BPF_OBJ_NAME_LEN, TASK_COMM_LEN */
 	EVENT_DIGEST_LEN = 32, /* sha256 */
@@ -63,6 +66,12 @@ enum event_stream {
 	STREAM_COUNT,
 };
 
+/* What a series of events is about, as its EVENT_END has it. */
+enum event_series {
+	SERIES_LOAD,
+	SERIES_COUNT,
+};
+
 /* Our hooks, as bits: which of them took part in a load. Names: probe_hook_name(). */
 enum event_hook {
 	HOOK_LOAD_ENTER,
@@ -79,7 +88,7 @@ enum event_hook {
 
 struct event {
 	__u64 ticket;
-	__u64 load; /* 1, 2, 3 ... since the hooks were attached */
+	__u64 load; /* number of the series: 1, 2, 3 ... since the hooks were attached */
 	__u32 type;
 	__u32 size; /* of the whole event */
 };
@@ -102,10 +111,8 @@ struct event_verify {
 	__u32 pad;
 };
 
-struct event_load {
-	struct event event;
-	__u64 boottime_ns;
-	__u64 insns_len;
+/* The task that did it. Its executable's path and its cgroup follow as EVENT_BYTES. */
+struct event_task {
 	__u64 exe_inode;
 	__u32 exe_dev;
 	__u32 user_ns;
@@ -113,18 +120,26 @@ struct event_load {
 	__u32 tgid;
 	__u32 uid;
 	__u32 gid;
-	__u32 prog_type;
-	__u32 attach_type;
-	__u8 name[EVENT_NAME_LEN];
 	__u8 comm[EVENT_NAME_LEN];
 	__u8 exe_sha256[EVENT_DIGEST_LEN];
 	__u8 exe_sha256_known;
-	__u8 token;
-	__u8 kernel_origin;
+	__u8 token; /* it used a BPF token */
 	__u8 self;
+	__u8 pad[5];
+};
+
+struct event_load {
+	struct event event;
+	struct event_task task;
+	__u64 boottime_ns;
+	__u64 insns_len;
+	__u32 prog_type;
+	__u32 attach_type;
+	__u8 name[EVENT_NAME_LEN];
 	__s32 security; /* what all LSMs together said: 0, or a negative errno */
-	__u32 in_check; /* 1: the instructions follow; 0: refused before anybody looked at them */
-	__u32 pad;
+	__u8 in_check; /* 1: the instructions follow; 0: refused before anybody looked at them */
+	__u8 kernel_origin;
+	__u8 pad[2];
 };
 
 /* A program that has its id. Also what the baseline iterator writes, with load 0. */
@@ -167,7 +182,7 @@ struct event_end {
 	struct event event;
 	__u64 boottime_ns;
 	__s32 error; /* 0, or a negative errno */
-	__u32 events; /* sent for this load before this one */
+	__u32 events; /* of this series sent before this one */
 	__u32 dropped; /* not sent: the ring was full */
 	__u32 hooks; /* bits of enum event_hook */
 	__u32 parent_id; /* program id of the loader program that ran; 0 for none */
@@ -175,7 +190,8 @@ struct event_end {
 	__s32 keyring_id; /* of the load's attr */
 	__u32 tgid;
 	__u8 self;
-	__u8 pad[7];
+	__u8 series; /* enum event_series */
+	__u8 pad[6];
 };
 
 struct event_free {
@@ -188,7 +204,7 @@ struct event_free {
 /* The programs' one global variable: lives in the pinned map "state", one element. */
 struct event_state {
 	__u64 ticket; /* the next one */
-	__u64 load; /* the last one given */
+	__u64 load; /* the last number given to a series */
 	__u64 dropped_events; /* the ring was full */
 	__u64 untracked; /* loads that nothing could be kept of at all */
 	__u64 instance; /* random, made when the hooks were attached */

@@ -61,12 +61,12 @@ int verify(__u64 *ctx)
 		return 0;
 	data_len = BPF_CORE_READ(data, size) & DYNPTR_SIZE_MASK;
 	signature_len = BPF_CORE_READ(signature, size) & DYNPTR_SIZE_MASK;
-	bytes_send(load, STREAM_SIGNED, BPF_CORE_READ(data, data) + BPF_CORE_READ(data, offset),
-		data_len);
-	bytes_send(load, STREAM_SIGNATURE,
+	bytes_send(&load->series, STREAM_SIGNED,
+		BPF_CORE_READ(data, data) + BPF_CORE_READ(data, offset), data_len);
+	bytes_send(&load->series, STREAM_SIGNATURE,
 		BPF_CORE_READ(signature, data) + BPF_CORE_READ(signature, offset), signature_len);
 
-	event = load_event_reserve(load, EVENT_VERIFY, sizeof(*event));
+	event = series_reserve(&load->series, EVENT_VERIFY, sizeof(*event));
 	if (!event)
 		return 0;
 	bpf_get_func_ret(ctx, &ret);
@@ -91,34 +91,24 @@ static __always_inline void load_send(
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct file *exe = task->mm->exe_file;
 	struct event_load *event;
-	struct path_walk cgroup = { .load = load };
-	struct path_walk file = { .load = load };
 
 	load->described = 1;
-	event = load_event_reserve(load, EVENT_LOAD, sizeof(*event));
+	event = series_reserve(&load->series, EVENT_LOAD, sizeof(*event));
 	if (event) {
 		event->boottime_ns = bpf_ktime_get_boot_ns();
 		event->insns_len = (__u64)attr->insn_cnt * 8;
 		event->prog_type = attr->prog_type;
 		event->attach_type = attr->expected_attach_type;
 		BPF_CORE_READ_INTO(&event->name, attr, prog_name);
-		event->token = prog && bpf_core_field_exists(prog->aux->token) &&
+		event->task.token = prog && bpf_core_field_exists(prog->aux->token) &&
 			BPF_CORE_READ(prog, aux, token);
 		event->kernel_origin = load->kernel_origin;
 		event->security = security;
 		event->in_check = prog != NULL;
-		loader_fill(event, exe->f_inode);
+		task_fill(&event->task, exe->f_inode);
 		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	}
-	cgroup.node = task->cgroups->dfl_cgrp->kn;
-	bpf_loop(PATH_DEPTH, cgroup_step, &cgroup, 0);
-	path_send(&cgroup, STREAM_CGROUP);
-	if (exe) { /* a kernel thread has none */
-		file.node = exe->f_path.dentry;
-		file.mount = exe->f_path.mnt;
-		bpf_loop(PATH_DEPTH, file_step, &file, 0);
-		path_send(&file, STREAM_EXE);
-	}
+	task_paths_send(&load->series);
 }
 
 static __always_inline void load_checked(
@@ -126,7 +116,7 @@ static __always_inline void load_checked(
 {
 	load->aux = (__u64)BPF_CORE_READ(prog, aux);
 	load_send(load, attr, prog, security);
-	bytes_send(load, STREAM_INSNS, &prog->insnsi, (__u64)BPF_CORE_READ(prog, len) * 8);
+	bytes_send(&load->series, STREAM_INSNS, &prog->insnsi, (__u64)BPF_CORE_READ(prog, len) * 8);
 }
 
 /* security_bpf_prog_load(prog, attr, token, ...): the combined answer of all LSMs. */
@@ -245,7 +235,7 @@ static long map_send(__u32 i, struct map_walk *walk)
 	if (content_len > state.map_content_max)
 		content_len = 0;
 
-	event = load_event_reserve(walk->load, EVENT_MAP, sizeof(*event));
+	event = series_reserve(&walk->load->series, EVENT_MAP, sizeof(*event));
 	if (!event)
 		return 0;
 	map_fill(event, map);
@@ -253,7 +243,7 @@ static long map_send(__u32 i, struct map_walk *walk)
 	event->index = i;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	if (content_len)
-		bytes_send(walk->load, STREAM_MAP, &array->value, content_len);
+		bytes_send(&walk->load->series, STREAM_MAP, &array->value, content_len);
 	return 0;
 }
 
@@ -274,7 +264,7 @@ int prog(__u64 *ctx)
 	/* Before the descriptor exists, so that whoever closes it finds it here. */
 	bpf_map_update_elem(&programs, &aux, &id, BPF_ANY);
 
-	event = load_event_reserve(load, EVENT_PROG, sizeof(*event));
+	event = series_reserve(&load->series, EVENT_PROG, sizeof(*event));
 	if (event) {
 		prog_fill(event, prog);
 		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
@@ -306,7 +296,7 @@ int load_exit(__u64 *ctx)
 			return 0;
 		load_send(load, (union bpf_attr *)ctx[0], NULL, 0);
 	}
-	end_send(load, (__s32)ret < 0 ? (__s32)ret : 0);
+	load_end(load, (__s32)ret < 0 ? (__s32)ret : 0);
 	return 0;
 }
 

@@ -50,9 +50,9 @@ int identity(__u64 *ctx)
 }
 
 /* A walk to the root of a hierarchy, putting each name on the way, with its NUL,
- * into load->path. */
+ * into series->path. */
 struct path_walk {
-	struct load_state *load;
+	struct series *series;
 	void *node;
 	struct vfsmount *mount; /* of a file */
 	__u32 len;
@@ -66,7 +66,7 @@ static __always_inline long path_add(struct path_walk *walk, const void *name)
 
 	if (at > PATH_LEN - PATH_NAME_LEN)
 		return 1;
-	len = bpf_probe_read_kernel_str(&walk->load->path[at], PATH_NAME_LEN, name);
+	len = bpf_probe_read_kernel_str(&walk->series->path[at], PATH_NAME_LEN, name);
 	if (len < 0)
 		return 1;
 	walk->len += len;
@@ -79,11 +79,11 @@ static __always_inline void path_send(struct path_walk *walk, enum event_stream 
 
 	/* A top that is missing shows: there is no such name. */
 	if (!walk->whole && at <= PATH_LEN - PATH_NAME_LEN) {
-		__builtin_memcpy(&walk->load->path[at], "...", 4);
+		__builtin_memcpy(&walk->series->path[at], "...", 4);
 		walk->len += 4;
 	}
 	if (walk->len <= PATH_LEN)
-		bytes_send(walk->load, stream, walk->load->path, walk->len);
+		bytes_send(walk->series, stream, walk->series->path, walk->len);
 }
 
 static long cgroup_step(__u32 i, struct path_walk *walk)
@@ -138,7 +138,8 @@ static __always_inline bool may_load(void)
 		cred->cap_effective.val & (1ULL << CAP_SYS_ADMIN | 1ULL << CAP_BPF);
 }
 
-static __always_inline void loader_fill(struct event_load *event, struct inode *exe)
+/* token is left to the caller. */
+static __always_inline void task_fill(struct event_task *ret, struct inode *exe)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -146,22 +147,41 @@ static __always_inline void loader_fill(struct event_load *event, struct inode *
 	struct exe_key key = {};
 	struct exe_hash *hash;
 
-	event->user_ns = task->cred->user_ns->ns.inum;
-	event->pid = (__u32)pid_tgid;
-	event->tgid = pid_tgid >> 32;
-	event->uid = (__u32)uid_gid;
-	event->gid = uid_gid >> 32;
-	event->self = is_agent();
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	ret->user_ns = task->cred->user_ns->ns.inum;
+	ret->pid = (__u32)pid_tgid;
+	ret->tgid = pid_tgid >> 32;
+	ret->uid = (__u32)uid_gid;
+	ret->gid = uid_gid >> 32;
+	ret->self = is_agent();
+	bpf_get_current_comm(ret->comm, sizeof(ret->comm));
 	exe_key_fill(&key, exe);
-	event->exe_inode = key.inode;
-	event->exe_dev = key.dev;
+	ret->exe_inode = key.inode;
+	ret->exe_dev = key.dev;
 	hash = bpf_map_lookup_elem(&exes, &key);
-	event->exe_sha256_known = hash != NULL;
+	ret->exe_sha256_known = hash != NULL;
 	if (hash)
-		__builtin_memcpy(event->exe_sha256, hash->sha256, EVENT_DIGEST_LEN);
+		__builtin_memcpy(ret->exe_sha256, hash->sha256, EVENT_DIGEST_LEN);
 	else
-		__builtin_memset(event->exe_sha256, 0, EVENT_DIGEST_LEN);
+		__builtin_memset(ret->exe_sha256, 0, EVENT_DIGEST_LEN);
+}
+
+/* Where it runs, and what: behind the event that the task is in. */
+static __always_inline void task_paths_send(struct series *series)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct file *exe = task->mm->exe_file;
+	struct path_walk cgroup = { .series = series };
+	struct path_walk file = { .series = series };
+
+	cgroup.node = task->cgroups->dfl_cgrp->kn;
+	bpf_loop(PATH_DEPTH, cgroup_step, &cgroup, 0);
+	path_send(&cgroup, STREAM_CGROUP);
+	if (exe) { /* a kernel thread has none */
+		file.node = exe->f_path.dentry;
+		file.mount = exe->f_path.mnt;
+		bpf_loop(PATH_DEPTH, file_step, &file, 0);
+		path_send(&file, STREAM_EXE);
+	}
 }
 
 #endif

@@ -17,19 +17,24 @@ enum {
 	ENDS_MAX = 1 << 20,
 };
 
+/* Events that belong together. */
+struct series {
+	__u64 number; /* 0: nothing sent yet */
+	__u32 events;
+	__u32 dropped;
+	char path[PATH_LEN]; /* made here before it is sent */
+};
+
 struct load_state {
-	__u64 load; /* 0: nothing sent yet */
+	struct series series;
 	__u64 aux; /* struct bpf_prog_aux of the program under way: it stays while the prog moves */
 	__u32 inside;
 	__u32 hooks;
-	__u32 events;
-	__u32 dropped;
 	__u32 parent_id;
 	__u32 signature_len;
 	__s32 keyring_id;
 	__u8 kernel_origin;
 	__u8 described; /* EVENT_LOAD was sent */
-	char path[PATH_LEN];
 };
 
 struct {
@@ -75,7 +80,7 @@ struct {
 	__type(value, struct exe_hash);
 } exes SEC(".maps");
 
-/* Ends of loads that the ring had no room for, by load number. The reader empties it. */
+/* Ends of series that the ring had no room for, by their numbers. The reader empties it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -126,23 +131,22 @@ static __always_inline void *event_reserve(__u64 load, __u32 type, const __u32 s
 	return event;
 }
 
-static __always_inline void *load_event_reserve(
-	struct load_state *load, __u32 type, const __u32 size)
+static __always_inline void *series_reserve(struct series *series, __u32 type, const __u32 size)
 {
 	void *event;
 
-	if (!load->load)
-		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
-	event = event_reserve(load->load, type, size);
+	if (!series->number)
+		series->number = __sync_fetch_and_add(&state.load, 1) + 1;
+	event = event_reserve(series->number, type, size);
 	if (event)
-		load->events++;
+		series->events++;
 	else
-		load->dropped++;
+		series->dropped++;
 	return event;
 }
 
 struct bytes {
-	struct load_state *load;
+	struct series *series;
 	const void *from;
 	__u64 len;
 	__u32 stream;
@@ -155,7 +159,7 @@ static __always_inline long bytes_send_piece(struct bytes *bytes, __u64 offset, 
 
 	if (len > room)
 		len = room;
-	event = load_event_reserve(bytes->load, EVENT_BYTES, sizeof(*event) + room);
+	event = series_reserve(bytes->series, EVENT_BYTES, sizeof(*event) + room);
 	if (!event)
 		return 1;
 	event->offset = offset;
@@ -185,9 +189,9 @@ static long bytes_send_large(__u32 i, struct bytes *bytes)
 }
 
 static __always_inline void bytes_send(
-	struct load_state *load, enum event_stream stream, const void *from, __u64 len)
+	struct series *series, enum event_stream stream, const void *from, __u64 len)
 {
-	struct bytes bytes = { .load = load, .from = from, .len = len, .stream = stream };
+	struct bytes bytes = { .series = series, .from = from, .len = len, .stream = stream };
 
 	if (len <= EVENT_BYTES_SMALL)
 		bytes_send_piece(&bytes, 0, EVENT_BYTES_SMALL);
@@ -208,36 +212,43 @@ static __always_inline bool is_agent(void)
 	return state.agent_start == start;
 }
 
-/* The last event of a load. */
-static __always_inline void end_send(struct load_state *load, __s32 error)
+/* The last event of a series. */
+static __always_inline void series_end(struct series *series, struct event_end *end)
 {
-	struct event_end end = {};
-
-	if (!load->load) /* a hook of ours did not run: that it loaded is known all the same */
-		load->load = __sync_fetch_and_add(&state.load, 1) + 1;
-	end.event.ticket = __sync_fetch_and_add(&state.ticket, 1);
-	end.event.load = load->load;
-	end.event.type = EVENT_END;
-	end.event.size = sizeof(end);
-	end.boottime_ns = bpf_ktime_get_boot_ns();
-	end.error = error;
-	end.events = load->events;
-	end.dropped = load->dropped;
-	end.hooks = load->hooks | (load->parent_id ? 1U << HOOK_RUN : 0);
-	end.parent_id = load->parent_id;
-	end.signature_len = load->signature_len;
-	end.keyring_id = load->keyring_id;
-	end.tgid = bpf_get_current_pid_tgid() >> 32;
-	end.self = is_agent();
+	if (!series->number) /* a hook of ours did not run: that it was is known all the same */
+		series->number = __sync_fetch_and_add(&state.load, 1) + 1;
+	end->event.ticket = __sync_fetch_and_add(&state.ticket, 1);
+	end->event.load = series->number;
+	end->event.type = EVENT_END;
+	end->event.size = sizeof(*end);
+	end->boottime_ns = bpf_ktime_get_boot_ns();
+	end->events = series->events;
+	end->dropped = series->dropped;
+	end->tgid = bpf_get_current_pid_tgid() >> 32;
+	end->self = is_agent();
 	/* It wakes the reader, always: the kernel's own choice loses wake-ups when pieces before it
 	 * asked for none. Where the ring is full it goes another way: that a load was, and how it
 	 * ended, is never lost. */
-	if (!bpf_ringbuf_output(&ring, &end, sizeof(end), BPF_RB_FORCE_WAKEUP))
+	if (!bpf_ringbuf_output(&ring, end, sizeof(*end), BPF_RB_FORCE_WAKEUP))
 		return;
-	if (bpf_map_update_elem(&ends, &end.event.load, &end, BPF_ANY))
+	if (bpf_map_update_elem(&ends, &end->event.load, end, BPF_ANY))
 		__sync_fetch_and_add(&state.untracked, 1);
 	__sync_fetch_and_add(
 		&state.dropped_events, 1); /* last: the reader looks into ends for it */
+}
+
+static __always_inline void load_end(struct load_state *load, __s32 error)
+{
+	struct event_end end = {
+		.series = SERIES_LOAD,
+		.error = error,
+		.hooks = load->hooks | (load->parent_id ? 1U << HOOK_RUN : 0),
+		.parent_id = load->parent_id,
+		.signature_len = load->signature_len,
+		.keyring_id = load->keyring_id,
+	};
+
+	series_end(&load->series, &end);
 }
 
 /* ---- a load begins ---- */
@@ -246,16 +257,16 @@ static __always_inline void load_begin(
 	struct load_state *load, enum event_hook hook, union bpf_attr *attr, __u8 kernel_origin)
 {
 	/* The load before it is over, and its last hook did not run: how it ended is not known. */
-	if (load->inside && load->load) {
-		load->dropped++;
-		end_send(load, 0);
+	if (load->inside && load->series.number) {
+		load->series.dropped++;
+		load_end(load, 0);
 	}
-	load->load = 0;
+	load->series.number = 0;
+	load->series.events = 0;
+	load->series.dropped = 0;
 	load->aux = 0;
 	load->inside = 1;
 	load->hooks = 1U << hook;
-	load->events = 0;
-	load->dropped = 0;
 	load->described = 0;
 	load->kernel_origin = kernel_origin;
 	load->signature_len = 0;

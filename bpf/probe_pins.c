@@ -75,7 +75,7 @@ int probe_builds_unpin(struct probe *probe, const char *keep)
 	for (struct dirent *entry; (entry = readdir(dir));) {
 		if (entry->d_name[0] == '.' || (keep && !strcmp(entry->d_name, keep)))
 			continue;
-		if (!strncmp(entry->d_name, "v1-", 3))
+		if (!strncmp(entry->d_name, probe->build, strcspn(probe->build, "-") + 1))
 			build_state_read(probe, entry->d_name);
 		err = probe_build_unpin(probe, entry->d_name);
 		if (err)

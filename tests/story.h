@@ -174,14 +174,16 @@ static inline void story_init(struct story *story, uint64_t number)
 		.load = {
 			.boottime_ns = 1000 + number,
 			.insns_len = sizeof(story->insns),
-			.exe_inode = 12,
-			.exe_dev = 34,
-			.user_ns = 56,
-			.pid = 101,
-			.tgid = 100,
+			.task = {
+				.exe_inode = 12,
+				.exe_dev = 34,
+				.user_ns = 56,
+				.pid = 101,
+				.tgid = 100,
+				.comm = "loader",
+			},
 			.prog_type = 6, /* xdp */
 			.name = "prog",
-			.comm = "loader",
 			.in_check = 1,
 		},
 		.has_prog = true,

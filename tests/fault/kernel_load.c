@@ -166,8 +166,8 @@ static void story_tell(
 	story_init(ret_story, entry->serial);
 	ret_story->load.boottime_ns = now;
 	ret_story->load.prog_type = ret_story->prog.prog_type = load->prog_type;
-	ret_story->load.pid = ret_story->load.tgid = ret_story->end.tgid = load->tgid;
-	ret_story->load.self = ret_story->end.self = entry->self;
+	ret_story->load.task.pid = ret_story->load.task.tgid = ret_story->end.tgid = load->tgid;
+	ret_story->load.task.self = ret_story->end.self = entry->self;
 	ret_story->load.kernel_origin = load->parent_id != 0;
 	ret_story->prog.load_time_ns = now;
 	ret_story->prog.id = entry->id;

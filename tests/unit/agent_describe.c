@@ -67,7 +67,7 @@ static void a_plain_load_says_what_and_who(void **)
 static void names_are_any_bytes_and_need_no_nul(void **)
 {
 	memcpy(story.load.name, "0123456789abcdef", EVENT_NAME_LEN);
-	memset(story.load.comm, 0xff, EVENT_NAME_LEN);
+	memset(story.load.task.comm, 0xff, EVENT_NAME_LEN);
 	assert_says("\"name\":\"0123456789abcdef\",\"type\"");
 	assert_says("\"comm\":\"\\\\xff\\\\xff\\\\xff\\\\xff");
 	memset(story.load.name, 0, EVENT_NAME_LEN);
@@ -217,11 +217,11 @@ static void the_longest_path_fits(void **)
 
 static void what_the_kernel_did_not_know_is_null(void **)
 {
-	story.load.exe_inode = 0;
-	story.load.user_ns = 0;
+	story.load.task.exe_inode = 0;
+	story.load.task.user_ns = 0;
 	assert_says("\"exe_dev\":null,\"exe_inode\":null,\"exe_sha256\":null");
 	assert_says("\"user_ns\":null");
-	story.load.exe_sha256_known = 1;
+	story.load.task.exe_sha256_known = 1;
 	assert_says("\"exe_sha256\":\"0000");
 }
 
@@ -417,6 +417,7 @@ static void whatever_an_event_says_its_line_is_accepted(void **)
 		sample_fill(sampler, &story.load, sizeof(story.load));
 		sample_fill(sampler, &story.prog, sizeof(story.prog));
 		sample_fill(sampler, &story.end, sizeof(story.end));
+		story.end.series = SERIES_LOAD;
 		sample_fill(sampler, &story.verify, sizeof(story.verify));
 		sample_fill(sampler, story.maps, sizeof(story.maps));
 		if (sample_bool(sampler))
