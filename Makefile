@@ -37,13 +37,13 @@ SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/tpm_credential.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
-              bpf/record.c bpf/record_views.c
+              bpf/record.c bpf/record_facts.c bpf/record_views.c
 
 MAIN_agent := agent/main.c
 MAIN_cli   := cli/main.c
 
 # Unit tests: tests/unit/NAME.c, and the archives that each one may use.
-UNIT_bpf    := bank line line_values record record_check
+UNIT_bpf    := bank line line_values record record_check record_facts
 UNIT_tpm    := tpm_pcr tpm_key tpm_ek tpm_credential tpm_errors tpm_device tpm_proxy tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults db_trim db_file db_audit
 UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_break \

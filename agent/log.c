@@ -173,6 +173,12 @@ static void encode(struct line *line, const struct record_head *head, enum recor
 		return record_encode_load(line, *head, record);
 	case RECORD_REJECT:
 		return record_encode_reject(line, *head, record);
+	case RECORD_INTEGRITY:
+		return record_encode_integrity(line, *head, record);
+	case RECORD_ATTACH:
+		return record_encode_attach(line, *head, record);
+	case RECORD_DETACH:
+		return record_encode_detach(line, *head, record);
 	case RECORD_UNLOAD:
 		return record_encode_unload(line, *head, record);
 	case RECORD_LOST:

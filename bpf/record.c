@@ -6,18 +6,6 @@
 
 #include "bpf/record_schema.h"
 
-const char *record_kind_name(enum record_kind kind)
-{
-	assert(kind < RECORD_KIND_COUNT);
-	return record_kinds[kind];
-}
-
-const char *record_verdict_name(enum record_verdict verdict)
-{
-	assert(verdict <= VERDICT_VERIFIED);
-	return record_verdicts[verdict];
-}
-
 /* ---- encoding ---- */
 
 static void put_text(struct line *line, const char *key, struct record_text text, size_t cap)
@@ -158,9 +146,10 @@ static void put_parent(struct line *line, const struct record_parent *parent)
 	line_close_object(line);
 }
 
-static void put_loader(struct line *line, const struct record_loader *loader)
+/* The task behind a load, or behind an attachment. */
+static void put_task(struct line *line, const char *key, const struct record_loader *loader)
 {
-	line_open_object(line, "loader");
+	line_open_object(line, key);
 	line_uint(line, "pid", loader->pid);
 	line_uint(line, "tgid", loader->tgid);
 	line_uint(line, "uid", loader->uid);
@@ -172,7 +161,11 @@ static void put_loader(struct line *line, const struct record_loader *loader)
 	put_digest(line, "exe_sha256", &loader->exe_sha256);
 	put_digest(line, "exe_fsverity", &loader->exe_fsverity);
 	put_text(line, "cgroup", loader->cgroup, RECORD_PATH_MAX);
+	put_text(line, "unit", loader->unit, RECORD_WORD_MAX);
 	put_number(line, "user_ns", loader->user_ns);
+	put_number(line, "mnt_ns", loader->mnt_ns);
+	put_number(line, "pid_ns", loader->pid_ns);
+	put_number(line, "net_ns", loader->net_ns);
 	line_bool(line, "token", loader->token);
 	line_close_object(line);
 }
@@ -187,7 +180,7 @@ static void put_load(struct line *line, const struct record_load *rec)
 		put_parent(line, &rec->parent);
 	else
 		line_null(line, "parent");
-	put_loader(line, &rec->loader);
+	put_task(line, "loader", &rec->loader);
 }
 
 static void put_banks(
@@ -307,6 +300,93 @@ void record_encode_unload(
 	end(line);
 }
 
+/* ---- where programs run ---- */
+
+static void put_of_program(
+	struct line *line, const char *key, const struct record_of_program *program)
+{
+	line_open_object(line, key);
+	line_uint(line, "seq", program->seq);
+	put_number(line, "id", program->id);
+	put_digest(line, "sha256", &program->sha256);
+	line_close_object(line);
+}
+
+static void put_target(struct line *line, const struct record_target *target)
+{
+	line_open_object(line, "target");
+	line_word(line, "type", record_target_types[target->type]);
+	put_text(line, "name", target->name, RECORD_PATH_MAX);
+	put_number(line, "id", target->id);
+	put_number(line, "index", target->index);
+	put_number(line, "count", target->count);
+	line_close_object(line);
+}
+
+static void put_place(struct line *line, const struct record_place *place)
+{
+	line_word(line, "via", record_vias[place->via]);
+	if (place->link_id.known || place->link_type.bytes) {
+		line_open_object(line, "link");
+		put_number(line, "id", place->link_id);
+		put_text(line, "type", place->link_type, RECORD_NAME_MAX);
+		line_close_object(line);
+	} else {
+		line_null(line, "link");
+	}
+	put_text(line, "attach_type", place->attach_type, RECORD_NAME_MAX);
+	put_target(line, &place->target);
+}
+
+static void put_by(struct line *line, const struct record_loader *by)
+{
+	if (by)
+		put_task(line, "by", by);
+	else
+		line_null(line, "by");
+}
+
+void record_encode_integrity(
+	struct line *line, struct record_head head, const struct record_integrity *rec)
+{
+	begin(line, &head, RECORD_INTEGRITY);
+	put_of_program(line, "program", &rec->program);
+	put_text(line, "hook", rec->hook, RECORD_WORD_MAX);
+	put_text(line, "verdict", rec->verdict, RECORD_WORD_MAX);
+	put_number(line, "value", rec->value);
+	put_text(line, "source", rec->source, RECORD_NAME_MAX);
+	end(line);
+}
+
+void record_encode_attach(
+	struct line *line, struct record_head head, const struct record_attach *rec)
+{
+	begin(line, &head, RECORD_ATTACH);
+	put_of_program(line, "program", &rec->program);
+	line_word(line, "how", record_hows[rec->how]);
+	put_place(line, &rec->place);
+	if (rec->has_replaced)
+		put_of_program(line, "replaced", &rec->replaced);
+	else
+		line_null(line, "replaced");
+	put_by(line, rec->has_by ? &rec->by : NULL);
+	end(line);
+}
+
+void record_encode_detach(
+	struct line *line, struct record_head head, const struct record_detach *rec)
+{
+	begin(line, &head, RECORD_DETACH);
+	put_of_program(line, "program", &rec->program);
+	line_word(line, "why", record_endings[rec->why]);
+	line_uint(line, "attach_seq", rec->attach_seq);
+	put_place(line, &rec->place);
+	put_by(line, rec->has_by ? &rec->by : NULL);
+	end(line);
+}
+
+/* ---- of the log itself ---- */
+
 void record_encode_lost(struct line *line, struct record_head head, const struct record_lost *rec)
 {
 	begin(line, &head, RECORD_LOST);
@@ -358,152 +438,6 @@ void record_encode_trim(struct line *line, struct record_head head, const struct
 	line_hex(line, "log_id", rec->log_id, sizeof(rec->log_id));
 	line_bool(line, "software", rec->software);
 	end(line);
-}
-
-/* ---- reading ---- */
-
-int record_check_brief(
-	const char *line, size_t len, struct record_brief *ret_brief, struct line_error *ret_error)
-{
-	struct line_value marks[MARK_COUNT] = { 0 };
-
-	int r = line_check_marked(record_schema(), line, len, marks, ret_error);
-	if (r < 0)
-		return r;
-	*ret_brief = (struct record_brief){
-		.head = {
-			.seq = line_value_uint(marks[MARK_SEQ]),
-			.time_ns = line_value_time(marks[MARK_TIME]),
-			.boottime_ns = line_value_uint(marks[MARK_BOOTTIME]),
-			.kind = (enum record_kind)line_value_word(marks[MARK_KIND], record_kinds),
-			.extend = !marks[MARK_EXTEND].at,
-		},
-	};
-	line_value_hex(marks[MARK_PREV], ret_brief->head.prev, SHA256_LEN);
-	if (marks[MARK_PROGRAM_ID].at)
-		ret_brief->program_id = line_value_uint(marks[MARK_PROGRAM_ID]);
-	if (marks[MARK_VERDICT].at)
-		ret_brief->verdict = (enum record_verdict)line_value_word(
-			marks[MARK_VERDICT], record_verdicts);
-	return 0;
-}
-
-int record_check(
-	const char *line, size_t len, struct record_head *ret_head, struct line_error *ret_error)
-{
-	struct record_brief brief;
-
-	int r = record_check_brief(line, len, &brief, ret_error);
-	if (r == 0)
-		*ret_head = brief.head;
-	return r;
-}
-
-static struct line_value get(const char *line, size_t len, const char *path)
-{
-	struct line_value value = { 0 };
-
-	return line_get(line, len, path, &value) ? value : (struct line_value){ 0 };
-}
-
-static struct record_digest get_digest(const char *line, size_t len, const char *path)
-{
-	struct record_digest digest = { 0 };
-
-	digest.known = line_value_hex(get(line, len, path), digest.sha256, SHA256_LEN) != 0;
-	return digest;
-}
-
-/* The values of an object by bank; those of other banks become zero. */
-static bank_set get_banks(struct line_value object, struct bank_values *ret_values)
-{
-	struct line_each each = line_each(object);
-	struct line_value name, value;
-	bank_set banks = 0;
-
-	*ret_values = (struct bank_values){ 0 };
-	while (line_next(&each, &name, &value)) {
-		enum bank bank = bank_from_name(name.at, name.len);
-
-		assert(bank < BANK_COUNT);
-		banks |= 1U << bank;
-		line_value_hex(value, ret_values->digest[bank], BANK_DIGEST_MAX);
-	}
-	return banks;
-}
-
-void record_epoch_facts(const char *line, size_t len, struct record_epoch_facts *ret)
-{
-	struct line_value tpm = get(line, len, "tpm");
-
-	*ret = (struct record_epoch_facts){
-		.why = (enum record_why)line_value_word(get(line, len, "why"), record_whys),
-		.pcr = (unsigned)line_value_uint(get(tpm.at, tpm.len, "pcr")),
-		.reset_count = (uint32_t)line_value_uint(get(tpm.at, tpm.len, "reset_count")),
-		.restart_count = (uint32_t)line_value_uint(get(tpm.at, tpm.len, "restart_count")),
-		.clock_ms = line_value_uint(get(tpm.at, tpm.len, "clock_ms")),
-		.firmware = line_value_uint(get(tpm.at, tpm.len, "firmware")),
-		.software = line_value_bool(get(tpm.at, tpm.len, "software")),
-	};
-	line_value_hex(get(line, len, "log_id"), ret->log_id, sizeof(ret->log_id));
-	line_value_text(get(line, len, "boot_id"), ret->boot_id, sizeof(ret->boot_id));
-	ret->ak_name_len = line_value_hex(
-		get(tpm.at, tpm.len, "ak_name"), ret->ak_name, sizeof(ret->ak_name));
-	ret->banks = get_banks(get(tpm.at, tpm.len, "base"), &ret->base);
-}
-
-void record_resume_facts(const char *line, size_t len, struct record_resume_facts *ret)
-{
-	*ret = (struct record_resume_facts){
-		.reset_count = (uint32_t)line_value_uint(get(line, len, "tpm.reset_count")),
-		.restart_count = (uint32_t)line_value_uint(get(line, len, "tpm.restart_count")),
-		.clock_ms = line_value_uint(get(line, len, "tpm.clock_ms")),
-	};
-}
-
-void record_foreign_facts(const char *line, size_t len, struct record_foreign_facts *ret)
-{
-	struct line_value last_seen = get(line, len, "last_seen");
-
-	*ret = (struct record_foreign_facts){
-		.after_seq = line_value_uint(get(line, len, "after_seq")),
-		.last_seen_ns = {
-			.known = !line_value_is_null(last_seen),
-			.value = line_value_time(last_seen),
-		},
-	};
-	ret->banks = get_banks(get(line, len, "expected"), &ret->expected);
-	ret->banks &= get_banks(get(line, len, "found"), &ret->found);
-}
-
-void record_trim_facts(const char *line, size_t len, struct record_trim_facts *ret)
-{
-	struct line_value why = get(line, len, "why");
-
-	*ret = (struct record_trim_facts){
-		.why = (enum record_trim_why)line_value_word(why, record_trim_whys),
-		.first = line_value_uint(get(line, len, "first")),
-		.last = line_value_uint(get(line, len, "last")),
-		.first_time_ns = line_value_time(get(line, len, "first_time")),
-		.last_time_ns = line_value_time(get(line, len, "last_time")),
-		.software = line_value_bool(get(line, len, "software")),
-	};
-	line_value_hex(get(line, len, "last_sha256"), ret->last_sha256, SHA256_LEN);
-	line_value_hex(get(line, len, "log_id"), ret->log_id, sizeof(ret->log_id));
-}
-
-void record_program_facts(const char *line, size_t len, struct record_program_facts *ret)
-{
-	struct line_value verdict = get(line, len, "signature.verdict");
-
-	*ret = (struct record_program_facts){
-		.program_id = line_value_uint(get(line, len, "program.id")),
-		.load_time_ns = line_value_uint(get(line, len, "program.load_time_ns")),
-		.sha256 = get_digest(line, len, "program.sha256"),
-		.kernel_digest = get_digest(line, len, "program.kernel_digest"),
-		.chain_digest = get_digest(line, len, "chain_digest"),
-		.verdict = (enum record_verdict)line_value_word(verdict, record_verdicts),
-	};
 }
 
 /* ---- the trusted hash chain ---- */

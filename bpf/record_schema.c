@@ -103,6 +103,53 @@ const char *const record_losses[] = {
 	NULL,
 };
 
+const char *const record_vias[] = {
+	[VIA_LINK] = "link",
+	[VIA_PROG_ATTACH] = "prog_attach",
+	[VIA_PERF_EVENT] = "perf_event",
+	[VIA_NETLINK] = "netlink",
+	[VIA_SOCKET] = "socket",
+	[VIA_STRUCT_OPS] = "struct_ops",
+	[VIA_PROG_ARRAY] = "prog_array",
+	[VIA_PIN] = "pin",
+	[VIA_OTHER] = "other",
+	NULL,
+};
+
+const char *const record_target_types[] = {
+	[TARGET_UNKNOWN] = "unknown",
+	[TARGET_FUNCTION] = "function",
+	[TARGET_TRACEPOINT] = "tracepoint",
+	[TARGET_LSM_HOOK] = "lsm_hook",
+	[TARGET_ITERATOR] = "iterator",
+	[TARGET_PERF_EVENT] = "perf_event",
+	[TARGET_UPROBE] = "uprobe",
+	[TARGET_PROGRAM] = "program",
+	[TARGET_INTERFACE] = "interface",
+	[TARGET_NETFILTER] = "netfilter",
+	[TARGET_NETNS] = "netns",
+	[TARGET_CGROUP] = "cgroup",
+	[TARGET_SOCKET] = "socket",
+	[TARGET_STRUCT_OPS] = "struct_ops",
+	[TARGET_MAP] = "map",
+	[TARGET_FILE] = "file",
+	NULL,
+};
+
+const char *const record_hows[] = {
+	[HOW_NEW] = "new",
+	[HOW_UPDATE] = "update",
+	[HOW_BASELINE] = "baseline",
+	NULL,
+};
+
+const char *const record_endings[] = {
+	[ENDED_ASKED] = "asked",
+	[ENDED_CLOSED] = "closed",
+	[ENDED_REPLACED] = "replaced",
+	NULL,
+};
+
 const char *const record_trim_whys[] = {
 	[TRIM_MAX_SIZE] = "max_size",
 	[TRIM_MAX_AGE] = "max_age",
@@ -231,7 +278,11 @@ static const struct line_field loader_fields[] = {
 	{ DIGEST("exe_sha256"), OR_NULL },
 	{ DIGEST("exe_fsverity"), OR_NULL },
 	{ TEXT("cgroup", RECORD_PATH_MAX), OR_NULL },
+	{ TEXT("unit", RECORD_WORD_MAX), OR_NULL },
 	{ NUMBER("user_ns"), OR_NULL },
+	{ NUMBER("mnt_ns"), OR_NULL },
+	{ NUMBER("pid_ns"), OR_NULL },
+	{ NUMBER("net_ns"), OR_NULL },
 	{ FLAG("token") },
 	{ .key = NULL },
 };
@@ -270,6 +321,61 @@ static const struct line_field reject_fields[] = {
 	{ DIGEST("chain_digest"), OR_NULL },
 	{ OBJECT("parent", parent_fields), OR_NULL },
 	{ OBJECT("loader", loader_fields) },
+	{ .key = NULL },
+};
+
+static const struct line_field of_program_fields[] = {
+	{ NUMBER("seq") },
+	{ NUMBER("id"), OR_NULL },
+	{ DIGEST("sha256"), OR_NULL },
+	{ .key = NULL },
+};
+
+static const struct line_field integrity_fields[] = {
+	{ OBJECT("program", of_program_fields) },
+	{ TEXT("hook", RECORD_WORD_MAX), OR_NULL },
+	{ TEXT("verdict", RECORD_WORD_MAX), OR_NULL },
+	{ NUMBER("value"), OR_NULL },
+	{ TEXT("source", RECORD_NAME_MAX), OR_NULL },
+	{ .key = NULL },
+};
+
+static const struct line_field link_fields[] = {
+	{ NUMBER("id"), OR_NULL },
+	{ TEXT("type", RECORD_NAME_MAX), OR_NULL },
+	{ .key = NULL },
+};
+
+static const struct line_field target_fields[] = {
+	{ WORD("type", record_target_types) },
+	{ TEXT("name", RECORD_PATH_MAX), OR_NULL },
+	{ NUMBER("id"), OR_NULL },
+	{ NUMBER("index"), OR_NULL },
+	{ NUMBER("count"), OR_NULL },
+	{ .key = NULL },
+};
+
+static const struct line_field attach_fields[] = {
+	{ OBJECT("program", of_program_fields) },
+	{ WORD("how", record_hows) },
+	{ WORD("via", record_vias) },
+	{ OBJECT("link", link_fields), OR_NULL },
+	{ TEXT("attach_type", RECORD_NAME_MAX), OR_NULL },
+	{ OBJECT("target", target_fields) },
+	{ OBJECT("replaced", of_program_fields), OR_NULL },
+	{ OBJECT("by", loader_fields), OR_NULL },
+	{ .key = NULL },
+};
+
+static const struct line_field detach_fields[] = {
+	{ OBJECT("program", of_program_fields) },
+	{ WORD("why", record_endings) },
+	{ NUMBER("attach_seq") },
+	{ WORD("via", record_vias) },
+	{ OBJECT("link", link_fields), OR_NULL },
+	{ TEXT("attach_type", RECORD_NAME_MAX), OR_NULL },
+	{ OBJECT("target", target_fields) },
+	{ OBJECT("by", loader_fields), OR_NULL },
 	{ .key = NULL },
 };
 
@@ -334,7 +440,10 @@ static const struct line_field *const fields_of_kind[RECORD_KIND_COUNT] = {
 	[RECORD_STOP] = stop_fields,
 	[RECORD_BASELINE] = baseline_fields,
 	[RECORD_LOAD] = load_fields,
+	[RECORD_INTEGRITY] = integrity_fields,
 	[RECORD_REJECT] = reject_fields,
+	[RECORD_ATTACH] = attach_fields,
+	[RECORD_DETACH] = detach_fields,
 	[RECORD_UNLOAD] = unload_fields,
 	[RECORD_LOST] = lost_fields,
 	[RECORD_FOREIGN] = foreign_fields,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The words of format 1, shared by its table (record_schema.c) and its encoders (record.c). Each
+ * The words of format 1, shared by its table (record_schema.c), its encoders (record.c) and
+ * record_facts.c. Each
  * list ends with NULL and is in the order of its enum in record.h; of record_covers and
  * record_keyrings the first value of the enum is null in a line, and word n stands for value n + 1.
  */
@@ -32,6 +33,10 @@ extern const char *const record_keyrings[];
 extern const char *const record_metadata[];
 extern const char *const record_stages[];
 extern const char *const record_losses[];
+extern const char *const record_vias[];
+extern const char *const record_target_types[];
+extern const char *const record_hows[];
+extern const char *const record_endings[];
 extern const char *const record_trim_whys[];
 
 #endif

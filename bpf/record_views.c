@@ -45,20 +45,43 @@
 
 #define MAPS " line ->> '$.maps' AS maps"
 
-#define LOADER                                                                                     \
-	" line ->> '$.loader.pid' AS loader_pid,\n"                                                \
-	" line ->> '$.loader.tgid' AS loader_tgid,\n"                                              \
-	" line ->> '$.loader.uid' AS loader_uid,\n"                                                \
-	" line ->> '$.loader.gid' AS loader_gid,\n"                                                \
-	" line ->> '$.loader.comm' AS loader_comm,\n"                                              \
-	" line ->> '$.loader.exe' AS loader_exe,\n"                                                \
-	" line ->> '$.loader.exe_dev' AS loader_exe_dev,\n"                                        \
-	" line ->> '$.loader.exe_inode' AS loader_exe_inode,\n"                                    \
-	" line ->> '$.loader.exe_sha256' AS loader_exe_sha256,\n"                                  \
-	" line ->> '$.loader.exe_fsverity' AS loader_exe_fsverity,\n"                              \
-	" line ->> '$.loader.cgroup' AS loader_cgroup,\n"                                          \
-	" line ->> '$.loader.user_ns' AS loader_user_ns,\n"                                        \
-	" line ->> '$.loader.token' AS loader_token"
+#define TASK(key)                                                                                  \
+	" line ->> '$." key ".pid' AS " key "_pid,\n"                                              \
+	" line ->> '$." key ".tgid' AS " key "_tgid,\n"                                            \
+	" line ->> '$." key ".uid' AS " key "_uid,\n"                                              \
+	" line ->> '$." key ".gid' AS " key "_gid,\n"                                              \
+	" line ->> '$." key ".comm' AS " key "_comm,\n"                                            \
+	" line ->> '$." key ".exe' AS " key "_exe,\n"                                              \
+	" line ->> '$." key ".exe_dev' AS " key "_exe_dev,\n"                                      \
+	" line ->> '$." key ".exe_inode' AS " key "_exe_inode,\n"                                  \
+	" line ->> '$." key ".exe_sha256' AS " key "_exe_sha256,\n"                                \
+	" line ->> '$." key ".exe_fsverity' AS " key "_exe_fsverity,\n"                            \
+	" line ->> '$." key ".cgroup' AS " key "_cgroup,\n"                                        \
+	" line ->> '$." key ".unit' AS " key "_unit,\n"                                            \
+	" line ->> '$." key ".user_ns' AS " key "_user_ns,\n"                                      \
+	" line ->> '$." key ".mnt_ns' AS " key "_mnt_ns,\n"                                        \
+	" line ->> '$." key ".pid_ns' AS " key "_pid_ns,\n"                                        \
+	" line ->> '$." key ".net_ns' AS " key "_net_ns,\n"                                        \
+	" line ->> '$." key ".token' AS " key "_token"
+
+#define LOADER TASK("loader")
+#define BY     TASK("by")
+
+#define OF_PROGRAM                                                                                 \
+	" line ->> '$.program.seq' AS program_seq,\n"                                              \
+	" line ->> '$.program.id' AS program_id,\n"                                                \
+	" line ->> '$.program.sha256' AS program_sha256"
+
+#define PLACE                                                                                      \
+	" line ->> '$.via' AS via,\n"                                                              \
+	" line ->> '$.link.id' AS link_id,\n"                                                      \
+	" line ->> '$.link.type' AS link_type,\n"                                                  \
+	" line ->> '$.attach_type' AS attach_type,\n"                                              \
+	" line ->> '$.target.type' AS target_type,\n"                                              \
+	" line ->> '$.target.name' AS target_name,\n"                                              \
+	" line ->> '$.target.id' AS target_id,\n"                                                  \
+	" line ->> '$.target.index' AS target_index,\n"                                            \
+	" line ->> '$.target.count' AS target_count"
 
 #define LOAD                                                                                       \
 	PROGRAM ",\n" MAPS ",\n" SIGNATURE ",\n"                                                   \
@@ -134,9 +157,25 @@ static const char views[] =
 
 	"CREATE TEMP VIEW load AS SELECT\n" HEAD ",\n" LOAD "\n" OF_KIND "'load';\n"
 
+	"CREATE TEMP VIEW integrity AS SELECT\n" HEAD ",\n" OF_PROGRAM ",\n"
+	" line ->> '$.hook' AS hook,\n"
+	" line ->> '$.verdict' AS verdict,\n"
+	" line ->> '$.value' AS value,\n"
+	" line ->> '$.source' AS source\n" OF_KIND "'integrity';\n"
+
 	"CREATE TEMP VIEW reject AS SELECT\n" HEAD ",\n"
 	" line ->> '$.stage' AS stage,\n"
 	" line ->> '$.errno' AS errno,\n" LOAD "\n" OF_KIND "'reject';\n"
+
+	"CREATE TEMP VIEW attach AS SELECT\n" HEAD ",\n" OF_PROGRAM ",\n"
+	" line ->> '$.how' AS how,\n" PLACE ",\n"
+	" line ->> '$.replaced.seq' AS replaced_seq,\n"
+	" line ->> '$.replaced.id' AS replaced_id,\n"
+	" line ->> '$.replaced.sha256' AS replaced_sha256,\n" BY "\n" OF_KIND "'attach';\n"
+
+	"CREATE TEMP VIEW detach AS SELECT\n" HEAD ",\n" OF_PROGRAM ",\n"
+	" line ->> '$.why' AS why,\n"
+	" line ->> '$.attach_seq' AS attach_seq,\n" PLACE ",\n" BY "\n" OF_KIND "'detach';\n"
 
 	"CREATE TEMP VIEW unload AS SELECT\n" HEAD ",\n"
 	" line ->> '$.program.seq' AS program_seq,\n"

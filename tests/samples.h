@@ -17,7 +17,10 @@ static const enum record_kind sample_kinds[] = {
 	RECORD_STOP,
 	RECORD_BASELINE,
 	RECORD_LOAD,
+	RECORD_INTEGRITY,
 	RECORD_REJECT,
+	RECORD_ATTACH,
+	RECORD_DETACH,
 	RECORD_UNLOAD,
 	RECORD_LOST,
 	RECORD_RESUME,
@@ -206,7 +209,11 @@ static inline struct record_loader sample_loader(struct sampler *sampler)
 		.exe_sha256 = sample_digest(sampler),
 		.exe_fsverity = sample_digest(sampler),
 		.cgroup = sample_text(sampler, RECORD_PATH_MAX),
+		.unit = sample_text(sampler, RECORD_WORD_MAX),
 		.user_ns = sample_number(sampler),
+		.mnt_ns = sample_number(sampler),
+		.pid_ns = sample_number(sampler),
+		.net_ns = sample_number(sampler),
 		.token = sample_bool(sampler),
 	};
 }
@@ -246,6 +253,72 @@ static inline struct record_baseline sample_baseline(struct sampler *sampler)
 
 	sample_fill(sampler, baseline.earlier_sha256, sizeof(baseline.earlier_sha256));
 	return baseline;
+}
+
+static inline struct record_of_program sample_of_program(struct sampler *sampler)
+{
+	return (struct record_of_program){
+		.seq = sample_uint(sampler),
+		.id = sample_number(sampler),
+		.sha256 = sample_digest(sampler),
+	};
+}
+
+static inline struct record_place sample_place(struct sampler *sampler)
+{
+	struct record_place place = {
+		.via = (enum record_via)sample_below(sampler, VIA_OTHER + 1),
+		.attach_type = sample_text(sampler, RECORD_NAME_MAX),
+		.target = {
+			.type = (enum record_target_type)sample_below(sampler, TARGET_FILE + 1),
+			.name = sample_text(sampler, RECORD_PATH_MAX),
+			.id = sample_number(sampler),
+			.index = sample_number(sampler),
+			.count = sample_number(sampler),
+		},
+	};
+
+	if (sample_bool(sampler)) {
+		place.link_id = sample_number(sampler);
+		place.link_type = sample_text(sampler, RECORD_NAME_MAX);
+	}
+	return place;
+}
+
+static inline struct record_integrity sample_integrity(struct sampler *sampler)
+{
+	return (struct record_integrity){
+		.program = sample_of_program(sampler),
+		.hook = sample_text(sampler, RECORD_WORD_MAX),
+		.verdict = sample_text(sampler, RECORD_WORD_MAX),
+		.value = sample_number(sampler),
+		.source = sample_text(sampler, RECORD_NAME_MAX),
+	};
+}
+
+static inline struct record_attach sample_attach(struct sampler *sampler)
+{
+	return (struct record_attach){
+		.program = sample_of_program(sampler),
+		.how = (enum record_how)sample_below(sampler, HOW_BASELINE + 1),
+		.place = sample_place(sampler),
+		.has_replaced = sample_bool(sampler),
+		.replaced = sample_of_program(sampler),
+		.has_by = sample_bool(sampler),
+		.by = sample_loader(sampler),
+	};
+}
+
+static inline struct record_detach sample_detach(struct sampler *sampler)
+{
+	return (struct record_detach){
+		.program = sample_of_program(sampler),
+		.why = (enum record_ended)sample_below(sampler, ENDED_REPLACED + 1),
+		.attach_seq = sample_uint(sampler),
+		.place = sample_place(sampler),
+		.has_by = sample_bool(sampler),
+		.by = sample_loader(sampler),
+	};
 }
 
 static inline bank_set sample_banks(struct sampler *sampler)
@@ -373,6 +446,15 @@ static inline void sample_record(
 	case RECORD_REJECT:
 		load = sample_load(sampler);
 		return record_encode_reject(line, head, &load);
+	case RECORD_INTEGRITY:
+		return record_encode_integrity(
+			line, head, (struct record_integrity[]){ sample_integrity(sampler) });
+	case RECORD_ATTACH:
+		return record_encode_attach(
+			line, head, (struct record_attach[]){ sample_attach(sampler) });
+	case RECORD_DETACH:
+		return record_encode_detach(
+			line, head, (struct record_detach[]){ sample_detach(sampler) });
 	case RECORD_UNLOAD:
 		return record_encode_unload(line, head,
 			&(struct record_unload){
@@ -382,7 +464,8 @@ static inline void sample_record(
 	case RECORD_LOST:
 		return record_encode_lost(line, head,
 			&(struct record_lost){
-				.what = (enum record_lost_what)sample_below(sampler, LOST_IDS + 1),
+				.what = (enum record_lost_what)sample_below(
+					sampler, LOST_ATTACHMENTS + 1),
 				.count = sample_uint(sampler),
 				.first = sample_uint(sampler),
 				.last = sample_uint(sampler),

@@ -11,10 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/samples.h"
-
 static char buf[RECORD_LINE_MAX];
-static struct sampler sampler;
 
 static struct line new_line(void)
 {
@@ -136,12 +133,15 @@ static void start_and_stop_speak_of_the_daemon(void **)
 	"\"signed_sha256\":\"" ZEROS "\",\"keyring\":\"user\",\"keyring_serial\":4294967293,"        \
 	"\"signers\":1,\"claimed_key_ids\":[\"keyid:00ff\"],\"pinned\":null,\"size\":300,"           \
 	"\"sha256\":\"" ONES "\"}"
+#define TASK                                                                                       \
+	"{\"pid\":2,\"tgid\":1,\"uid\":0,\"gid\":0,\"comm\":\"ip\",\"exe\":\"/sbin/ip\","          \
+	"\"exe_dev\":8388609,\"exe_inode\":\"18446744073709551615\",\"exe_sha256\":\"" ONES "\","  \
+	"\"exe_fsverity\":null,\"cgroup\":\"/a.service\",\"unit\":\"a.service\","                  \
+	"\"user_ns\":4026531837,\"mnt_ns\":4026531841,\"pid_ns\":4026531836,"                      \
+	"\"net_ns\":4026531840,\"token\":false}"
 #define REST                                                                                       \
 	"\"chain_digest\":\"" ONES "\",\"parent\":{\"seq\":3,\"sha256\":\"" ZEROS "\","            \
-	"\"chain_digest\":null,\"verdict\":\"verified\"},\"loader\":{\"pid\":2,\"tgid\":1,"        \
-	"\"uid\":0,\"gid\":0,\"comm\":\"ip\",\"exe\":\"/sbin/ip\",\"exe_dev\":8388609,"            \
-	"\"exe_inode\":\"18446744073709551615\",\"exe_sha256\":\"" ONES "\","                      \
-	"\"exe_fsverity\":null,\"cgroup\":\"/\",\"user_ns\":4026531837,\"token\":false}"
+	"\"chain_digest\":null,\"verdict\":\"verified\"},\"loader\":" TASK
 
 static const struct record_map one_map = {
 	.id = 4,
@@ -155,6 +155,25 @@ static const struct record_map one_map = {
 	.exclusive = true,
 	.sha256_at_load = { .known = true },
 };
+
+static struct record_loader a_task(void)
+{
+	return (struct record_loader){
+		.pid = 2,
+		.tgid = 1,
+		.comm = text_of("ip"),
+		.exe = text_of("/sbin/ip"),
+		.exe_dev = { true, 8388609 },
+		.exe_inode = { true, UINT64_MAX },
+		.exe_sha256 = digest_of(0x11),
+		.cgroup = text_of("/a.service"),
+		.unit = text_of("a.service"),
+		.user_ns = { true, 4026531837 },
+		.mnt_ns = { true, 4026531841 },
+		.pid_ns = { true, 4026531836 },
+		.net_ns = { true, 4026531840 },
+	};
+}
 
 static struct record_load a_load(void)
 {
@@ -186,17 +205,7 @@ static struct record_load a_load(void)
 		.chain_digest = digest_of(0x11),
 		.has_parent = true,
 		.parent = { .seq = 3, .sha256 = digest_of(0), .verdict = VERDICT_VERIFIED },
-		.loader = {
-			.pid = 2,
-			.tgid = 1,
-			.comm = text_of("ip"),
-			.exe = text_of("/sbin/ip"),
-			.exe_dev = { true, 8388609 },
-			.exe_inode = { true, UINT64_MAX },
-			.exe_sha256 = digest_of(0x11),
-			.cgroup = text_of("/"),
-			.user_ns = { true, 4026531837 },
-		},
+		.loader = a_task(),
 		.stage = STAGE_VERIFIER,
 		.error = EACCES,
 	};
@@ -233,7 +242,8 @@ static void nothing_known_is_null_and_never_verified(void **)
 		"\"claimed_key_ids\":[],\"pinned\":null,\"size\":null,\"sha256\":null},"
 		"\"chain_digest\":null,\"parent\":null,\"loader\":{\"pid\":0,\"tgid\":0,\"uid\":0,"
 		"\"gid\":0,\"comm\":null,\"exe\":null,\"exe_dev\":null,\"exe_inode\":null,"
-		"\"exe_sha256\":null,\"exe_fsverity\":null,\"cgroup\":null,\"user_ns\":null,"
+		"\"exe_sha256\":null,\"exe_fsverity\":null,\"cgroup\":null,\"unit\":null,"
+		"\"user_ns\":null,\"mnt_ns\":null,\"pid_ns\":null,\"net_ns\":null,"
 		"\"token\":false}}");
 }
 
@@ -275,6 +285,107 @@ static void unload_and_lost_are_short(void **)
 	record_encode_lost(&line, covered, &(struct record_lost){ LOST_IDS, 2, 7, 8 });
 	assert_line(&line,
 		HEAD_OF("lost") "\"extend\":false,\"what\":\"ids\",\"count\":2,\"first\":7,\"last\":8}");
+}
+
+#define PLACE                                                                                      \
+	"\"via\":\"link\",\"link\":{\"id\":9,\"type\":\"cgroup\"},"                                \
+	"\"attach_type\":\"cgroup_inet_egress\",\"target\":{\"type\":\"cgroup\","                  \
+	"\"name\":\"/a.service\",\"id\":77,\"index\":null,\"count\":1}"
+#define OF_17 "{\"seq\":5,\"id\":17,\"sha256\":\"" ONES "\"}"
+
+static struct record_of_program of_17(void)
+{
+	return (struct record_of_program){ 5, { true, 17 }, digest_of(0x11) };
+}
+
+static struct record_place a_place(void)
+{
+	return (struct record_place){
+		.via = VIA_LINK,
+		.link_id = { true, 9 },
+		.link_type = text_of("cgroup"),
+		.attach_type = text_of("cgroup_inet_egress"),
+		.target = {
+			.type = TARGET_CGROUP,
+			.name = text_of("/a.service"),
+			.id = { true, 77 },
+			.count = { true, 1 },
+		},
+	};
+}
+
+static void an_attach_says_what_runs_where_and_who_put_it_there(void **)
+{
+	struct record_attach attach = {
+		.program = of_17(),
+		.how = HOW_UPDATE,
+		.place = a_place(),
+		.has_replaced = true,
+		.replaced = { 3, { true, 16 }, { 0 } },
+		.has_by = true,
+		.by = a_task(),
+	};
+	struct line line = new_line();
+
+	record_encode_attach(&line, head(), &attach);
+	assert_line(&line,
+		HEAD_OF("attach") "\"program\":" OF_17 ",\"how\":\"update\"," PLACE
+				  ",\"replaced\":{\"seq\":3,\"id\":16,\"sha256\":null},"
+				  "\"by\":" TASK "}");
+
+	record_encode_attach(&line, head(), &(struct record_attach){ .place.via = VIA_OTHER });
+	assert_line(&line,
+		HEAD_OF("attach") "\"program\":{\"seq\":0,\"id\":null,\"sha256\":null},"
+				  "\"how\":\"new\",\"via\":\"other\",\"link\":null,\"attach_type\":null,"
+				  "\"target\":{\"type\":\"unknown\",\"name\":null,\"id\":null,"
+				  "\"index\":null,\"count\":null},\"replaced\":null,\"by\":null}");
+}
+
+static void a_detach_says_which_attachment_ended_and_why(void **)
+{
+	struct record_detach detach = {
+		.program = of_17(),
+		.why = ENDED_CLOSED,
+		.attach_seq = 6,
+		.place = a_place(),
+	};
+	struct line line = new_line();
+
+	record_encode_detach(&line, head(), &detach);
+	assert_line(&line,
+		HEAD_OF("detach") "\"program\":" OF_17 ",\"why\":\"closed\",\"attach_seq\":6," PLACE
+				  ",\"by\":null}");
+	detach.why = ENDED_ASKED;
+	detach.place.link_type.bytes = NULL;
+	detach.has_by = true;
+	detach.by = a_task();
+	record_encode_detach(&line, head(), &detach);
+	assert_non_null(strstr(buf, ",\"why\":\"asked\","));
+	assert_non_null(strstr(buf, ",\"link\":{\"id\":9,\"type\":null},"));
+	assert_non_null(strstr(buf, ",\"by\":" TASK "}"));
+}
+
+static void an_integrity_record_has_the_kernels_own_word(void **)
+{
+	struct record_integrity integrity = {
+		.program = of_17(),
+		.hook = text_of("lsm/bpf_prog_load_post_integrity"),
+		.verdict = text_of("LSM_INT_VERDICT_PARTIALSIG"),
+		.value = { true, 3 },
+		.source = text_of("hornet"),
+	};
+	struct line line = new_line();
+
+	record_encode_integrity(&line, head(), &integrity);
+	assert_line(&line,
+		HEAD_OF("integrity") "\"program\":" OF_17
+				     ",\"hook\":\"lsm/bpf_prog_load_post_integrity\","
+				     "\"verdict\":\"LSM_INT_VERDICT_PARTIALSIG\",\"value\":3,"
+				     "\"source\":\"hornet\"}");
+	record_encode_integrity(&line, head(), &(struct record_integrity){ .program = of_17() });
+	assert_line(&line,
+		HEAD_OF("integrity") "\"program\":" OF_17 ",\"hook\":null,\"verdict\":null,"
+				     "\"value\":null,\"source\":null}");
 }
 
 static void a_resume_says_the_new_counters(void **)
@@ -340,146 +451,6 @@ static void a_trim_says_where_the_beginning_went(void **)
 				"\",\"first_time\":\"1970-01-01T00:00:00.000000000Z\","
 				"\"last_time\":\"2026-01-02T03:04:05.000000006Z\","
 				"\"log_id\":\"aa0000000000000000000000000000bb\",\"software\":true}");
-}
-
-/* ---- facts ---- */
-
-/* As a line has it. */
-static uint64_t capped(uint64_t number)
-{
-	return number < LINE_UINT_MAX ? number : LINE_UINT_MAX;
-}
-
-static void epoch_facts_are_those_of_the_line(void **)
-{
-	for (uint64_t i = 0; i < 1000; i++) {
-		struct record_epoch_facts facts;
-		struct line line = new_line();
-
-		sampler.bytes_used = 0;
-		struct record_epoch epoch = sample_epoch(&sampler);
-		record_encode_epoch(&line, sample_head(&sampler), &epoch);
-		record_epoch_facts(line.buf, line.len, &facts);
-		assert_int_equal(facts.why, epoch.why);
-		assert_int_equal(facts.pcr, epoch.pcr);
-		assert_int_equal(facts.banks, epoch.banks);
-		assert_memory_equal(&facts.base, &epoch.base, sizeof(facts.base));
-		assert_int_equal(facts.reset_count, epoch.reset_count);
-		assert_int_equal(facts.restart_count, epoch.restart_count);
-		assert_true(facts.clock_ms == capped(epoch.clock_ms));
-		assert_true(facts.firmware == epoch.firmware);
-		assert_int_equal(facts.ak_name_len, epoch.ak_name.len);
-		assert_memory_equal(facts.ak_name, epoch.ak_name.bytes, facts.ak_name_len);
-		assert_memory_equal(facts.log_id, epoch.log_id, sizeof(facts.log_id));
-		assert_int_equal(facts.software, epoch.software);
-		assert_true(strlen(facts.boot_id) < sizeof(facts.boot_id));
-	}
-}
-
-static void an_epoch_without_an_ak_has_no_name_of_it(void **)
-{
-	struct record_epoch epoch = { .banks = 1U << BANK_SHA256 };
-	struct record_epoch_facts facts;
-	struct line line = new_line();
-
-	record_encode_epoch(&line, head(), &epoch);
-	record_epoch_facts(line.buf, line.len, &facts);
-	assert_int_equal(facts.ak_name_len, 0);
-}
-
-static void resume_facts_are_those_of_the_line(void **)
-{
-	for (uint64_t i = 0; i < 1000; i++) {
-		struct record_resume resume = sample_resume(&sampler);
-		struct record_resume_facts facts;
-		struct line line = new_line();
-
-		record_encode_resume(&line, sample_head(&sampler), &resume);
-		record_resume_facts(line.buf, line.len, &facts);
-		assert_int_equal(facts.reset_count, resume.reset_count);
-		assert_int_equal(facts.restart_count, resume.restart_count);
-		assert_true(facts.clock_ms == capped(resume.clock_ms));
-	}
-}
-
-static void foreign_facts_are_those_of_the_line(void **)
-{
-	for (uint64_t i = 0; i < 1000; i++) {
-		struct record_foreign foreign = sample_foreign(&sampler);
-		struct record_foreign_facts facts;
-		struct line line = new_line();
-
-		record_encode_foreign(&line, sample_head(&sampler), &foreign);
-		record_foreign_facts(line.buf, line.len, &facts);
-		assert_true(facts.after_seq == capped(foreign.after_seq));
-		assert_int_equal(facts.banks, foreign.banks);
-		assert_memory_equal(&facts.expected, &foreign.expected, sizeof(facts.expected));
-		assert_memory_equal(&facts.found, &foreign.found, sizeof(facts.found));
-		assert_int_equal(facts.last_seen_ns.known, foreign.last_seen_ns.known);
-		assert_true(facts.last_seen_ns.value == foreign.last_seen_ns.value);
-	}
-}
-
-/* The banks are those of both: what stands in one of them alone cannot be compared. */
-static void a_foreign_line_may_name_other_banks_as_found(void **)
-{
-	static const char text[] = HEAD_OF(
-		"foreign") "\"after_seq\":6,\"expected\":{\"sha256\":\"" ZEROS
-			   "\"},\"found\":{\"sha1\":"
-			   "\"0000000000000000000000000000000000000000\"},"
-			   "\"last_seen\":null,\"reset_count\":3,"
-			   "\"restart_count\":4}";
-	struct record_head ignored;
-	struct line_error error;
-	struct record_foreign_facts facts;
-
-	assert_int_equal(record_check(text, strlen(text), &ignored, &error), 0);
-	record_foreign_facts(text, strlen(text), &facts);
-	assert_int_equal(facts.banks, 0);
-}
-
-static void trim_facts_are_those_of_the_line(void **)
-{
-	for (uint64_t i = 0; i < 1000; i++) {
-		struct record_trim trim = sample_trim(&sampler);
-		struct record_trim_facts facts;
-		struct line line = new_line();
-
-		record_encode_trim(&line, sample_head(&sampler), &trim);
-		record_trim_facts(line.buf, line.len, &facts);
-		assert_int_equal(facts.why, trim.why);
-		assert_true(facts.first == capped(trim.first));
-		assert_true(facts.last == capped(trim.last));
-		assert_memory_equal(facts.last_sha256, trim.last_sha256, SHA256_LEN);
-		assert_true(facts.first_time_ns == trim.first_time_ns);
-		assert_true(facts.last_time_ns == trim.last_time_ns);
-		assert_memory_equal(facts.log_id, trim.log_id, sizeof(facts.log_id));
-		assert_int_equal(facts.software, trim.software);
-	}
-}
-
-static void program_facts_are_those_of_the_line(void **)
-{
-	struct record_load load = a_load();
-	struct record_program_facts facts;
-	struct line line = new_line();
-
-	record_encode_load(&line, head(), &load);
-	record_program_facts(line.buf, line.len, &facts);
-	assert_int_equal(facts.program_id, 17);
-	assert_int_equal(facts.load_time_ns, 77);
-	assert_true(facts.sha256.known);
-	assert_memory_equal(facts.sha256.sha256, load.program.sha256.sha256, SHA256_LEN);
-	assert_false(facts.kernel_digest.known);
-	assert_true(facts.chain_digest.known);
-	assert_int_equal(facts.verdict, VERDICT_VERIFIED);
-
-	record_encode_baseline(&line, head(), &(struct record_baseline){ 0 });
-	record_program_facts(line.buf, line.len, &facts);
-	assert_int_equal(facts.program_id, 0);
-	assert_false(facts.sha256.known);
-	assert_false(facts.chain_digest.known);
-	assert_int_equal(facts.verdict, VERDICT_UNKNOWN);
 }
 
 /* ---- chain ---- */
@@ -551,16 +522,12 @@ int main(void)
 		cmocka_unit_test(nothing_known_is_null_and_never_verified),
 		cmocka_unit_test(a_baseline_points_to_the_earlier_record),
 		cmocka_unit_test(unload_and_lost_are_short),
+		cmocka_unit_test(an_attach_says_what_runs_where_and_who_put_it_there),
+		cmocka_unit_test(a_detach_says_which_attachment_ended_and_why),
+		cmocka_unit_test(an_integrity_record_has_the_kernels_own_word),
 		cmocka_unit_test(a_resume_says_the_new_counters),
 		cmocka_unit_test(a_foreign_extend_says_what_was_expected_and_found_and_since_when),
 		cmocka_unit_test(a_trim_says_where_the_beginning_went),
-		cmocka_unit_test(epoch_facts_are_those_of_the_line),
-		cmocka_unit_test(an_epoch_without_an_ak_has_no_name_of_it),
-		cmocka_unit_test(resume_facts_are_those_of_the_line),
-		cmocka_unit_test(foreign_facts_are_those_of_the_line),
-		cmocka_unit_test(a_foreign_line_may_name_other_banks_as_found),
-		cmocka_unit_test(trim_facts_are_those_of_the_line),
-		cmocka_unit_test(program_facts_are_those_of_the_line),
 		cmocka_unit_test(the_chain_covers_parent_program_signature_and_maps),
 		cmocka_unit_test(a_chain_with_an_unknown_link_is_unknown),
 	};
