@@ -11,13 +11,13 @@ VERSION := 0.1.0
 # ---- what is built from what ---------------------------------------------------------------------
 # A folder becomes an archive; a folder's archive may use those of the folders after it.
 
-SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/describe.c agent/drain.c \
+SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/cross.c agent/describe.c agent/drain.c \
               agent/epoch.c agent/fault.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c agent/log_note.c \
               agent/log_pcr.c agent/measurer.c agent/programs.c agent/quote.c agent/quotes.c agent/requests.c \
               agent/sandbox.c agent/seen.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c \
               agent/warden.c agent/warden_serve.c
 SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c \
-              cli/cli.c cli/enroll.c cli/enrolment.c cli/export.c cli/field.c cli/filter.c cli/log.c cli/memory.c \
+              cli/cli.c cli/cross.c cli/enroll.c cli/enrolment.c cli/export.c cli/field.c cli/filter.c cli/log.c cli/memory.c \
               cli/output.c cli/query.c cli/quote.c cli/reference.c cli/reference_object.c \
               cli/reference_skeleton.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \
               cli/status_stopped.c cli/table.c cli/tree.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c

@@ -58,6 +58,9 @@ static const struct {
 	[FAULT_RING_OVERWRITTEN] = { "ring-overwritten",
 		"somebody wrote to the agent's maps: new hooks are attached; find out who "
 		"did it" },
+	[FAULT_PROGRAMS_HIDDEN] = { "programs-hidden",
+		"a rootkit does that: bpfmeasure status --cross-check names them, bpfmeasure log "
+		"says who loaded them" },
 	[FAULT_PCR_FOREIGN] = { "pcr-foreign",
 		"find out who extends this PCR; it stays so until the TPM resets (reboot)" },
 	[FAULT_MEMORY] = { "memory", "free memory; it is tried again each second" },

@@ -37,6 +37,8 @@ enum fault_kind {
 	FAULT_HOOKS_REMOVED, /* pins or links are gone */
 	FAULT_RING_OVERWRITTEN, /* its positions or counters make no sense */
 
+	FAULT_PROGRAMS_HIDDEN, /* from one of the ways to ask the kernel what is loaded */
+
 	FAULT_PCR_FOREIGN, /* holds an extend that is not ours, until the TPM resets */
 
 	FAULT_MEMORY,
@@ -47,6 +49,7 @@ enum fault_slot {
 	FAULT_SLOT_LOG,
 	FAULT_SLOT_TPM,
 	FAULT_SLOT_HOOKS,
+	FAULT_SLOT_PROGRAMS,
 	FAULT_SLOT_PCR,
 	FAULT_SLOT_COUNT,
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/cross.h"
 #include "agent/measurer.h"
 
 enum {
@@ -255,6 +256,7 @@ int measurer_canaries(struct measurer *measurer)
 			break;
 		usleep(CANARY_POLL_MS * 1000);
 	}
+	measurer->cross_due = true;
 	if (wanted & ~measurer->hooks_shown)
 		fault_silent(measurer, wanted & ~measurer->hooks_shown);
 	else
@@ -293,6 +295,17 @@ static void unseen_find(struct measurer *measurer)
 	measurer->unseen_id = id;
 }
 
+/* Programs that somebody hides, whenever the canaries have shown that our own view is whole. */
+static void cross_find(struct measurer *measurer)
+{
+	struct cross cross;
+
+	if (!measurer->cross_due || cross_check(measurer, &cross))
+		return;
+	measurer->cross_due = false;
+	cross_done(&cross);
+}
+
 void measurer_hooks_check(struct measurer *measurer)
 {
 	uint64_t interval_ms = measurer->conf->measure_canary_interval_s * 1000ULL;
@@ -309,4 +322,5 @@ void measurer_hooks_check(struct measurer *measurer)
 		(interval_ms && measurer_now_ms() - measurer->canary_ms >= interval_ms))
 		measurer_canaries(measurer);
 	unseen_find(measurer);
+	cross_find(measurer);
 }

@@ -88,6 +88,7 @@ struct measurer {
 	uint32_t canary_id;
 	uint64_t canary_ms; /* when they were last run (monotonic) */
 	bool canary_due;
+	bool cross_due; /* programs that are hidden were not looked for since the canaries */
 	uint32_t highest_id; /* of a program that was seen */
 
 	size_t step; /* of the start, that is due next */

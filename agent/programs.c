@@ -64,6 +64,29 @@ const struct program_known *programs_find(const struct programs *programs, uint3
 	return node ? *node : NULL;
 }
 
+struct walk {
+	int (*fn)(void *arg, const struct program_known *program);
+	void *arg;
+	int result;
+};
+
+static void walk_node(const void *node, VISIT which, void *arg)
+{
+	struct walk *walk = arg;
+
+	if ((which == postorder || which == leaf) && !walk->result)
+		walk->result = walk->fn(walk->arg, *(struct program_known *const *)node);
+}
+
+int programs_each(const struct programs *programs,
+	int (*fn)(void *arg, const struct program_known *program), void *arg)
+{
+	struct walk walk = { fn, arg, 0 };
+
+	twalk_r(programs->tree, walk_node, &walk);
+	return walk.result;
+}
+
 void programs_remove(struct programs *programs, uint32_t id)
 {
 	struct program_known key = { .id = id };

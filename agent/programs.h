@@ -37,6 +37,11 @@ void programs_done(struct programs *programs);
 /* NULL where there is none. Valid until the next programs_add() or programs_remove(). */
 const struct program_known *programs_find(const struct programs *programs, uint32_t id);
 
+/* Each of them, in the order of ids, until fn returns another value than 0, which is returned. fn does
+ * not change the set. */
+int programs_each(const struct programs *programs,
+	int (*fn)(void *arg, const struct program_known *program), void *arg);
+
 void programs_remove(struct programs *programs, uint32_t id);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/cross.h"
 #include "agent/quotes.h"
 #include "agent/status.h"
 #include "attest/ask.h"
@@ -64,10 +65,9 @@ static void answer_error(struct connection *connection, int err, const char *tex
 	evbuffer_add_printf(bufferevent_get_output(connection->buffer), "%s\n", text);
 }
 
-static void answer_status(struct connection *connection)
+/* Takes the text. */
+static void answer_text(struct connection *connection, char *text)
 {
-	char *text = status_json(connection->serve->measurer);
-
 	if (!text) {
 		answer_error(connection, -ENOMEM, "out of memory");
 		return;
@@ -75,6 +75,22 @@ static void answer_status(struct connection *connection)
 	answer(connection, 0);
 	evbuffer_add_printf(bufferevent_get_output(connection->buffer), "%s\n", text);
 	free(text);
+}
+
+static void answer_loaded(struct connection *connection)
+{
+	struct measurer *measurer = connection->serve->measurer;
+	struct cross cross;
+	int err = cross_check(measurer, &cross);
+
+	if (err) {
+		answer_error(connection, err,
+			err == -EAGAIN ? "it is not up with what happens: ask again later"
+				       : probe_errmsg(measurer->probe));
+		return;
+	}
+	answer_text(connection, status_loaded_json(measurer, &cross));
+	cross_done(&cross);
 }
 
 static void answer_evidence(const struct quotes_challenge *challenge, int err,
@@ -153,15 +169,20 @@ static void handle(struct connection *connection, const struct ask_request *requ
 		answer_error(connection, -EPROTO, "not a request of this protocol");
 		return;
 	}
+	if (request->what != ASK_EVIDENCE &&
+		!is_zero(request->nonce, sizeof(*request) - offsetof(struct ask_request, nonce))) {
+		answer_error(connection, -EPROTO, "such a request has no arguments");
+		return;
+	}
 	switch (request->what) {
 	case ASK_STATUS:
-		if (is_zero(request->nonce, sizeof(*request) - offsetof(struct ask_request, nonce)))
-			answer_status(connection);
-		else
-			answer_error(connection, -EPROTO, "a status request has no arguments");
+		answer_text(connection, status_json(connection->serve->measurer));
 		break;
 	case ASK_EVIDENCE:
 		wait_for_quote(connection, request);
+		break;
+	case ASK_LOADED:
+		answer_loaded(connection);
 		break;
 	default:
 		answer_error(connection, -EPROTO, "no such request");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/cross.h"
 #include "agent/warden.h"
 
 /* A status that lacks something would claim what it does not say: without memory for all, there is none. */
@@ -137,6 +138,19 @@ static json_t *loads_json(struct writer *writer)
 	return loads;
 }
 
+static json_t *loaded_json(struct writer *writer, const struct cross_program *program)
+{
+	json_t *object = json_object();
+
+	put_number(writer, object, "id", program->id);
+	put_number(writer, object, "load_time_ns", program->load_time_ns);
+	put(writer, object, "name", json_string(program->name));
+	for (enum cross_view view = 0; view < CROSS_VIEW_COUNT; view++)
+		put(writer, object, cross_view_name(view),
+			json_boolean(!(program->hidden & 1U << view)));
+	return object;
+}
+
 char *status_json(const struct measurer *measurer)
 {
 	const struct event_state *state = probe_state(measurer->probe);
@@ -174,5 +188,22 @@ char *status_json(const struct measurer *measurer)
 	if (writer.complete)
 		text = json_dumps(status, JSON_COMPACT);
 	json_decref(status);
+	return text;
+}
+
+char *status_loaded_json(const struct measurer *measurer, const struct cross *cross)
+{
+	struct writer writer = { measurer, true };
+	json_t *loaded = json_object(), *programs = json_array();
+	char *text = NULL;
+
+	for (size_t i = 0; i < cross->count; i++)
+		add(&writer, programs, loaded_json(&writer, &cross->all[i]));
+	put(&writer, loaded, "boot_id", json_string(log_epoch(measurer->log)->boot_id));
+	put_number(&writer, loaded, "last_seq", log_last_seq(measurer->log));
+	put(&writer, loaded, "programs", programs);
+	if (writer.complete)
+		text = json_dumps(loaded, JSON_COMPACT);
+	json_decref(loaded);
 	return text;
 }

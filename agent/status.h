@@ -5,7 +5,12 @@
 
 #include "agent/measurer.h"
 
+struct cross;
+
 /* One compact object without a newline, for the caller to free(); NULL without memory. */
 char *status_json(const struct measurer *measurer);
+
+/* The same of the programs that are loaded now (docs/format.md, "Programs loaded now"). */
+char *status_loaded_json(const struct measurer *measurer, const struct cross *cross);
 
 #endif

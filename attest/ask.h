@@ -9,6 +9,7 @@
  *	request          answer's bytes
  *	ASK_STATUS       one JSON object, compact, ending with a newline (docs/format.md, "Status")
  *	ASK_EVIDENCE     evidence (docs/format.md, "Evidence"), for this nonce, binding and since
+ *	ASK_LOADED       one JSON object as above (docs/format.md, "Programs loaded now")
  *
  * Where error is not 0, the bytes are one line of text that says why. Evidence that was cut off
  * shows: its statement says which record is the last.
@@ -23,7 +24,7 @@
 
 #define ASK_MAGIC "bpfmask1"
 
-enum ask_what { ASK_STATUS = 1, ASK_EVIDENCE };
+enum ask_what { ASK_STATUS = 1, ASK_EVIDENCE, ASK_LOADED };
 
 struct ask_request {
 	char magic[8];

@@ -465,6 +465,27 @@ int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id)
 	return errno == ENOENT ? -ENOENT : probe_fail(probe, -errno, "asking for program ids");
 }
 
+int probe_program_get(struct probe *probe, uint32_t id, uint64_t *ret_load_time_ns,
+	uint8_t ret_name[static EVENT_NAME_LEN])
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd, err = 0;
+
+	probe->error[0] = 0;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : probe_fail(probe, -errno, "opening a program");
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		err = probe_fail(probe, -errno, "asking for a program");
+	close(fd);
+	if (err)
+		return err;
+	*ret_load_time_ns = info.load_time;
+	memcpy(ret_name, info.name, EVENT_NAME_LEN);
+	return 0;
+}
+
 const char *probe_enum_name(const struct probe *probe, enum probe_enum which, uint32_t value,
 	char buf[static PROBE_NAME_MAX])
 {

@@ -99,6 +99,15 @@ struct event_state *probe_state(const struct probe *probe);
 [[nodiscard]] int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id);
 
 /*
+ * What bpf(2) says of the program with this id: opened by it, and asked. Name with NULs behind it.
+ *
+ * Returns 0; -ENOENT where no program that is not being freed has it; another negative errno, -EPERM
+ * where an LSM refuses.
+ */
+[[nodiscard]] int probe_program_get(struct probe *probe, uint32_t id, uint64_t *ret_load_time_ns,
+	uint8_t ret_name[static EVENT_NAME_LEN]);
+
+/*
  * Every program loaded now, with its maps (contents not included).
  *
  * fn returns 0, or a negative errno that ends the walk and is returned.

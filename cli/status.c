@@ -10,6 +10,7 @@
 
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/cross.h"
 #include "cli/status.h"
 
 const char status_help[] =
@@ -19,15 +20,19 @@ const char status_help[] =
 	"answers, the log and the PCR tell of the last time.\n"
 	"\n"
 	"  --json         one object; its state is measuring, degraded, stopped or unknown\n"
+	"  --cross-check  instead: is a loaded program hidden? Three lists of those that are loaded\n"
+	"                 now are compared: the kernel's iterator, the ids that bpf(2) tells, and the\n"
+	"                 log; and each program is asked for by its id. With --json one object\n"
 	"  --socket PATH  the daemon's socket, and\n"
 	"  --db PATH      the log (defaults: see bpfmeasure --help)\n"
 	"\n"
-	"Exit codes: 0 measuring, 1 degraded, 3 stopped or unknown.\n"
+	"Exit codes: 0 measuring, 1 degraded, 3 stopped or unknown; of --cross-check: 0 the lists\n"
+	"agree, 1 a program is hidden, 3 it could not be found out.\n"
 	"\n"
 	"example: bpfmeasure status || echo 'not measuring'\n"
 	"         bpfmeasure status --json | jq .extended_seq\n";
 
-enum { TIMEOUT_S = 30, ANSWER_MAX = 1 << 20 };
+enum { ANSWER_MAX = 1 << 20 };
 
 static void json_freep(json_t **json)
 {
@@ -41,7 +46,6 @@ static void buf_freep(char **buf)
 
 /* ---- for people ---- */
 
-/* What comes over a socket shall not command a terminal: such a byte is shown as \xHH. */
 enum { ESCAPE_LEN = 4 };
 
 static bool is_plain(char byte)
@@ -49,7 +53,7 @@ static bool is_plain(char byte)
 	return byte >= 0x20 && byte <= 0x7e;
 }
 
-static void print_text(const char *text, size_t len)
+void status_print_text(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (is_plain(text[i]))
@@ -61,7 +65,7 @@ static void print_text(const char *text, size_t len)
 static void print_value(const json_t *value)
 {
 	if (json_is_string(value))
-		print_text(json_string_value(value), json_string_length(value));
+		status_print_text(json_string_value(value), json_string_length(value));
 	else if (json_is_integer(value))
 		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else
@@ -95,7 +99,7 @@ static void wrap_word(struct wrap *wrap, const char *word, size_t len)
 		putchar(' ');
 		wrap->column++;
 	}
-	print_text(word, len);
+	status_print_text(word, len);
 	wrap->column += width;
 }
 
@@ -223,7 +227,7 @@ static json_t *ask_daemon(const char *path, int *ret_error, char why[static ASK_
 	*ret_error = -ENOMEM;
 	if (!buf)
 		return NULL;
-	*ret_error = ask(path, &request, TIMEOUT_S, &answer, why);
+	*ret_error = ask(path, &request, STATUS_TIMEOUT_S, &answer, why);
 	if (*ret_error < 0)
 		return NULL;
 	size_t len = fread(buf, 1, ANSWER_MAX, answer);
@@ -270,18 +274,22 @@ int status_main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{ "json", no_argument, NULL, 'j' },
+		{ "cross-check", no_argument, NULL, 'c' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "db", required_argument, NULL, 'd' },
 		{},
 	};
 	const char *socket_path = cli_socket_path(), *db_path = cli_db_path();
-	bool json = false;
+	bool json = false, cross = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'j':
 			json = true;
+			break;
+		case 'c':
+			cross = true;
 			break;
 		case 's':
 			socket_path = optarg;
@@ -295,5 +303,5 @@ int status_main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return cli_usage("\"%s\": status takes options only", argv[optind]);
-	return run(socket_path, db_path, json);
+	return cross ? cross_run(socket_path, db_path, json) : run(socket_path, db_path, json);
 }

@@ -2,6 +2,15 @@
 #ifndef CLI_STATUS_H
 #define CLI_STATUS_H
 
+#include <stddef.h>
+
+/* The daemon may take so long for each part of an answer. */
+enum { STATUS_TIMEOUT_S = 30 };
+
+/* What comes over a socket shall not command a terminal: a byte that is no printable ASCII is printed
+ * as \xHH. */
+void status_print_text(const char *text, size_t len);
+
 /*
  * What is known of the machine while no daemon answers, under the keys of its own answer as far as
  * they are known: pcr and values of the TPM as the kernel shows it, first_seq, last_seq, kept_seq,

@@ -776,6 +776,45 @@ run status
 same 'status: waiting for its log is exit 1' 1 $code
 contains 'status: waiting for its log' "$out" 'fault      log-unreachable: /mnt/log.db: no such directory'
 same 'status: no log, nothing of it' '' "$(grep -E '^(TPM|PCR|records|oldest|log) ' "$dir/out")"
+# What is loaded according to the log, by another way than the program's own.
+accepts 'cross-check: what is loaded' query --json "WITH program_seen AS (
+	SELECT seq, program_id, program_name, program_load_time_ns FROM load UNION ALL
+	SELECT seq, program_id, program_name, program_load_time_ns FROM baseline)
+	SELECT max(seq) AS seq, program_id AS id, program_name AS name, program_load_time_ns AS load_time_ns
+	FROM program_seen WHERE program_id > 0 AND NOT EXISTS (SELECT 1 FROM unload
+		WHERE unload.program_id = program_seen.program_id AND unload.seq > program_seen.seq)
+	AND seq >= (SELECT min(seq) FROM epoch WHERE boot_id = (SELECT boot_id FROM epoch ORDER BY seq DESC LIMIT 1))
+	GROUP BY program_id ORDER BY 1 DESC"
+boot_id=$("$dir/bpfmeasure" query --json 'SELECT boot_id FROM epoch ORDER BY seq DESC LIMIT 1' | jq -r .boot_id)
+jq -s --arg boot_id "$boot_id" --argjson last "$last" '{boot_id: $boot_id, last_seq: $last, programs:
+	map({id, load_time_ns, name, iterator: true, ids: true, fd: true})}' "$dir/out" >"$dir/loaded"
+newest_seq=$(jq -s '.[0].seq' "$dir/out")
+serve "$dir/loaded"
+accepts 'cross-check: the lists agree' status --cross-check
+contains 'cross-check: how many' "$out" "programs   $(jq '.programs | length' "$dir/loaded")"
+newest=$(jq -r '.programs[0].id' "$dir/loaded")
+# It is named as long as it lasts; escapes of a name do not command the terminal.
+jq '.programs[0].ids = false | .programs[0].name = "evil\u001b"' "$dir/loaded" >"$dir/hidden"
+serve "$dir/hidden"
+run status --cross-check
+same 'cross-check: a hidden program is exit 1' 1 $code
+contains 'cross-check: who hides it' "$out" \
+	"hidden     id $newest evil\\x1b, record $newest_seq: shown by iterator, fd, history; not by ids"
+jq 'del(.programs[0]) | .programs += [{id: 999999, load_time_ns: 1, name: "new", iterator: true, ids: true, fd: true}]' \
+	"$dir/loaded" >"$dir/hidden"
+serve "$dir/hidden"
+run status --cross-check --json
+same 'cross-check --json: only in the history, and not in it' "hidden $newest:history 999999:iterator,ids,fd 1" \
+	"$(jq -r '"\(.verdict) \(.hidden | sort_by(.id) | map("\(.id):\([to_entries[] | select(.value == true) | .key] | join(","))") | join(" "))"' \
+		"$dir/out") $code"
+run status --cross-check --db "$dir/none.db"
+same 'cross-check: no log is exit 3' 3 $code
+run status --cross-check --socket "$dir/none"
+same 'cross-check: no daemon is exit 3' 3 $code
+for mode in garbage bad-status close refuse measuring; do
+	serve $mode
+	refuses "cross-check: $mode" 3 '' status --cross-check
+done
 for mode in garbage bad-status close refuse; do
 	serve $mode
 	run status

@@ -9,6 +9,8 @@
  *	DIR/ring    the ring, as the kernel's map would look: both are there while hooks are attached
  *	DIR/lock    held for a moment by whoever changes any of them
  *	DIR/bell    a FIFO that is readable when there is something new on the ring
+ *	DIR/hide    where there is one: an id and then words; this program is not shown by these ways
+ *	            to ask: iterator, ids, fd
  *
  * Events go on the ring in the manner of bpf/measure_send.bpf.h: a ticket first, then room on the
  * ring, with the busy bit until it is filled; where there is none the ticket stays a hole.
@@ -101,6 +103,9 @@ int kernel_programs_each(struct kernel *kernel, kernel_program_fn *fn, void *arg
  * none; and to forget one. */
 int kernel_end_next(struct kernel *kernel, uint64_t after_load, struct event_end *ret_end);
 void kernel_end_drop(struct kernel *kernel, uint64_t load);
+
+/* The listed program with this id. Returns whether there is one. */
+bool kernel_program_get(struct kernel *kernel, uint32_t id, struct event_prog *ret_prog);
 
 /* The lowest id above this one of a program that is loaded and listed; 0 for none. */
 uint32_t kernel_next_id(struct kernel *kernel, uint32_t after_id);

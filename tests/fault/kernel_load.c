@@ -349,6 +349,23 @@ void kernel_end_drop(struct kernel *kernel, uint64_t load)
 	kernel_unlock(kernel);
 }
 
+bool kernel_program_get(struct kernel *kernel, uint32_t id, struct event_prog *ret_prog)
+{
+	const struct world *world = kernel->world;
+	bool found = false;
+
+	kernel_lock(kernel);
+	for (size_t i = 0; !found && i < world->program_count; i++) {
+		const struct program *program = &world->programs[i];
+
+		found = program->listed && program->prog.id == id;
+		if (found)
+			*ret_prog = program->prog;
+	}
+	kernel_unlock(kernel);
+	return found;
+}
+
 uint32_t kernel_next_id(struct kernel *kernel, uint32_t after_id)
 {
 	const struct world *world = kernel->world;

@@ -165,6 +165,22 @@ int probe_detach(struct probe *probe)
 
 /* ---- what there is ---- */
 
+/* Whether the file "hide" says so. */
+static bool is_hidden(uint32_t id, const char *from)
+{
+	char path[PATH_MAX], line[64] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/hide", kernel_dir());
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = 0;
+	fclose(file);
+	return strtoul(line, NULL, 10) == id && strstr(line, from);
+}
+
 unsigned probe_attached(const struct probe *probe)
 {
 	return kernel_state(probe->kernel) ? probe_wanted(probe) : 0;
@@ -229,9 +245,23 @@ int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id)
 {
 	uint32_t id = kernel_next_id(probe->kernel, after_id);
 
+	while (id && is_hidden(id, "ids"))
+		id = kernel_next_id(probe->kernel, id);
 	if (!id)
 		return -ENOENT;
 	*ret_id = id;
+	return 0;
+}
+
+int probe_program_get(struct probe *probe, uint32_t id, uint64_t *ret_load_time_ns,
+	uint8_t ret_name[static EVENT_NAME_LEN])
+{
+	struct event_prog prog;
+
+	if (is_hidden(id, "fd") || !kernel_program_get(probe->kernel, id, &prog))
+		return -ENOENT;
+	*ret_load_time_ns = prog.load_time_ns;
+	memcpy(ret_name, prog.name, sizeof(prog.name));
 	return 0;
 }
 
@@ -278,6 +308,8 @@ static int baseline_program(void *arg, const struct event_prog *prog)
 {
 	struct baseline *baseline = arg;
 
+	if (is_hidden(prog->id, "iterator"))
+		return 0;
 	return baseline->fn(baseline->arg, prog, NULL, 0);
 }
 

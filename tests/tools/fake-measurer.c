@@ -3,7 +3,7 @@
  * fake-measurer SOCKET MODE: answers like a measurer, or like something else, until it is killed.
  *
  *	measuring, degraded     a status
- *	a path, with a /        the bytes of this file as a status
+ *	a path, with a /        the bytes of this file as a status, or as what is loaded
  *	evidence                honest evidence for whatever is asked; since must be 0 or the last record
  *	cut, half, extra        evidence without its last line, in the middle of it, with one more
  *	replayed                evidence for another nonce

@@ -53,6 +53,39 @@ static void ids_are_compared_as_unsigned(void **)
 	programs_done(&programs);
 }
 
+struct walked {
+	uint32_t ids[4];
+	size_t count, stop_at;
+};
+
+static int walk(void *arg, const struct program_known *program)
+{
+	struct walked *walked = arg;
+
+	walked->ids[walked->count++] = program->id;
+	return walked->count == walked->stop_at ? 7 : 0;
+}
+
+static void a_walk_is_in_the_order_of_ids_and_ends_when_told(void **)
+{
+	struct programs programs = {};
+	struct walked walked = {};
+	const uint32_t ids[] = { 30, 10, 0x80000000, 20 };
+
+	assert_int_equal(programs_each(&programs, walk, &walked), 0);
+	assert_int_equal(walked.count, 0);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(
+			programs_add(&programs, &(struct program_known){ .id = ids[i] }), 0);
+	assert_int_equal(programs_each(&programs, walk, &walked), 0);
+	assert_memory_equal(
+		walked.ids, ((uint32_t[]){ 10, 20, 30, 0x80000000 }), sizeof(walked.ids));
+	walked = (struct walked){ .stop_at = 2 };
+	assert_int_equal(programs_each(&programs, walk, &walked), 7);
+	assert_int_equal(walked.count, 2);
+	programs_done(&programs);
+}
+
 static void it_does_what_a_plain_array_does(void **)
 {
 	enum { IDS = 300 };
@@ -91,6 +124,7 @@ int main(void)
 		cmocka_unit_test(an_empty_set_has_nothing),
 		cmocka_unit_test(a_program_takes_the_place_of_one_with_its_id),
 		cmocka_unit_test(ids_are_compared_as_unsigned),
+		cmocka_unit_test(a_walk_is_in_the_order_of_ids_and_ends_when_told),
 		cmocka_unit_test(it_does_what_a_plain_array_does),
 	};
 
