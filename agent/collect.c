@@ -15,7 +15,7 @@ void collect_init(struct collect *collect, const struct collect_sink *sink)
 
 bool collected_is_complete(const struct collected_load *load)
 {
-	return load->events == load->end.events && !load->end.dropped;
+	return load->has_end && load->events == load->end.events && !load->end.dropped;
 }
 
 static void bytes_drop(struct collect *collect, struct collected_bytes *bytes)
@@ -144,6 +144,14 @@ static int take_map(
 	return 0;
 }
 
+static uint64_t *late_find(struct collect *collect, uint64_t number)
+{
+	for (size_t i = 0; i < COLLECT_LATE_MAX; i++)
+		if (collect->late.numbers[i] == number)
+			return &collect->late.numbers[i];
+	return NULL;
+}
+
 /* The load has ended: hand it over, and with it its program's end where that was faster. */
 static int finish(struct collect *collect, struct collected_load **at)
 {
@@ -224,6 +232,7 @@ static int take(
 		return take_map(collect, load, data);
 	default:
 		memcpy(&load->end, data, sizeof(load->end));
+		load->has_end = true;
 		return finish(collect, at);
 	}
 }
@@ -233,8 +242,14 @@ static int take_of_load(
 	struct collect *collect, const struct event *event, size_t len, uint64_t ring_begin)
 {
 	struct collected_load **at = load_find(collect, event->load);
+	uint64_t *late = *at ? NULL : late_find(collect, event->load);
 	int err;
 
+	if (late) {
+		if (event->type == EVENT_END)
+			*late = 0;
+		return 0;
+	}
 	if (!*at) {
 		/* Handed over before, and told again. A number alone does not show that: one far
 		 * ahead makes all before it count as seen. */
@@ -249,6 +264,7 @@ static int take_of_load(
 		if (err)
 			return err;
 	}
+	(*at)->idle = 0;
 	if (event->type == EVENT_END)
 		return take(collect, at, event, len);
 	err = take(collect, at, event, len);
@@ -280,6 +296,42 @@ int collect_event(struct collect *collect, const void *data, size_t len, uint64_
 int collect_end(struct collect *collect, const struct event_end *end)
 {
 	return collect_event(collect, end, sizeof(*end), UINT64_MAX);
+}
+
+static bool is_over(struct collected_load *load, bool gone)
+{
+	bool was_gone = load->gone;
+
+	load->idle++;
+	load->gone = gone;
+	if (load->has_prog)
+		return load->idle >= COLLECT_GIVE_UP_PROG;
+	if (load->has_load)
+		return was_gone; /* before the ring was last read: what it had sent was there */
+	return load->idle >= COLLECT_GIVE_UP;
+}
+
+int collect_give_up(struct collect *collect, bool (*is_gone)(uint32_t tgid, uint32_t pid))
+{
+	struct collected_load **at = &collect->unfinished;
+
+	while (*at) {
+		struct collected_load *load = *at;
+		bool gone = load->has_load && is_gone(load->load.task.tgid, load->load.task.pid);
+		uint64_t number = load->number;
+		int err;
+
+		if (!load->handed && !is_over(load, gone)) {
+			at = &load->next;
+			continue;
+		}
+		err = finish(collect, at);
+		if (err)
+			return err;
+		if (!gone)
+			collect->late.numbers[collect->late.next++ % COLLECT_LATE_MAX] = number;
+	}
+	return 0;
 }
 
 uint64_t collect_needs_from(const struct collect *collect, uint64_t read)

@@ -22,6 +22,7 @@ enum {
 	COLLECT_SIGNATURE_MAX = 64 << 10,
 	COLLECT_TEXT_MAX = 4096,
 	COLLECT_HELD_MAX = 96 << 20, /* of all unfinished loads; what exceeds it is dropped */
+	COLLECT_LATE_MAX = 16,
 };
 
 /* Bytes that arrived in pieces. */
@@ -37,11 +38,13 @@ struct collected_map {
 	struct collected_bytes content;
 };
 
-/* One series that has ended: a load, where end.series says so. What never arrived is absent: has_* false, bytes empty. */
+/* One series that has ended: a load, where end.series says so. What never arrived is absent: has_*
+ * false, bytes empty; without has_end nothing in end is known. */
 struct collected_load {
 	uint64_t number;
 	bool has_load;
 	bool has_prog;
+	bool has_end;
 	unsigned verify_count; /* before the load event; verify is the last of them */
 	struct event_load load;
 	struct event_verify verify;
@@ -56,6 +59,8 @@ struct collected_load {
 	bool handed; /* and only its program's end was refused */
 	uint64_t ring_begin; /* where its first event began */
 	unsigned events;
+	unsigned idle; /* collect_give_up() came by so often since its last event */
+	bool gone; /* its thread was, when that came by last */
 	struct collected_load *next;
 };
 
@@ -69,10 +74,26 @@ struct collect_sink {
 	int (*free)(void *arg, const struct event_free *event);
 };
 
+/* Loads that were handed over without their end, which may yet come: the last so many, 0 for none. */
+struct collect_late {
+	uint64_t numbers[COLLECT_LATE_MAX];
+	uint64_t next;
+};
+
+/*
+ * Of every load that has a number, one of these is handed over, and once:
+ *
+ *  - it with its end, which the last hook sends, or the first one of the same task's next load;
+ *  - it without, where collect_give_up() finds that no end will come: the kernel passes by a hook now
+ *    and then, the last one too. What comes of it all the same is passed by, as it is in `late`.
+ *
+ * After a crash the ring tells some of it again: `loads` and `tickets` know what was handed over.
+ */
 struct collect {
 	struct collect_sink sink;
 	struct seen tickets; /* that arrived */
 	struct seen loads; /* that were handed over */
+	struct collect_late late;
 	struct collected_load *unfinished;
 	size_t held;
 	uint64_t malformed; /* events that made no sense */
@@ -92,6 +113,22 @@ void collect_done(struct collect *collect);
 
 /* An end that did not come by the ring. */
 [[nodiscard]] int collect_end(struct collect *collect, const struct event_end *end);
+
+/*
+ * Hand over the loads that are over and whose end has not come: for about once a second, when
+ * everything was taken that was on the ring, and in the ends, a second ago.
+ *
+ * A load that has its program ends at once after that: it is over after COLLECT_GIVE_UP_PROG times. One
+ * that may be in the verifier, for however long, when its thread is gone. One of which not even that came
+ * is about to, or was refused: COLLECT_GIVE_UP times.
+ *
+ * is_gone  whether a thread has ended.
+ *
+ * Returns 0, or what the sink returned: then the load will be handed over the next time.
+ */
+enum { COLLECT_GIVE_UP_PROG = 3, COLLECT_GIVE_UP = 15 };
+[[nodiscard]] int collect_give_up(
+	struct collect *collect, bool (*is_gone)(uint32_t tgid, uint32_t pid));
 
 /* The position up to which the ring is not needed any more, when everything up to read
  * was taken. */

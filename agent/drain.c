@@ -15,7 +15,7 @@ enum {
 };
 
 /* Key of the ring's state in the database: which events are recorded. A struct ring_note, then the
- * tickets, the loads and the program ids as seen_save() writes them. */
+ * tickets, the loads and the program ids as seen_save() writes them, a struct ring_note_more. */
 static const char ring_key[] = "ring";
 
 struct ring_note {
@@ -25,7 +25,15 @@ struct ring_note {
 	char boot_id[40]; /* in which the ids were given */
 };
 
-enum { RING_STATE_MAX = sizeof(struct ring_note) + 3 * SEEN_SAVED_MAX };
+struct ring_note_more {
+	struct collect_late late; /* of the collector */
+	uint64_t owed; /* struct measurer's */
+};
+
+enum {
+	RING_STATE_MAX = sizeof(struct ring_note) + 3 * SEEN_SAVED_MAX +
+		sizeof(struct ring_note_more)
+};
 
 /* ---- events become records ---- */
 
@@ -58,7 +66,7 @@ static int program_get(
 	return 0;
 }
 
-static int put_lost(struct measurer *measurer, enum record_lost_what what, uint64_t count,
+int measurer_put_lost(struct measurer *measurer, enum record_lost_what what, uint64_t count,
 	uint64_t first, uint64_t last)
 {
 	struct log_put put = { .kind = RECORD_LOST, .keep = true };
@@ -131,29 +139,18 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	return 0;
 }
 
-/* So many ids, given after the highest that was seen, may be missing: their loads are recorded without. */
-static void excuse(struct measurer *measurer, uint64_t count)
-{
-	measurer->excused_new += count;
-	measurer->excused_from = measurer->ids.end;
-}
-
-void measurer_excuses_settle(struct measurer *measurer)
-{
-	measurer->excused += measurer->excused_new;
-	measurer->excused_new = 0;
-}
-
-/* Of a load that is recorded: its id, or that it has one that nobody knows. One that failed before it
- * had an id has none to miss. */
+/* Of a load that is recorded, or as lost: its id, or that it has one that nobody knows. One that failed
+ * before it had an id has none to miss. */
 static void account(struct measurer *measurer, const struct collected_load *load)
 {
 	if (load->end.self)
 		measurer->hooks_shown |= load->end.hooks;
 	if (load->has_prog)
 		measurer_id_seen(measurer, load->prog.id);
+	else if (!load->end.error && load->end.hooks & 1U << HOOK_LOAD_EXIT)
+		measurer->owed++;
 	else if (!load->end.error || !collected_is_complete(load))
-		excuse(measurer, 1);
+		measurer_excuse(measurer, 1);
 }
 
 static int put_described(struct measurer *measurer, const struct collected_load *load)
@@ -175,7 +172,7 @@ static int on_load(void *arg, const struct collected_load *load)
 	/* Who and what it was did not arrive, or whether it passed: a record would have to claim
 	 * things. */
 	if (!load->has_load || (!load->has_prog && !(load->end.hooks & 1U << HOOK_LOAD_EXIT))) {
-		err = put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
+		err = measurer_put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
 	} else {
 		err = program_get(measurer, load->end.parent_id, &parent);
 		if (!err || err == -ENOENT)
@@ -234,8 +231,9 @@ static size_t ring_state(const struct measurer *measurer, uint8_t ret_bytes[stat
 	struct ring_note note = {
 		.instance = probe_state(measurer->probe)->instance,
 		.untracked = measurer->untracked,
-		.excused = measurer->excused + measurer->excused_new,
+		.excused = measurer->excused[0] + measurer->excused[1] + measurer->excused_new,
 	};
+	struct ring_note_more more = { .late = measurer->collect.late, .owed = measurer->owed };
 	size_t len = sizeof(note);
 
 	memcpy(note.boot_id, log_epoch(measurer->log)->boot_id, sizeof(note.boot_id));
@@ -243,7 +241,8 @@ static size_t ring_state(const struct measurer *measurer, uint8_t ret_bytes[stat
 	len += seen_save(&measurer->collect.tickets, ret_bytes + len);
 	len += seen_save(&measurer->collect.loads, ret_bytes + len);
 	len += seen_save(&measurer->ids, ret_bytes + len);
-	return len;
+	memcpy(ret_bytes + len, &more, sizeof(more));
+	return len + sizeof(more);
 }
 
 int measurer_commit(struct measurer *measurer)
@@ -287,8 +286,8 @@ static int put_replaced(
 		replaced.load < loads->end)
 		return 0;
 	count = replaced.load - loads->end + 1;
-	excuse(measurer, count);
-	return put_lost(measurer, LOST_LOADS, count, loads->end, replaced.load);
+	measurer_excuse(measurer, count);
+	return measurer_put_lost(measurer, LOST_LOADS, count, loads->end, replaced.load);
 }
 
 /* Pinned hooks that this log knows nothing of: what is still on the ring is where it begins. */
@@ -312,44 +311,64 @@ static void begin_within(struct measurer *measurer)
 	measurer->untracked = probe_state(measurer->probe)->untracked;
 }
 
+/* What ring_state() wrote. */
+struct ring_restored {
+	struct ring_note note;
+	struct seen tickets, loads, ids;
+	struct ring_note_more more;
+};
+
+/* Returns 0 or -EUCLEAN. */
+static int restored_parse(const uint8_t *state, size_t len, struct ring_restored *ret)
+{
+	struct seen *const sets[] = { &ret->tickets, &ret->loads, &ret->ids };
+	size_t at = sizeof(ret->note), step;
+
+	if (len < at)
+		return -EUCLEAN;
+	memcpy(&ret->note, state, at);
+	for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++, at += step) {
+		step = seen_restore(sets[i], state + at, len - at);
+		if (!step)
+			return -EUCLEAN;
+	}
+	memset(&ret->more, 0, sizeof(ret->more));
+	if (len - at >= sizeof(ret->more)) /* earlier daemons knew nothing of it */
+		memcpy(&ret->more, state + at, sizeof(ret->more));
+	return 0;
+}
+
 int measurer_ring_restore(struct measurer *measurer)
 {
 	uint8_t state[RING_STATE_MAX];
-	struct seen tickets, loads, ids;
-	struct ring_note note;
-	char boot_id[sizeof(note.boot_id)];
-	size_t at = sizeof(note), step;
+	struct ring_restored was;
+	char boot_id[sizeof(was.note.boot_id)];
 	int len = db_state_get(measurer->db, ring_key, state, sizeof(state));
+	int err;
 
 	if (len == -ENOENT) {
 		begin_within(measurer);
 		return 0;
 	}
-	if (len < 0 && len != -EMSGSIZE)
-		return measurer_fail_log(measurer, len);
-	if (len < (int)sizeof(note))
-		return measurer_fail_log(measurer, -EUCLEAN);
-	memcpy(&note, state, sizeof(note));
-	step = seen_restore(&tickets, state + at, (size_t)len - at);
-	at += step;
-	if (step)
-		step = seen_restore(&loads, state + at, (size_t)len - at);
-	at += step;
-	if (!step || !seen_restore(&ids, state + at, (size_t)len - at))
-		return measurer_fail_log(measurer, -EUCLEAN);
+	err = len < 0 && len != -EMSGSIZE ? len
+					  : restored_parse(state, len < 0 ? 0 : (size_t)len, &was);
+	if (err)
+		return measurer_fail_log(measurer, err);
 	measurer_boot_id(boot_id);
-	if (!memcmp(boot_id, note.boot_id, strlen(boot_id) + 1)) {
-		measurer->ids = ids;
-		excuse(measurer, note.excused);
+	if (!memcmp(boot_id, was.note.boot_id, strlen(boot_id) + 1)) {
+		measurer->ids = was.ids;
+		measurer->owed = was.more.owed;
+		measurer_excuse(measurer, was.note.excused);
 		measurer_excuses_settle(measurer);
 	}
-	if (note.instance != probe_state(measurer->probe)->instance) {
+	if (was.note.instance != probe_state(measurer->probe)->instance) {
 		begin_within(measurer);
-		return put_replaced(measurer, &note, &loads);
+		return put_replaced(measurer, &was.note, &was.loads);
 	}
-	measurer->untracked = note.untracked;
-	measurer->collect.tickets = tickets;
-	measurer->collect.loads = loads;
+	measurer->untracked = was.note.untracked;
+	measurer->collect.tickets = was.tickets;
+	measurer->collect.loads = was.loads;
+	measurer->collect.late = was.more.late;
 	return 0;
 }
 
@@ -401,11 +420,10 @@ static int take_untracked(struct measurer *measurer)
 
 	if (untracked <= measurer->untracked)
 		return 0;
-	err = put_lost(measurer, LOST_LOADS, untracked - measurer->untracked, 0, 0);
+	err = measurer_put_lost(measurer, LOST_LOADS, untracked - measurer->untracked, 0, 0);
 	if (err)
 		return err;
-	excuse(measurer, untracked - measurer->untracked);
-	measurer_excuses_settle(measurer);
+	measurer->owed += untracked - measurer->untracked;
 	measurer->untracked = untracked;
 	return 0;
 }
@@ -489,74 +507,4 @@ int measurer_drain(struct measurer *measurer)
 	for (unsigned i = 1; !err && measurer->more && i < DRAIN_BATCHES_MAX; i++)
 		err = measurer_drain_some(measurer);
 	return err;
-}
-
-/* ---- what is missing ---- */
-
-void measurer_id_seen(struct measurer *measurer, uint32_t id)
-{
-	if (id >= measurer->ids.end)
-		measurer_excuses_settle(measurer);
-	seen_add(&measurer->ids, id);
-}
-
-static void give_up_events(struct measurer *measurer)
-{
-	struct seen *tickets = &measurer->collect.tickets;
-	uint64_t first = 0, last = 0;
-
-	tickets->lost += seen_give_up(tickets, measurer->idle_ticket_end, &first, &last);
-	if (tickets->lost && !put_lost(measurer, LOST_EVENTS, tickets->lost, first, last))
-		tickets->lost = 0;
-	measurer->idle_ticket_end = tickets->end;
-}
-
-/*
- * The kernel gives ids one after the other, so one that nobody saw was a load that nobody saw: our
- * hooks were not there. Unless it belongs to a load that is recorded without its id, or as lost.
- */
-void measurer_give_up_ids(struct measurer *measurer, uint64_t limit)
-{
-	struct seen *ids = &measurer->ids;
-	uint64_t explained, first = 0, last = 0;
-
-	ids->lost += seen_give_up(ids, limit, &first, &last);
-	explained = ids->lost < measurer->excused ? ids->lost : measurer->excused;
-	measurer->excused -= explained;
-	ids->lost -= explained;
-	if (!ids->lost || put_lost(measurer, LOST_IDS, ids->lost, first, last))
-		return;
-	/* Those of them that are still loaded can be named; and are the hooks all there? */
-	measurer_fault(measurer, FAULT_SLOT_HOOKS, FAULT_HOOKS_SILENT,
-		"%" PRIu64 " programs were loaded, and no hook has shown them (ids %" PRIu64
-		" to %" PRIu64 ")",
-		ids->lost, first, last);
-	ids->lost = 0;
-	measurer->baseline_due = measurer->canary_due = true;
-}
-
-static void give_up_ids(struct measurer *measurer)
-{
-	uint64_t end;
-
-	if (measurer->ids.low == UINT64_MAX)
-		return;
-	/* What a load that is not over yet has is not missing. */
-	for (const struct collected_load *load = measurer->collect.unfinished; load;
-		load = load->next)
-		if (load->has_prog)
-			measurer_id_seen(measurer, load->prog.id);
-	end = measurer->ids.end;
-	measurer_give_up_ids(measurer, measurer->idle_id_end);
-	/* No excuse outlives the holes that it could be for. One made after the highest id was seen waits for
-	 * the next: only that shows the hole. */
-	if (end == measurer->idle_id_end && end > measurer->excused_from)
-		measurer->excused = 0;
-	measurer->idle_id_end = end;
-}
-
-void measurer_give_up_holes(struct measurer *measurer)
-{
-	give_up_events(measurer);
-	give_up_ids(measurer);
 }

@@ -203,7 +203,7 @@ static int canary_loaded(void *arg, uint32_t id)
 	measurer->canary_id = id;
 	/* Every program from here on is one that the hooks have to show. */
 	if (measurer->ids.low == UINT64_MAX)
-		seen_init(&measurer->ids, measurer->excused_from = id);
+		seen_init(&measurer->ids, measurer->excused_from[0] = id);
 	err = measurer_drain(measurer);
 	if (!err)
 		err = measurer_baseline(measurer);

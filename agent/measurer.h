@@ -63,6 +63,7 @@ struct measurer {
 	bool ends_taken; /* and deleted there when what they led to is committed */
 	size_t end_count, end_room;
 	uint64_t untracked; /* the kernel's count that is recorded already */
+	uint64_t idle_written; /* where the ring was written up to when last idle */
 	uint64_t idle_ticket_end; /* tickets below that were missing when last idle are lost */
 	uint64_t lost; /* loads, events and ids in lost records since the start */
 	uint64_t loads[VERDICT_VERIFIED + 1]; /* in load records since the start, by verdict */
@@ -70,9 +71,11 @@ struct measurer {
 	/* the kernel's ids of programs */
 	struct seen ids; /* that were accounted for */
 	uint64_t idle_id_end;
-	uint64_t excused; /* loads recorded or lost without their id, before the newest id, */
-	uint64_t excused_new; /* and after it: holes that are explained */
-	uint64_t excused_from; /* ids.end when the last of them was excused */
+	/* holes that are explained: of loads that are recorded, or as lost, without their id */
+	uint64_t owed; /* which they have */
+	uint64_t excused_new; /* which they may have, after the newest id that was seen; */
+	uint64_t excused[2]; /* before it, since the last idle second, and longer; */
+	uint64_t excused_from[2]; /* ids.end when the last of them were excused */
 	uint64_t unseen_id; /* of a loaded program that had no event when last idle; 0: none */
 
 	/* the TPM */
@@ -178,12 +181,19 @@ int measurer_drain(struct measurer *measurer);
 /* Commit the batch. Returns as measurer_drain(). */
 int measurer_commit(struct measurer *measurer);
 
-/* Events and program ids that were missing when this was last called and still are, are lost: into
- * the batch with that. */
+/* Into the batch with a record of so many that are lost. Returns 0 or a negative errno. */
+[[nodiscard]] int measurer_put_lost(struct measurer *measurer, enum record_lost_what what,
+	uint64_t count, uint64_t first, uint64_t last);
+
+/* holes.c: loads that are over without an end, events and program ids that were missing when this was last
+ * called and still are. Into the batch with what that comes to. */
 void measurer_give_up_holes(struct measurer *measurer);
 
 /* The ids below limit that were not seen, at once. */
 void measurer_give_up_ids(struct measurer *measurer, uint64_t limit);
+
+/* So many ids, given after the highest that was seen, may be missing: their loads are recorded without. */
+void measurer_excuse(struct measurer *measurer, uint64_t count);
 
 /* The ids that are excused lie before those that will be seen from now on. */
 void measurer_excuses_settle(struct measurer *measurer);

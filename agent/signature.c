@@ -39,6 +39,8 @@ static enum record_covers covers_of(const struct collected_load *load)
 static enum record_verdict verdict_of(
 	const struct collected_load *load, const struct record_load *record)
 {
+	if (!load->has_end) /* which alone tells whether there was a signature */
+		return VERDICT_UNKNOWN;
 	if (!load->end.signature_len) {
 		bool contradicted = load->has_prog && load->prog.sig_known &&
 			load->prog.sig_verdict;

@@ -14,7 +14,8 @@
  *    keyring;
  *  - every event of the load arrived: one that is missing may be another verification.
  *
- * A load without attr.signature is `unsigned`. Everything else is `unknown`.
+ * A load without attr.signature is `unsigned`. Everything else is `unknown`, a load whose end did not
+ * come too.
  */
 #ifndef AGENT_SIGNATURE_H
 #define AGENT_SIGNATURE_H

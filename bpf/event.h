@@ -206,7 +206,7 @@ struct event_state {
 	__u64 ticket; /* the next one */
 	__u64 load; /* the last number given to a series */
 	__u64 dropped_events; /* the ring was full */
-	__u64 untracked; /* loads that nothing could be kept of at all */
+	__u64 untracked; /* programs that were loaded, and nothing could be kept of their loads at all */
 	__u64 instance; /* random, made when the hooks were attached */
 	__u64 map_content_max;
 	__u64 exe_hash_max;

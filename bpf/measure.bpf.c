@@ -27,11 +27,8 @@ int load_enter(__u64 *ctx)
 	union bpf_attr *attr = (union bpf_attr *)ctx[0];
 	struct load_state *load = load_state();
 
-	if (!load) {
-		__sync_fetch_and_add(&state.untracked, 1);
-		return 0;
-	}
-	load_begin(load, HOOK_LOAD_ENTER, attr, ctx[2] & 1);
+	if (load) /* else the hooks between find where to keep it, or load_exit() tells */
+		load_begin(load, HOOK_LOAD_ENTER, attr, ctx[2] & 1);
 	return 0;
 }
 
@@ -278,14 +275,11 @@ int prog(__u64 *ctx)
 
 /* ---- out of bpf_prog_load() ---- */
 
-SEC("fexit/bpf_prog_load")
-int load_exit(__u64 *ctx)
+static __always_inline void load_leave(__u64 *ctx, struct load_state *load)
 {
-	struct load_state *load = load_current(HOOK_LOAD_EXIT);
 	__u64 ret = 0;
 
-	if (!load)
-		return 0;
+	load->hooks |= 1U << HOOK_LOAD_EXIT;
 	load->inside = 0;
 	load->aux = 0;
 	bpf_get_func_ret(ctx, &ret);
@@ -293,10 +287,37 @@ int load_exit(__u64 *ctx)
 	 * might load had signed it. */
 	if (!load->described && (__s32)ret < 0) {
 		if (!load->signature_len || !(load->hooks & 1U << HOOK_VERIFY || may_load()))
-			return 0;
+			return;
 		load_send(load, (union bpf_attr *)ctx[0], NULL, 0);
 	}
 	load_end(load, (__s32)ret < 0 ? (__s32)ret : 0);
+}
+
+SEC("fexit/bpf_prog_load")
+int load_exit(__u64 *ctx)
+{
+	struct load_state *load = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	__u64 ret = 0;
+
+	if (load && load->inside)
+		load_leave(ctx, load);
+	bpf_get_func_ret(ctx, &ret);
+	if (!load && (__s32)ret >= 0) /* no hook of this load found where to keep something */
+		__sync_fetch_and_add(&state.untracked, 1);
+	return 0;
+}
+
+/*
+ * The same once more, before or after it. After the last hook none could tell that the kernel passed
+ * by it, on a CPU that has preempted another task in the middle of it: then it comes by this one.
+ */
+SEC("fexit/bpf_prog_load")
+int load_exit_again(__u64 *ctx)
+{
+	struct load_state *load = load_current(HOOK_LOAD_EXIT);
+
+	if (load)
+		load_leave(ctx, load);
 	return 0;
 }
 

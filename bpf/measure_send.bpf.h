@@ -231,7 +231,8 @@ static __always_inline void series_end(struct series *series, struct event_end *
 	 * ended, is never lost. */
 	if (!bpf_ringbuf_output(&ring, end, sizeof(*end), BPF_RB_FORCE_WAKEUP))
 		return;
-	if (bpf_map_update_elem(&ends, &end->event.load, end, BPF_ANY))
+	/* Of which something arrived, the reader finds that no end will come. */
+	if (bpf_map_update_elem(&ends, &end->event.load, end, BPF_ANY) && !series->events)
 		__sync_fetch_and_add(&state.untracked, 1);
 	__sync_fetch_and_add(
 		&state.dropped_events, 1); /* last: the reader looks into ends for it */

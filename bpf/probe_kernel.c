@@ -20,6 +20,8 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_PROG, "prog", "fexit/security_bpf_prog", { "security_bpf_prog" }, .required = true },
 	{ HOOK_LOAD_EXIT, "load_exit", "fexit/bpf_prog_load", { "bpf_prog_load" },
 		.required = true },
+	{ HOOK_LOAD_EXIT, "load_exit_again", "fexit/bpf_prog_load", { "bpf_prog_load" },
+		.required = true },
 	{ HOOK_RUN, "run_enter", "fentry/bpf_prog_test_run_syscall",
 		{ "bpf_prog_test_run_syscall" } },
 	{ HOOK_RUN, "run_exit", "fexit/bpf_prog_test_run_syscall",

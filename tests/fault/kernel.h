@@ -69,6 +69,7 @@ enum kernel_how {
 	LOAD_UNPARSABLE, /* refused for its signature, before anything else */
 	LOAD_REFUSED, /* by the verifier, before it had an id */
 	LOAD_DENIED, /* by an LSM at the descriptor: an id is consumed */
+	LOAD_ENDLESS, /* plain, and the last hook was passed by */
 	LOAD_SILENT, /* past the hooks: an id is consumed and the program is listed, no event */
 	LOAD_HIDDEN, /* likewise, but it is not listed either */
 	LOAD_HOW_COUNT,

@@ -93,12 +93,12 @@ static void end_send(struct kernel *kernel, struct event_end *end)
 		kernel->world->end_count++; /* a reader that dies has it, or it has not */
 	}
 	kernel_unlock(kernel);
-	if (!kept)
+	if (!kept && !end->events)
 		next(&kernel->state->untracked);
 	next(&kernel->state->dropped_events);
 }
 
-static void tape_send(struct kernel *kernel)
+static void tape_send(struct kernel *kernel, bool with_end)
 {
 	struct event_end *end = (void *)kernel->tape.events[kernel->tape.count - 1].event;
 
@@ -109,7 +109,8 @@ static void tape_send(struct kernel *kernel)
 		else
 			end->dropped++;
 	}
-	end_send(kernel, end);
+	if (with_end)
+		end_send(kernel, end);
 	bell_ring(kernel);
 }
 
@@ -233,7 +234,7 @@ uint32_t kernel_load(struct kernel *kernel, const struct kernel_load *load)
 	if (entry.load) {
 		tape_done(&kernel->tape);
 		tape_story(&kernel->tape, &story);
-		tape_send(kernel);
+		tape_send(kernel, load->how != LOAD_ENDLESS);
 	}
 	if (entry.error && entry.id)
 		kernel_free(kernel, entry.id);

@@ -18,8 +18,8 @@ static const char usage[] =
 	"\n"
 	"  load        load programs\n"
 	"    --count N      so many in all, or 0: until it is killed (1)\n"
-	"    --how HOW      plain, signed, unparsable, refused, denied, silent, hidden, or mixed: some\n"
-	"                   of each but the last two (plain)\n"
+	"    --how HOW      plain, signed, unparsable, refused, denied, endless, silent, hidden, or\n"
+	"                   mixed: some of each of the first five (plain)\n"
 	"    --rate R       a second and process; 0: as fast as it goes (0)\n"
 	"    --processes P  that load at the same time (1)\n"
 	"    --keep K       unload the oldest where more than K are loaded (all are kept)\n"
@@ -37,6 +37,7 @@ static const char *const hows[LOAD_HOW_COUNT] = {
 	[LOAD_UNPARSABLE] = "unparsable",
 	[LOAD_REFUSED] = "refused",
 	[LOAD_DENIED] = "denied",
+	[LOAD_ENDLESS] = "endless",
 	[LOAD_SILENT] = "silent",
 	[LOAD_HIDDEN] = "hidden",
 };

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * load-many NAME COUNT FILE [PAUSE_US]: load COUNT small programs called NAME, one after the other,
- * each closed before the next, with a pause in between if one is given.
+ * load-many NAME COUNT FILE [PAUSE_US [fork]]: load COUNT small programs called NAME, one after the other,
+ * each closed before the next, with a pause in between if one is given; with "fork" each by a process
+ * that loads nothing else.
  *
  * Then FILE has a line for each that the kernel accepted: its id, and of the system call how many
- * nanoseconds it took, how many of them on the CPU, and how often it gave the CPU up by itself.
+ * nanoseconds it took, how many of them on the CPU, and how often it gave the CPU up by itself; and
+ * the process that loaded it.
  */
 #include <err.h>
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +26,7 @@ struct measured {
 	uint32_t id;
 	uint64_t wall_ns, cpu_ns;
 	long switches;
+	pid_t pid;
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -80,6 +86,7 @@ static struct measured load(const char *name, int32_t number)
 	if (fd < 0)
 		err(1, "BPF_PROG_LOAD");
 	ret.id = program_id(fd);
+	ret.pid = getpid();
 	close(fd);
 	return ret;
 }
@@ -91,29 +98,48 @@ static void save(const char *path, const struct measured *all, int count)
 	if (!file)
 		err(1, "%s", path);
 	for (int i = 0; i < count; i++)
-		fprintf(file, "%u %llu %llu %ld\n", all[i].id, (unsigned long long)all[i].wall_ns,
-			(unsigned long long)all[i].cpu_ns, all[i].switches);
+		fprintf(file, "%u %llu %llu %ld %d\n", all[i].id,
+			(unsigned long long)all[i].wall_ns, (unsigned long long)all[i].cpu_ns,
+			all[i].switches, all[i].pid);
 	if (fclose(file))
 		err(1, "%s", path);
+}
+
+/* The same, by a process of its own. */
+static void load_forked(const char *name, int32_t number, struct measured *ret)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		*ret = load(name, number);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		err(1, "a process of its own");
 }
 
 int main(int argc, char **argv)
 {
 	int count = argc < 4 ? 0 : atoi(argv[2]);
 	useconds_t pause_us = argc < 5 ? 0 : (useconds_t)atoi(argv[4]);
+	bool forked = argc > 5 && !strcmp(argv[5], "fork");
 	struct measured *all;
 
 	if (count < 1)
-		errx(2, "usage: load-many NAME COUNT FILE [PAUSE_US]");
-	all = calloc((size_t)count, sizeof(*all));
-	if (!all)
+		errx(2, "usage: load-many NAME COUNT FILE [PAUSE_US [fork]]");
+	all = mmap(NULL, (size_t)count * sizeof(*all), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED)
 		err(1, NULL);
 	for (int i = 0; i < count; i++) {
-		all[i] = load(argv[1], i);
+		if (forked)
+			load_forked(argv[1], i, &all[i]);
+		else
+			all[i] = load(argv[1], i);
 		if (pause_us)
 			usleep(pause_us);
 	}
 	save(argv[3], all, count);
-	free(all);
 	return 0;
 }

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/collect_fixture.h"
 
-/* The one load that was handed over says this somewhere. */
-static void assert_handed(const struct fixture *f, const char *text)
-{
-	assert_int_equal(f->load_count, 1);
-	if (!strstr(f->loads[0], text))
-		fail_msg("\"%s\" does not say \"%s\"", f->loads[0], text);
-}
-
 static size_t tape_find(const struct tape *tape, enum event_type type)
 {
 	for (size_t i = 0; i < tape->count; i++)
@@ -16,17 +8,6 @@ static size_t tape_find(const struct tape *tape, enum event_type type)
 			return i;
 	fail_msg("no event of type %d", type);
 	return 0;
-}
-
-/* A daemon that died and one that comes up with what was committed. */
-static void restart(struct fixture *f)
-{
-	struct seen tickets = f->collect.tickets, loads = f->collect.loads;
-
-	collect_done(&f->collect);
-	collect_begin(f);
-	f->collect.tickets = tickets;
-	f->collect.loads = loads;
 }
 
 /* ---- one load ---- */

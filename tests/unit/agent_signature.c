@@ -90,6 +90,17 @@ static void a_load_that_failed_is_unknown(void **)
 	assert_told(VERDICT_UNKNOWN, COVERS_INSNS);
 }
 
+static void a_load_whose_end_was_not_seen_is_unknown(void **)
+{
+	for (int i = 0; i < 2; i++) {
+		tell_without_end(teller, &story);
+		assert_int_equal(teller->described.load.signature.verdict, VERDICT_UNKNOWN);
+		assert_false(teller->described.load.signature.size.known);
+		assert_false(teller->described.load.chain_digest.known);
+		story_init(&story, story.number + 1); /* as well where there was no signature */
+	}
+}
+
 static void a_load_whose_program_was_not_seen_is_unknown(void **)
 {
 	story.has_prog = false;
@@ -422,6 +433,7 @@ int main(void)
 		TEST(a_load_that_asked_for_nothing_is_unsigned_whatever_was_verified_in_its_name),
 		TEST(a_load_that_asked_for_nothing_and_is_noted_as_signed_is_unknown),
 		TEST(a_load_that_failed_is_unknown),
+		TEST(a_load_whose_end_was_not_seen_is_unknown),
 		TEST(a_load_whose_program_was_not_seen_is_unknown),
 		TEST(a_load_whose_verification_was_not_seen_is_unknown),
 		TEST(two_verifications_are_one_too_many),

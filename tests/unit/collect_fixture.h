@@ -98,6 +98,27 @@ static inline void collect_begin(struct fixture *f)
 		&f->collect, &(struct collect_sink){ .arg = f, .load = on_load, .free = on_free });
 }
 
+/* A daemon that died and one that comes up with what was committed. */
+static inline void restart(struct fixture *f)
+{
+	struct seen tickets = f->collect.tickets, loads = f->collect.loads;
+	struct collect_late late = f->collect.late;
+
+	collect_done(&f->collect);
+	collect_begin(f);
+	f->collect.tickets = tickets;
+	f->collect.loads = loads;
+	f->collect.late = late;
+}
+
+/* The one load that was handed over says this somewhere. */
+static inline void assert_handed(const struct fixture *f, const char *text)
+{
+	assert_int_equal(f->load_count, 1);
+	if (!strstr(f->loads[0], text))
+		fail_msg("\"%s\" does not say \"%s\"", f->loads[0], text);
+}
+
 static inline int fixture_new(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
