@@ -194,10 +194,16 @@ static void describe_loader(const struct collected_load *load, struct described 
 		.exe_sha256.known = task->exe_sha256_known,
 		.exe = path_text(&load->streams[STREAM_EXE], memory->exe),
 		.cgroup = path_text(&load->streams[STREAM_CGROUP], memory->cgroup),
+		.exe_fsverity.known = task->exe_fsverity_known,
 		.user_ns = { task->user_ns != 0, task->user_ns },
+		.mnt_ns = { task->mnt_ns != 0, task->mnt_ns },
+		.pid_ns = { task->pid_ns != 0, task->pid_ns },
+		.net_ns = { task->net_ns != 0, task->net_ns },
 		.token = task->token,
 	};
+	ret->unit = unit_of_cgroup(ret->cgroup, memory->unit);
 	memcpy(ret->exe_sha256.sha256, task->exe_sha256, SHA256_LEN);
+	memcpy(ret->exe_fsverity.sha256, task->exe_fsverity, SHA256_LEN);
 }
 
 /* ---- the whole ---- */

@@ -9,6 +9,7 @@
 #include "agent/cms.h"
 #include "agent/collect.h"
 #include "agent/programs.h"
+#include "agent/unit.h"
 #include "bpf/probe.h"
 #include "bpf/record.h"
 
@@ -27,6 +28,7 @@ struct described {
 	size_t enum_count;
 	char exe[COLLECT_TEXT_MAX];
 	char cgroup[COLLECT_TEXT_MAX];
+	char unit[UNIT_TEXT_MAX];
 	struct cms_claims claims;
 };
 

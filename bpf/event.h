@@ -115,17 +115,21 @@ struct event_verify {
 struct event_task {
 	__u64 exe_inode;
 	__u32 exe_dev;
-	__u32 user_ns;
+	__u32 user_ns; /* inode numbers of its namespaces; 0: none, or not known */
+	__u32 mnt_ns;
+	__u32 pid_ns;
+	__u32 net_ns;
 	__u32 pid;
 	__u32 tgid;
 	__u32 uid;
 	__u32 gid;
 	__u8 comm[EVENT_NAME_LEN];
 	__u8 exe_sha256[EVENT_DIGEST_LEN];
+	__u8 exe_fsverity[EVENT_DIGEST_LEN];
 	__u8 exe_sha256_known;
+	__u8 exe_fsverity_known;
 	__u8 token; /* it used a BPF token */
 	__u8 self;
-	__u8 pad[5];
 };
 
 struct event_load {

@@ -20,6 +20,24 @@ typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef _Bool bool;
 
+enum bpf_cmd {
+	BPF_PROG_LOAD = 5,
+	BPF_OBJ_PIN,
+	BPF_OBJ_GET,
+	BPF_PROG_ATTACH,
+	BPF_PROG_DETACH,
+	BPF_PROG_GET_FD_BY_ID = 13,
+	BPF_RAW_TRACEPOINT_OPEN = 17,
+	BPF_LINK_CREATE = 28,
+	BPF_LINK_UPDATE,
+	BPF_LINK_GET_FD_BY_ID,
+	BPF_LINK_DETACH = 34,
+};
+
+struct bpf_dynptr {
+	__u64 opaque[2];
+} __attribute__((aligned(8)));
+
 enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC };
 enum bpf_attach_type { BPF_CGROUP_INET_INGRESS };
 
@@ -152,8 +170,30 @@ struct bpf_iter__bpf_prog {
 
 /* tasks and files */
 
+struct block_device;
+
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_flags;
+	unsigned long s_magic;
+	struct block_device *s_bdev;
+};
+
+struct fsverity_hash_alg {
+	unsigned int digest_size;
+};
+
+struct merkle_tree_params {
+	const struct fsverity_hash_alg *hash_alg;
+};
+
+struct fsverity_info {
+	struct merkle_tree_params tree_params;
+	__u8 file_digest[64];
+};
+
+struct atomic64 {
+	__s64 counter;
 };
 
 struct timespec64 {
@@ -168,6 +208,8 @@ struct inode {
 	__s64 i_ctime_sec; /* 6.11 */
 	__u32 i_ctime_nsec;
 	__u32 i_generation;
+	struct atomic64 i_version;
+	struct fsverity_info *i_verity_info; /* until 6.18 */
 };
 
 struct inode___6_6 {
@@ -209,6 +251,11 @@ struct file {
 
 struct mm_struct {
 	struct file *exe_file;
+	unsigned long start_code;
+};
+
+struct vm_area_struct {
+	struct file *vm_file;
 };
 
 struct ns_common {
@@ -217,6 +264,32 @@ struct ns_common {
 
 struct user_namespace {
 	struct ns_common ns;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+};
+
+struct upid {
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1]; /* of each level */
 };
 
 struct kernel_cap { /* 6.3; an array before */
@@ -248,8 +321,11 @@ struct css_set {
 struct task_struct {
 	struct task_struct *group_leader;
 	__u64 start_boottime;
+	__u64 self_exec_id;
 	struct mm_struct *mm;
 	const struct cred *cred;
+	struct nsproxy *nsproxy;
+	struct pid *thread_pid;
 	struct css_set *cgroups;
 };
 

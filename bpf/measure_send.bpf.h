@@ -11,7 +11,6 @@ enum {
 	PATH_NAME_LEN = 256,
 	PIECES_MAX = 4096, /* of EVENT_BYTES_LARGE: 32 MiB, four times the largest program */
 	DYNPTR_SIZE_MASK = 0xffffff,
-	HASH_ALGO_SHA256 = 4, /* linux/hash_info.h */
 	PROGRAMS_MAX = 1 << 20,
 	EXES_MAX = 4096,
 	ENDS_MAX = 1 << 20,
@@ -35,6 +34,7 @@ struct load_state {
 	__s32 keyring_id;
 	__u8 kernel_origin;
 	__u8 described; /* EVENT_LOAD was sent */
+	__u8 identified; /* HOOK_IDENTITY ran for the load that begins next */
 };
 
 struct {
@@ -58,26 +58,36 @@ struct {
 	__type(value, __u64);
 } programs SEC(".maps");
 
-/* Executables hashed before, so that a load costs a look-up and not a file's hash. */
+/*
+ * Executables looked at before, so that a load costs a look-up and not a file's hash. The last three
+ * tell one process's run of a program from another's; they are zero where the rest tells what is in
+ * the file.
+ */
 struct exe_key {
 	__u64 inode;
 	__s64 size;
 	__s64 ctime_sec;
+	__u64 version;
 	__u32 ctime_nsec;
 	__u32 dev;
 	__u32 generation;
-	__u32 pad;
+	__u32 tgid;
+	__u64 start;
+	__u64 exec;
 };
 
-struct exe_hash {
+struct exe_digests {
 	__u8 sha256[EVENT_DIGEST_LEN];
+	__u8 fsverity[EVENT_DIGEST_LEN];
+	__u8 sha256_known;
+	__u8 fsverity_known;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, EXES_MAX);
 	__type(key, struct exe_key);
-	__type(value, struct exe_hash);
+	__type(value, struct exe_digests);
 } exes SEC(".maps");
 
 /* Ends of series that the ring had no room for, by their numbers. The reader empties it. */
@@ -93,6 +103,7 @@ struct event_state state = {};
 
 extern struct file *bpf_get_task_exe_file(struct task_struct *task) __ksym __weak;
 extern void bpf_put_file(struct file *file) __ksym __weak;
+extern int bpf_get_fsverity_digest(struct file *file, struct bpf_dynptr *digest) __ksym __weak;
 
 static __always_inline struct load_state *load_state(void)
 {
@@ -267,7 +278,8 @@ static __always_inline void load_begin(
 	load->series.dropped = 0;
 	load->aux = 0;
 	load->inside = 1;
-	load->hooks = 1U << hook;
+	load->hooks = 1U << hook | load->identified << HOOK_IDENTITY;
+	load->identified = 0;
 	load->described = 0;
 	load->kernel_origin = kernel_origin;
 	load->signature_len = 0;

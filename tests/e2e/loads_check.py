@@ -414,9 +414,9 @@ def check(run_, results):
 def check_without_lsm(run_, results):
     status = run_.done["status"]
     results.same("status-says-degraded", "degraded", status["state"])
-    results.same("the-identity-hook-is-missing", ["lsm/bpf_prog_load"], status["missing"])
-    results.true("the-reason-names-the-hook", "lsm/bpf_prog_load" in status["why"], status["why"])
-    results.same("the-start-lists-the-missing-hook", ["lsm/bpf_prog_load"], run_.of("start")[0]["missing"])
+    results.same("the-identity-hook-is-missing", ["lsm/bpf"], status["missing"])
+    results.true("the-reason-names-the-hook", "lsm/bpf" in status["why"], status["why"])
+    results.same("the-start-lists-the-missing-hook", ["lsm/bpf"], run_.of("start")[0]["missing"])
     for name, attempt in run_.cases():
         if name in REFUSED:
             results.same(f"{name}-is-still-a-reject", 1, len(run_.named("reject", name)))
