@@ -8,6 +8,9 @@
 #include "agent/cross.h"
 #include "agent/warden.h"
 
+/* On every kernel: docs/threat-model.md, "What it does not promise". */
+static const char not_covered[] = "classic BPF filters (SO_ATTACH_FILTER, seccomp)";
+
 /* A status that lacks something would claim what it does not say: without memory for all, there is none. */
 struct writer {
 	const struct measurer *measurer;
@@ -170,6 +173,7 @@ char *status_json(const struct measurer *measurer)
 	put(&writer, status, "version", json_string(VERSION));
 	put(&writer, status, "hooks", hook_names(&writer, in_use));
 	put(&writer, status, "missing", hook_names(&writer, ~in_use & ((1U << HOOK_COUNT) - 1)));
+	put(&writer, status, "not_covered", json_pack("[s]", not_covered));
 	if (tpm_identity(measurer->tpm)->manufacturer[0])
 		put(&writer, status, "tpm", tpm_json(&writer));
 	put_number(&writer, status, "pcr", measurer->conf->tpm_pcr);

@@ -189,6 +189,14 @@ static void print_values(const json_t *status)
 	}
 }
 
+static void print_not_covered(const json_t *texts)
+{
+	size_t i;
+	json_t *text;
+
+	json_array_foreach(texts, i, text) print_words("not covered:", text);
+}
+
 static void print_status(const json_t *status)
 {
 	const json_t *faults = json_object_get(status, "faults");
@@ -200,6 +208,7 @@ static void print_status(const json_t *status)
 	LINE(status, "version", "version");
 	print_names("hooks", json_object_get(status, "hooks"));
 	print_names("missing", json_object_get(status, "missing"));
+	print_not_covered(json_object_get(status, "not_covered"));
 	LINE(json_object_get(status, "tpm"), "TPM", "kind", ", ", "device", ", ", "manufacturer",
 		" ", "vendor");
 	print_values(status);

@@ -729,14 +729,14 @@ serve measuring
 accepts 'status: measuring' status
 for part in measuring 0.1.0 lsm/bpf_prog_load_post_integrity software /dev/tpmrm0 '13 sha256 00112233' \
 	'812, extended 810, confirmed 809, kept 805' '44' '3, events dropped 2, malformed 5, audit failed 1' \
-	'128 of 16777216 bytes held' \
+	'128 of 16777216 bytes held' 'not covered: classic BPF filters (SO_ATTACH_FILTER, seccomp)' \
 	303132333435363738396162636465; do
 	contains "status: $part" "$out" "$part"
 done
 same 'status: hooks on lines of 80 columns' '' "$(grep -v '^PCR' "$dir/out" | awk 'length > 80')"
 accepts 'status --json' status --json
-same 'status --json is what the daemon says' 'measuring 812 128' \
-	"$(jq -r '[.state, .last_seq, .ring.held] | map(tostring) | join(" ")' "$dir/out")"
+same 'status --json is what the daemon says' 'measuring 812 128 classic BPF filters (SO_ATTACH_FILTER, seccomp)' \
+	"$(jq -r '[.state, .last_seq, .ring.held, .not_covered[]] | map(tostring) | join(" ")' "$dir/out")"
 BPFMEASURE_SOCKET=$dir/none accepts 'status: --socket wins' status --socket "$dir/socket"
 
 serve degraded

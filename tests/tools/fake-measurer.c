@@ -26,6 +26,7 @@
 static const char status[] =
 	"{\"state\":\"%s\",%s\"version\":\"0.1.0\",\"hooks\":[\"lsm/bpf_prog_load\","
 	"\"fexit/bpf_verify_pkcs7_signature\",\"fexit/bpf_prog_load\",\"lsm/bpf_prog\"],\"missing\":[\"lsm/bpf_prog_load_post_integrity\"],"
+	"\"not_covered\":[\"classic BPF filters (SO_ATTACH_FILTER, seccomp)\"],"
 	"\"tpm\":{\"kind\":\"software\",\"device\":\"/dev/tpmrm0\",\"manufacturer\":\"IBM\","
 	"\"vendor\":\"SW TPM\"},\"pcr\":13,\"banks\":[\"sha256\"],\"values\":{\"sha256\":"
 	"\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"},"
