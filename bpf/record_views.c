@@ -43,6 +43,17 @@
 	" line ->> '$.signature.size' AS signature_size,\n"                                        \
 	" line ->> '$.signature.sha256' AS signature_sha256"
 
+/*
+ * Of the bytes of a line, without parsing it: the word cannot stand elsewhere in the beginning of a
+ * line, where quotes are no text's.
+ */
+#define IS_KIND(kind) "instr(substr(line, 1, 256), CAST('\"kind\":\"" kind "\"' AS BLOB))"
+
+/* The kinds that tell what is attached. */
+#define IS_TELLING                                                                                 \
+	IS_KIND("attach")                                                                          \
+	" OR " IS_KIND("detach") " OR " IS_KIND("unload") " OR " IS_KIND("epoch")
+
 #define MAPS " line ->> '$.maps' AS maps"
 
 #define TASK(key)                                                                                  \
@@ -256,7 +267,38 @@ static const char views[] =
 	" claim.key AS claim_index,\n"
 	" claim.value AS claimed_key_id\n"
 	" FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record),\n"
-	"  json_each(line, '$.signature.claimed_key_ids') AS claim;\n";
+	"  json_each(line, '$.signature.claimed_key_ids') AS claim;\n"
+
+	/* One row per attachment of this boot that has not ended. */
+	"CREATE TEMP VIEW attached_now AS WITH\n"
+	" told AS MATERIALIZED (SELECT seq, line ->> '$.kind' AS kind, line FROM\n"
+	"  (SELECT seq, CAST(line AS TEXT) AS line FROM record WHERE " IS_TELLING ")),\n"
+	" boot AS (SELECT seq, line ->> '$.boot_id' AS id FROM told WHERE kind = 'epoch'),\n"
+	/* An epoch without a boot_id is taken for a boot of its own. */
+	" other AS (SELECT coalesce(max(seq), 0) AS seq FROM boot WHERE id IS NULL OR id <>\n"
+	"  (SELECT id FROM boot ORDER BY seq DESC LIMIT 1)),\n"
+	" since AS (SELECT coalesce((SELECT min(seq) FROM boot WHERE seq > other.seq), seq) AS seq\n"
+	"  FROM other),\n"
+	" unloaded AS (SELECT line ->> '$.program.id' AS program_id, max(seq) AS seq FROM told\n"
+	"  WHERE kind = 'unload' GROUP BY 1),\n"
+	" place AS MATERIALIZED (SELECT\n" HEAD ",\n" OF_PROGRAM ",\n"
+	"  (SELECT CAST(line AS TEXT) ->> '$.program.name' FROM record WHERE seq =\n"
+	"   told.line ->> '$.program.seq') AS program_name,\n"
+	"  (SELECT CAST(line AS TEXT) ->> '$.program.type' FROM record WHERE seq =\n"
+	"   told.line ->> '$.program.seq') AS program_type,\n"
+	" line ->> '$.how' AS how,\n" PLACE ",\n" BY "\n"
+	"  FROM told WHERE kind = 'attach' AND seq >= (SELECT seq FROM since)),\n"
+	/* What a later record says of the same link, or found again. */
+	" again AS (SELECT a.seq FROM place AS a JOIN place AS b ON b.link_id = a.link_id\n"
+	"  AND b.via = a.via AND b.how <> 'new' AND b.seq > a.seq\n"
+	"  UNION SELECT a.seq FROM place AS a JOIN place AS b ON b.program_id = a.program_id\n"
+	"  AND b.how = 'baseline' AND b.seq > a.seq AND a.link_id IS NULL AND b.link_id IS NULL\n"
+	"  AND b.via = a.via AND b.attach_type IS a.attach_type AND b.target_type = a.target_type\n"
+	"  AND b.target_id IS a.target_id AND b.target_index IS a.target_index\n"
+	"  AND (b.target_id IS NOT NULL OR b.target_name IS a.target_name))\n"
+	" SELECT place.* FROM place LEFT JOIN unloaded USING (program_id)\n"
+	"  WHERE coalesce(unloaded.seq, 0) < place.seq AND place.seq NOT IN again AND place.seq\n"
+	"   NOT IN (SELECT line ->> '$.attach_seq' FROM told WHERE kind = 'detach');\n";
 
 const char *record_views_sql(void)
 {

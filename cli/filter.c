@@ -44,9 +44,15 @@ static bool loader_matches(const struct filter_line *line, const char *glob)
 	return matches(glob, strchr(glob, '/') || !slash ? exe : slash + 1);
 }
 
+static bool is_end(enum record_kind kind)
+{
+	return kind == RECORD_UNLOAD || kind == RECORD_ATTACH || kind == RECORD_DETACH ||
+		kind == RECORD_EPOCH;
+}
+
 static bool filter_matches(const struct filter *filter, const struct filter_line *line)
 {
-	if (line->error || (filter->unloads && line->head.kind == RECORD_UNLOAD))
+	if (line->error || (filter->ends && is_end(line->head.kind)))
 		return true;
 	return line->head.time_ns >= filter->since_ns && line->head.time_ns <= filter->until_ns &&
 		(!filter->kind || strcmp(filter->kind, record_kind_name(line->head.kind)) == 0) &&

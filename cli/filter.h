@@ -24,7 +24,9 @@ struct filter {
 	const char *verdict;
 	const char *loader;
 	const char *kind;
-	bool unloads; /* unload records match too, whatever the globs and words */
+	/* Records that tell what is loaded and attached now match too, whatever the globs and words:
+	 * unload, attach, detach and epoch. */
+	bool ends;
 };
 
 /* Every record. */

@@ -25,8 +25,8 @@ const char log_help[] =
 	"  --since T, --until T  at that time or later, at that time or earlier:\n"
 	"                        2026-01-02T03:04:05Z; 2026-01-02, 2026-01-02 03:04[:05] (local);\n"
 	"                        -90s, -30m, -1h, -2d, -1w (before now)\n"
-	"  --kind K              epoch, resume, foreign, start, stop, baseline, load, reject, unload,\n"
-	"                        lost, trim\n"
+	"  --kind K              epoch, resume, foreign, start, stop, baseline, load, integrity, reject,\n"
+	"                        attach, detach, unload, lost, trim\n"
 	"  --name N              program name; N, TYPE and L are globs: 'sd_*'\n"
 	"  --type TYPE           program type: xdp, kprobe, lsm, ...\n"
 	"  --verdict V           verified, unsigned, unknown\n"
@@ -35,7 +35,8 @@ const char log_help[] =
 	"  --last N              the newest N of these; a table has the newest 1000 unless told\n"
 	"                        otherwise, 0 is all\n"
 	"  --json                the lines as they were measured, one JSON object each\n"
-	"  --tree                programs below the program that loaded them\n"
+	"  --tree                programs below the program that loaded them, and below a program where\n"
+	"                        it is attached now\n"
 	"  --follow              then wait for new records\n"
 	"  --before              instead, with --json and --db alone: what was removed from the beginning\n"
 	"                        of the log, and when; exit code 1 where records do not explain it\n"
@@ -92,22 +93,28 @@ enum { SEQ, TIME, KIND, WHAT, VERDICT, LOADER, DETAILS, COLUMN_COUNT };
  */
 static int table_begin(struct listing *listing)
 {
-	enum { SEQ_WIDTH = 6, TIME_WIDTH = 15, WORD_WIDTH = 8, DETAILS_MIN = 20 };
+	enum {
+		SEQ_WIDTH = 6,
+		TIME_WIDTH = 15,
+		KIND_WIDTH = 9,
+		VERDICT_WIDTH = 8,
+		DETAILS_MIN = 20
+	};
 	unsigned terminal = table_terminal_width();
 	bool wide = terminal >= 120, narrow = terminal < 80;
 
-	listing->what_width = !terminal ? 0 : wide ? 34 : narrow ? 11 : 21;
+	listing->what_width = !terminal ? 0 : wide ? 34 : narrow ? 10 : 20;
 	listing->loader_width = !terminal ? 0 : wide ? 24 : 16;
-	unsigned used = SEQ_WIDTH + TIME_WIDTH + 2 * WORD_WIDTH + listing->what_width +
+	unsigned used = SEQ_WIDTH + TIME_WIDTH + KIND_WIDTH + VERDICT_WIDTH + listing->what_width +
 		listing->loader_width + COLUMN_COUNT - 1;
 	listing->details_width = terminal > used ? terminal - used : 0;
 	listing->has_details = !terminal || listing->details_width >= DETAILS_MIN;
 	struct table_column columns[COLUMN_COUNT] = {
 		[SEQ] = { "SEQ", SEQ_WIDTH, TABLE_RIGHT },
 		[TIME] = { "TIME", TIME_WIDTH, 0 },
-		[KIND] = { "KIND", WORD_WIDTH, 0 },
+		[KIND] = { "KIND", KIND_WIDTH, 0 },
 		[WHAT] = { "WHAT", listing->what_width, TABLE_CUT },
-		[VERDICT] = { "VERDICT", WORD_WIDTH, 0 },
+		[VERDICT] = { "VERDICT", VERDICT_WIDTH, 0 },
 		[LOADER] = { "LOADER[PID]:UID", listing->loader_width, TABLE_CUT },
 		[DETAILS] = { "DETAILS", 0, 0 },
 	};
@@ -363,7 +370,7 @@ static int parse_option(int option, struct options *options)
 		options->json = true;
 		return CLI_GOOD;
 	case TREE:
-		options->tree = filter->unloads = true;
+		options->tree = filter->ends = true;
 		return CLI_GOOD;
 	case FOLLOW:
 		options->follow = true;

@@ -58,21 +58,48 @@ void row_program(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX
 void row_loader(const char *line, size_t len, unsigned width, char ret_text[static ROW_TEXT_MAX])
 {
 	char exe[FIELD_MAX], comm[FIELD_MAX], name[FIELD_MAX], process[64];
+	struct line_value task;
 	uint64_t pid, uid;
 
 	ret_text[0] = '\0';
 	if (field_uint(line, len, "uid", &uid))
 		add(ret_text, ":%" PRIu64, uid);
-	if (!field_uint(line, len, "loader.tgid", &pid))
+	if (!line_get(line, len, "loader", &task) && !line_get(line, len, "by", &task))
 		return;
-	field_uint(line, len, "loader.uid", &uid);
-	field_text(line, len, "loader.comm", comm);
-	const char *path = field_text(line, len, "loader.exe", exe) ? exe : comm;
+	if (!field_uint(task.at, task.len, "tgid", &pid))
+		return;
+	field_uint(task.at, task.len, "uid", &uid);
+	field_text(task.at, task.len, "comm", comm);
+	const char *path = field_text(task.at, task.len, "exe", exe) ? exe : comm;
 	const char *slash = strrchr(path, '/');
 	int used = snprintf(process, sizeof(process), "[%" PRIu64 "]:%" PRIu64, pid, uid);
 	unsigned left = width > (unsigned)used ? width - (unsigned)used : 1;
 	table_shorten(slash ? slash + 1 : path, width ? left : ROW_TEXT_MAX / 2, name);
 	add(ret_text, "%s%s", name, process);
+}
+
+void row_place(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
+{
+	char type[FIELD_MAX], text[FIELD_MAX];
+	uint64_t number;
+
+	field_text(line, len, "target.type", type);
+	ret_text[0] = '\0';
+	add(ret_text, "%.16s", strcmp(type, "unknown") == 0 ? "somewhere" : type);
+	if (field_text(line, len, "target.name", text))
+		add(ret_text, " %.400s", text);
+	else if (field_uint(line, len, "target.id", &number))
+		add(ret_text, " %" PRIu64, number);
+	if (field_uint(line, len, "target.index", &number))
+		add(ret_text, "[%" PRIu64 "]", number);
+	if (field_uint(line, len, "target.count", &number) && number > 1)
+		add(ret_text, " and %" PRIu64 " more", number - 1);
+	field_text(line, len, "via", text);
+	add(ret_text, ", %.16s", text);
+	if (field_uint(line, len, "link.id", &number))
+		add(ret_text, " %" PRIu64, number);
+	if (field_text(line, len, "attach_type", text) || field_text(line, len, "link.type", text))
+		add(ret_text, ", %.128s", text);
 }
 
 enum table_color row_verdict_color(const char *verdict)
@@ -131,19 +158,53 @@ static void fill_program(const struct filter_line *line, unsigned loader_width, 
 		ADD_ITEM(row->details, "the agent's own");
 }
 
-static void fill_unload(struct db *db, const struct filter_line *line, struct row *row)
+/* The program that a record names by the number of its record. */
+static void fill_program_of(struct db *db, const struct filter_line *line, struct row *row)
 {
 	[[gnu::cleanup(db_line_freep)]] char *load = NULL;
-	uint64_t seq = number_of(line, "program.seq");
 	struct record_head head;
 	struct line_error error;
+	uint64_t id;
 	size_t len;
 
-	if (db_line_get(db, seq, &load, &len) == 0 && record_check(load, len, &head, &error) == 0)
+	if (db_line_get(db, number_of(line, "program.seq"), &load, &len) == 0 &&
+		record_check(load, len, &head, &error) == 0)
 		row_program(load, len, row->what);
+	else if (field_uint(line->line, line->len, "program.id", &id))
+		add(row->what, "#%" PRIu64, id);
 	else
-		add(row->what, "#%" PRIu64, number_of(line, "program.id"));
-	ADD_ITEM(row->details, "record %" PRIu64, seq);
+		add(row->what, "-");
+}
+
+static void fill_unload(struct db *db, const struct filter_line *line, struct row *row)
+{
+	fill_program_of(db, line, row);
+	ADD_ITEM(row->details, "record %" PRIu64, number_of(line, "program.seq"));
+}
+
+static void fill_attachment(
+	struct db *db, const struct filter_line *line, unsigned loader_width, struct row *row)
+{
+	bool is_end = line->head.kind == RECORD_DETACH;
+	char place[ROW_TEXT_MAX], how[FIELD_MAX];
+
+	fill_program_of(db, line, row);
+	row_loader(line->line, line->len, loader_width, row->loader);
+	row_place(line->line, line->len, place);
+	field_text(line->line, line->len, is_end ? "why" : "how", how);
+	add(row->details, "%s %.*s", is_end ? "from" : "to", ROW_TEXT_MAX / 2, place);
+	if (is_end || strcmp(how, "new") != 0)
+		ADD_ITEM(row->details, "%.16s", how);
+	if (is_end && number_of(line, "attach_seq"))
+		ADD_ITEM(row->details, "record %" PRIu64, number_of(line, "attach_seq"));
+}
+
+static void fill_integrity(struct db *db, const struct filter_line *line, struct row *row)
+{
+	fill_program_of(db, line, row);
+	add_field(row->details, line, "", "verdict", -1);
+	add_field(row->details, line, "by ", "source", -1);
+	add_field(row->details, line, "", "hook", -1);
 }
 
 static void fill_epoch(const struct filter_line *line, struct row *row)
@@ -249,6 +310,13 @@ void row_fill(
 		break;
 	case RECORD_UNLOAD:
 		fill_unload(db, line, ret_row);
+		break;
+	case RECORD_ATTACH:
+	case RECORD_DETACH:
+		fill_attachment(db, line, loader_width, ret_row);
+		break;
+	case RECORD_INTEGRITY:
+		fill_integrity(db, line, ret_row);
 		break;
 	case RECORD_EPOCH:
 		fill_epoch(line, ret_row);

@@ -29,8 +29,11 @@ void row_fill(
 /* "xdp_pass xdp #41": the program of a load, baseline or reject record. */
 void row_program(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
 
-/* "bpftool[812]:0", the name shortened to make it fit into width (0: any); of a baseline record the
- * user alone, ":0". */
+/* "interface eth0, link 9, xdp": where an attach or detach record says that a program runs. */
+void row_place(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
+
+/* "bpftool[812]:0", who loaded or attached it, the name shortened to make it fit into width (0: any);
+ * of a baseline record the user alone, ":0". */
 void row_loader(const char *line, size_t len, unsigned width, char ret_text[static ROW_TEXT_MAX]);
 
 enum table_color row_verdict_color(const char *verdict);

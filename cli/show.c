@@ -21,7 +21,7 @@ const char show_help[] =
 	"\n"
 	"Everything about one record, or about one program and all its loads: what the record says,\n"
 	"key by key as docs/format.md describes them; the digests that were measured; what the\n"
-	"program loaded, and when it was unloaded.\n"
+	"program loaded, where it was attached, and when it was unloaded.\n"
 	"\n"
 	"SEQ is the number of a record. SHA256 is that of a program's instructions, or its first 8\n"
 	"digits or more where no other program's begins so; with sha256: before it where the digits\n"

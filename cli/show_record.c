@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "attest/evidence.h"
@@ -189,55 +190,137 @@ static int print_measured(struct db *db, const struct filter_line *line)
 
 /* ---- what refers to it ---- */
 
-struct referrers {
-	char parent[64]; /* as it stands in a line: cheaper to look for than to parse every line */
-	char program[64];
-	bool has_children;
+/* In the order in which they are shown; of each kind its records. */
+enum section { CHILDREN, INTEGRITY, ATTACHMENTS, UNLOAD, SECTION_COUNT };
+
+struct section_text {
+	FILE *stream;
+	char *text;
+	size_t len;
 };
 
-static int print_referrer(void *arg, uint64_t seq, const void *bytes, size_t len)
+struct referrers {
+	char by_record
+		[64]; /* as they stand in a line: cheaper to look for than to parse each one */
+	char by_program[64];
+	struct section_text sections[SECTION_COUNT];
+};
+
+static enum section section_of(enum record_kind kind)
+{
+	switch (kind) {
+	case RECORD_INTEGRITY:
+		return INTEGRITY;
+	case RECORD_ATTACH:
+	case RECORD_DETACH:
+		return ATTACHMENTS;
+	case RECORD_UNLOAD:
+		return UNLOAD;
+	default:
+		return CHILDREN;
+	}
+}
+
+static void print_referrer(FILE *out, const struct filter_line *line)
+{
+	char what[ROW_TEXT_MAX] = "", when[WHEN_MAX], word[FIELD_MAX] = "";
+
+	when_full(line->head.time_ns, when);
+	switch (line->head.kind) {
+	case RECORD_UNLOAD:
+		break;
+	case RECORD_INTEGRITY:
+		field_text(line->line, line->len, "verdict", word);
+		snprintf(what, sizeof(what), "%.128s, ", *word ? word : "-");
+		break;
+	case RECORD_DETACH:
+		field_text(line->line, line->len, "why", word);
+		snprintf(what, sizeof(what), "ended, %.16s, ", word);
+		break;
+	case RECORD_ATTACH:
+		row_place(line->line, line->len, what);
+		strncat(what, ", ", sizeof(what) - strlen(what) - 1);
+		break;
+	default:
+		row_program(line->line, line->len, what);
+		when[0] = '\0';
+	}
+	fprintf(out, "  %-*" PRIu64 " %s%s\n", KEY_WIDTH, line->head.seq, what, when);
+}
+
+static int find_referrer(void *arg, uint64_t, const void *bytes, size_t len)
 {
 	struct referrers *referrers = arg;
 	struct filter_line line = { .line = bytes, .len = len };
 	struct line_error error;
-	char what[ROW_TEXT_MAX], when[WHEN_MAX];
 
-	if (!memmem(bytes, len, referrers->parent, strlen(referrers->parent)) &&
-		!memmem(bytes, len, referrers->program, strlen(referrers->program)))
+	if (!memmem(bytes, len, referrers->by_record, strlen(referrers->by_record)) &&
+		!memmem(bytes, len, referrers->by_program, strlen(referrers->by_program)))
 		return 0;
 	if (record_check(bytes, len, &line.head, &error) < 0)
 		return 0;
-	when_full(line.head.time_ns, when);
-	if (line.head.kind == RECORD_UNLOAD) {
-		printf("\nunload\n  %-*" PRIu64 " %s\n", KEY_WIDTH, seq, when);
-		return 0;
-	}
-	if (!referrers->has_children)
-		puts("\nchildren");
-	referrers->has_children = true;
-	row_program(bytes, len, what);
-	printf("  %-*" PRIu64 " %s\n", KEY_WIDTH, seq, what);
+	struct section_text *section = &referrers->sections[section_of(line.head.kind)];
+	if (!section->stream)
+		section->stream = open_memstream(&section->text, &section->len);
+	if (!section->stream)
+		return -ENOMEM;
+	print_referrer(section->stream, &line);
 	return 0;
+}
+
+static int print_sections(struct referrers *referrers)
+{
+	static const char *const titles[] = {
+		[CHILDREN] = "children",
+		[INTEGRITY] = "integrity",
+		[ATTACHMENTS] = "attachments",
+		[UNLOAD] = "unload",
+	};
+	int r = 0;
+
+	for (enum section i = 0; i < SECTION_COUNT; i++) {
+		struct section_text *section = &referrers->sections[i];
+
+		if (!section->stream)
+			continue;
+		if (fclose(section->stream) != 0)
+			r = -ENOMEM;
+		else
+			printf("\n%s\n%s", titles[i], section->text);
+		free(section->text);
+	}
+	return r;
 }
 
 /* Only the strict grammar allows this: there is one way to write "parent":{"seq":7, and no text in
  * a line can hold it, its quotes being escaped. */
 static int print_referrers(struct db *db, const struct filter_line *line)
 {
+	bool is_attach = line->head.kind == RECORD_ATTACH;
 	struct referrers referrers = {};
 
-	snprintf(referrers.parent, sizeof(referrers.parent), "\"parent\":{\"seq\":%" PRIu64 ",",
+	snprintf(referrers.by_record, sizeof(referrers.by_record),
+		is_attach ? "\"attach_seq\":%" PRIu64 "," : "\"parent\":{\"seq\":%" PRIu64 ",",
 		line->head.seq);
-	snprintf(referrers.program, sizeof(referrers.program), "\"program\":{\"seq\":%" PRIu64 ",",
-		line->head.seq);
-	int r = db_each(db, line->head.seq + 1, UINT64_MAX, print_referrer, &referrers);
+	snprintf(referrers.by_program, sizeof(referrers.by_program),
+		"\"program\":{\"seq\":%" PRIu64 ",", line->head.seq);
+	int r = db_each(db, line->head.seq + 1, UINT64_MAX, find_referrer, &referrers);
+	int printed = print_sections(&referrers);
+	if (r == -ENOMEM || printed < 0)
+		return cli_unknown("%s", strerror(ENOMEM));
 	return r < 0 ? cli_db_fail(db, r) : CLI_GOOD;
+}
+
+/* Whether other records name this one by its number. */
+static bool is_named(enum record_kind kind)
+{
+	return kind == RECORD_LOAD || kind == RECORD_BASELINE || kind == RECORD_REJECT ||
+		kind == RECORD_ATTACH;
 }
 
 int show_record(struct db *db, const struct filter_line *line)
 {
 	print_line(line);
 	int code = print_measured(db, line);
-	bool is_program = line->head.kind == RECORD_LOAD || line->head.kind == RECORD_BASELINE;
-	return code == CLI_GOOD && is_program ? print_referrers(db, line) : code;
+	return code == CLI_GOOD && is_named(line->head.kind) ? print_referrers(db, line) : code;
 }

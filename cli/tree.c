@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/field.h"
 #include "cli/row.h"
@@ -15,7 +16,21 @@ enum { PROGRAM, SEQ, VERDICT, LOADER, UNLOADED };
 /* Seqs come in order, so the branches are sorted. */
 struct branch {
 	uint64_t seq;
+	uint64_t later; /* the record of the same program in a later epoch; 0: none */
 	struct table_row *row;
+	bool is_unloaded;
+};
+
+/* Likewise sorted. */
+struct attachment {
+	uint64_t seq;
+	uint64_t program_seq;
+	uint64_t program_id;
+	uint64_t link_id; /* 0: none */
+	bool is_baseline;
+	bool is_gone;
+	char *place; /* as row_place() has it: what is the same place is the same text */
+	char *by;
 };
 
 struct tree {
@@ -24,6 +39,10 @@ struct tree {
 	struct branch *branches;
 	size_t count;
 	size_t size;
+	struct attachment *attachments; /* of this boot */
+	size_t attachment_count;
+	size_t attachment_size;
+	char boot_id[FIELD_MAX];
 };
 
 static void tree_freep(struct tree **tree)
@@ -53,54 +72,76 @@ struct tree *tree_new(void)
 	return made;
 }
 
+static void attachments_forget(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->attachment_count; i++) {
+		free(tree->attachments[i].place);
+		free(tree->attachments[i].by);
+	}
+	tree->attachment_count = 0;
+}
+
 void tree_free(struct tree *tree)
 {
 	if (!tree)
 		return;
+	attachments_forget(tree);
+	free(tree->attachments);
 	table_free(tree->table);
 	free(tree->branches);
 	free(tree);
 }
 
-static int compare(const void *a, const void *b)
+/* ---- programs ---- */
+
+static int compare_branches(const void *a, const void *b)
 {
 	const struct branch *left = a, *right = b;
 
 	return (left->seq > right->seq) - (left->seq < right->seq);
 }
 
-/* The row of a record, or NULL where it is not one of those shown. */
-static struct table_row *find(const struct tree *tree, uint64_t seq)
+/* That of a record, or NULL where it is not one of those shown. */
+static struct branch *branch_find(const struct tree *tree, uint64_t seq)
 {
 	const struct branch key = { .seq = seq };
-	const struct branch *found = tree->count == 0
-		? NULL
-		: bsearch(&key, tree->branches, tree->count, sizeof(key), compare);
 
-	return found ? found->row : NULL;
+	if (tree->count == 0)
+		return NULL;
+	return bsearch(&key, tree->branches, tree->count, sizeof(key), compare_branches);
+}
+
+/* Room for one more element at the end of a list; NULL without memory. */
+static void *grow(void *list, size_t count, size_t *size, size_t width)
+{
+	if (count < *size)
+		return list;
+	size_t room = *size ? *size * 2 : 1024;
+	void *grown = reallocarray(list, room, width);
+	if (grown)
+		*size = room;
+	return grown;
 }
 
 static int branch_add(struct tree *tree, uint64_t seq, struct table_row *row)
 {
-	if (tree->count == tree->size) {
-		size_t size = tree->size ? tree->size * 2 : 1024;
-		struct branch *branches = reallocarray(tree->branches, size, sizeof(*branches));
-		if (!branches)
-			return -ENOMEM;
-		tree->branches = branches;
-		tree->size = size;
-	}
-	tree->branches[tree->count++] = (struct branch){ .seq = seq, .row = row };
+	struct branch *branches = grow(tree->branches, tree->count, &tree->size, sizeof(*branches));
+
+	if (!branches)
+		return -ENOMEM;
+	tree->branches = branches;
+	branches[tree->count++] = (struct branch){ .seq = seq, .row = row };
 	return 0;
 }
 
 static int program_add(struct tree *tree, const struct filter_line *line)
 {
 	char text[ROW_TEXT_MAX], verdict[FIELD_MAX];
-	uint64_t parent;
+	uint64_t parent, earlier;
 
 	field_uint(line->line, line->len, "parent.seq", &parent);
-	struct table_row *row = table_row(tree->table, find(tree, parent));
+	struct branch *below = branch_find(tree, parent);
+	struct table_row *row = table_row(tree->table, below ? below->row : NULL);
 	row_program(line->line, line->len, text);
 	table_cell(tree->table, row, PROGRAM, text, TABLE_PLAIN);
 	snprintf(text, sizeof(text), "%" PRIu64, line->head.seq);
@@ -109,26 +150,154 @@ static int program_add(struct tree *tree, const struct filter_line *line)
 	table_cell(tree->table, row, VERDICT, verdict, row_verdict_color(verdict));
 	row_loader(line->line, line->len, tree->loader_width, text);
 	table_cell(tree->table, row, LOADER, text, TABLE_PLAIN);
+	field_uint(line->line, line->len, "earlier.seq", &earlier);
+	struct branch *same = branch_find(tree, earlier);
+	if (same)
+		same->later = line->head.seq;
 	return branch_add(tree, line->head.seq, row);
 }
 
-int tree_add(struct tree *tree, const struct filter_line *line)
+static void program_unload(struct tree *tree, const struct filter_line *line)
 {
 	char text[WHEN_MAX];
 	uint64_t seq;
 
-	if (line->head.kind == RECORD_LOAD || line->head.kind == RECORD_BASELINE)
-		return program_add(tree, line);
-	if (line->head.kind != RECORD_UNLOAD)
-		return 0;
 	field_uint(line->line, line->len, "program.seq", &seq);
+	struct branch *branch = branch_find(tree, seq);
+	if (!branch)
+		return;
+	branch->is_unloaded = true;
 	when_short(line->head.time_ns, text);
-	table_cell(tree->table, find(tree, seq), UNLOADED, text, TABLE_PLAIN);
+	table_cell(tree->table, branch->row, UNLOADED, text, TABLE_PLAIN);
+}
+
+/* ---- attachments ---- */
+
+static int compare_attachments(const void *a, const void *b)
+{
+	const struct attachment *left = a, *right = b;
+
+	return (left->seq > right->seq) - (left->seq < right->seq);
+}
+
+/* What this record says again, of the same link, or of a place that was found once more. */
+static void attachments_supersede(struct tree *tree, const struct attachment *newer)
+{
+	for (size_t i = 0; i < tree->attachment_count; i++) {
+		struct attachment *old = &tree->attachments[i];
+
+		if (newer->link_id ? old->link_id == newer->link_id
+				   : newer->is_baseline && !old->link_id &&
+					old->program_seq == newer->program_seq &&
+					strcmp(old->place, newer->place) == 0)
+			old->is_gone = true;
+	}
+}
+
+static int attachment_add(struct tree *tree, const struct filter_line *line)
+{
+	struct attachment *list = grow(
+		tree->attachments, tree->attachment_count, &tree->attachment_size, sizeof(*list));
+	struct attachment attachment = { .seq = line->head.seq };
+	char text[ROW_TEXT_MAX], how[FIELD_MAX];
+
+	if (!list)
+		return -ENOMEM;
+	tree->attachments = list;
+	field_uint(line->line, line->len, "program.seq", &attachment.program_seq);
+	field_uint(line->line, line->len, "program.id", &attachment.program_id);
+	field_uint(line->line, line->len, "link.id", &attachment.link_id);
+	field_text(line->line, line->len, "how", how);
+	attachment.is_baseline = strcmp(how, "baseline") == 0;
+	row_place(line->line, line->len, text);
+	attachment.place = strdup(text);
+	row_loader(line->line, line->len, tree->loader_width, text);
+	attachment.by = strdup(text);
+	if (!attachment.place || !attachment.by) {
+		free(attachment.place);
+		free(attachment.by);
+		return -ENOMEM;
+	}
+	if (strcmp(how, "new") != 0)
+		attachments_supersede(tree, &attachment);
+	list[tree->attachment_count++] = attachment;
 	return 0;
+}
+
+static void attachment_end(struct tree *tree, const struct filter_line *line)
+{
+	struct attachment key = {}, *found = NULL;
+
+	field_uint(line->line, line->len, "attach_seq", &key.seq);
+	if (tree->attachment_count > 0)
+		found = bsearch(&key, tree->attachments, tree->attachment_count, sizeof(key),
+			compare_attachments);
+	if (found)
+		found->is_gone = true;
+}
+
+/* An attachment ends with its boot. */
+static void epoch_begin(struct tree *tree, const struct filter_line *line)
+{
+	char boot_id[FIELD_MAX];
+
+	if (field_text(line->line, line->len, "boot_id", boot_id) &&
+		strcmp(boot_id, tree->boot_id) == 0)
+		return;
+	strcpy(tree->boot_id, boot_id);
+	attachments_forget(tree);
+}
+
+static void attachment_show(struct tree *tree, const struct attachment *attachment)
+{
+	struct branch *branch = branch_find(tree, attachment->program_seq);
+	char text[ROW_TEXT_MAX + 64], program[32] = "";
+
+	while (branch && branch->later)
+		branch = branch_find(tree, branch->later);
+	if (attachment->program_seq && (!branch || branch->is_unloaded))
+		return;
+	if (!branch) /* the program has no record: what it does has one */
+		snprintf(program, sizeof(program), "#%" PRIu64 " ", attachment->program_id);
+	struct table_row *row = table_row(tree->table, branch ? branch->row : NULL);
+	snprintf(text, sizeof(text), "%sat %s%s", program, attachment->place,
+		attachment->is_baseline ? ", baseline" : "");
+	table_cell(tree->table, row, PROGRAM, text, TABLE_PLAIN);
+	snprintf(text, sizeof(text), "%" PRIu64, attachment->seq);
+	table_cell(tree->table, row, SEQ, text, TABLE_PLAIN);
+	table_cell(tree->table, row, LOADER, attachment->by, TABLE_PLAIN);
+}
+
+/* ---- the whole ---- */
+
+int tree_add(struct tree *tree, const struct filter_line *line)
+{
+	switch (line->head.kind) {
+	case RECORD_LOAD:
+	case RECORD_BASELINE:
+		return program_add(tree, line);
+	case RECORD_UNLOAD:
+		program_unload(tree, line);
+		return 0;
+	case RECORD_ATTACH:
+		return attachment_add(tree, line);
+	case RECORD_DETACH:
+		attachment_end(tree, line);
+		return 0;
+	case RECORD_EPOCH:
+		epoch_begin(tree, line);
+		return 0;
+	default:
+		return 0;
+	}
 }
 
 int tree_print(struct tree *tree)
 {
+	for (size_t i = 0; i < tree->attachment_count; i++)
+		if (!tree->attachments[i].is_gone)
+			attachment_show(tree, &tree->attachments[i]);
 	tree->count = 0;
+	attachments_forget(tree);
 	return table_flush(tree->table);
 }

@@ -193,7 +193,7 @@ selects()
 	fi
 }
 
-for kind in epoch resume foreign start stop baseline load reject unload lost trim; do
+for kind in epoch resume foreign start stop baseline load integrity reject attach detach unload lost trim; do
 	selects "log --kind $kind" ".kind == \"$kind\"" --kind $kind
 done
 for verdict in verified unsigned unknown; do
@@ -259,7 +259,7 @@ same 'log: the records in order' "$(seqs true)" "$(tail -n +2 "$dir/out" | awk '
 same 'log: the kinds' "$(jq -r .kind "$lines")" "$(tail -n +2 "$dir/out" | awk '{ print $5 }')"
 same 'log: the verdicts' "$(seqs '.signature.verdict? == "verified"')" \
 	"$(grep ' verified ' "$dir/out" | awk '{ print $1 }')"
-same 'log: a heading once' 1 "$(grep -c 'VERDICT' "$dir/out")"
+same 'log: a heading once' 1 "$(grep -c 'VERDICT  *LOADER' "$dir/out")"
 run log --last 1 --name xdp_pass
 seq=$(seqs '.program.name? == "xdp_pass"' | tail -1)
 id=$(jq "select(.seq == $seq) | .program.id" "$lines")
@@ -282,6 +282,12 @@ same 'log: a foreign extend' "extend after $((seq - 2)) as expected until $(
 	jq -r 'select(.kind == "foreign") | .last_seen' "$lines" | date -f - +'%b %d %T'
 ), expected eeeeeeeeeeee, found ffffffffffff" "$(row foreign)"
 same 'log: a trim' '1 to 2 max_age, Jun 01 00:00:07 to Jun 01 00:00:14' "$(row trim)"
+
+seq=$(seqs '.kind == "detach"' | tail -1)
+same 'log: a detach' "$(jq -r "select(.seq == $((seq - 2))) | \"\(.program.name) \(.program.type) #\(.program.id)\"" "$lines"
+) systemd[801]:0 from interface eth0, link $((seq - 1)), xdp, asked, record $((seq - 1))" "$(row detach)"
+contains 'log: an attach' "$(row attach)" ' to '
+contains 'log: an integrity verdict' "$(row integrity)" 'LSM_INT_VERDICT_UNSIGNED, by hornet'
 
 # terminal COLUMNS COMMAND: its output on a terminal
 terminal()
@@ -330,6 +336,25 @@ same 'log --tree with a filter: unloaded' \
 	"$(jq -s '(map(select(.kind == "load" and .signature.verdict == "unsigned").seq)) as $shown |
 		map(select(.kind == "unload" and (.program.seq | IN($shown[])))) | length' "$lines")" \
 	"$(grep -cE '[0-9]{2}:[0-9]{2}:[0-9]{2}' "$dir/out")"
+
+# Of the boot in force, which began with the second epoch and went on with the third.
+boot=$(seqs '.kind == "epoch" and .why == "boot"')
+attached=$(jq -s "map(select(.seq >= $boot)) | (map(.attach_seq? // empty)) as \$ended |
+	(map(select(.kind == \"unload\") | .program.seq)) as \$gone |
+	.[] | select(.kind == \"attach\") | select(.seq | IN(\$ended[]) | not) |
+	select(.program.seq | IN(\$gone[]) | not) | .seq" "$lines")
+run log --tree
+same 'log --tree: where programs are attached now' "$attached" \
+	"$(grep -E '[└├]─at ' "$dir/out" | sed -E 's/^.* ([0-9]+) {9,}.*$/\1/' | sort -n)"
+same 'log --tree: found attached' "$(jq -s "map(select(.how? == \"baseline\") | .seq) |
+	map(select(IN($(tr '\n' , <<<"$attached" | sed 's/,$//')))) | length" "$lines")" "$(grep -c ', baseline ' "$dir/out")"
+same 'query: attached_now' "$attached" "$("$bpfmeasure" query --json 'SELECT seq FROM attached_now ORDER BY seq' | jq .seq)"
+"$bpfmeasure" query --json 'SELECT seq, program_seq, program_name FROM attached_now ORDER BY seq' >"$dir/found"
+same 'query: attached_now has the names of programs' \
+	"$(jq -rs 'map({key: (.seq | tostring), value: .program.name?}) | from_entries as $names |
+		$names | to_entries[] | "\(.key) \(.value)"' "$lines" | sort >"$dir/names"
+	jq -r '.program_seq' "$dir/found" | while read -r seq; do grep "^$seq " "$dir/names"; done)" \
+	"$(jq -r '"\(.program_seq) \(.program_name)"' "$dir/found")"
 
 # following
 "$dir/make-log" "$dir/follow.db" 50
@@ -493,7 +518,7 @@ rm "$trimmed"* "$dir/whole.db"
 
 # ---- show ----
 
-for kind in epoch resume foreign start stop baseline load reject unload lost trim; do
+for kind in epoch resume foreign start stop baseline load integrity reject attach detach unload lost trim; do
 	seq=$(seqs ".kind == \"$kind\"" | tail -1)
 	sed -n "${seq}p" "$lines" >"$dir/line"
 	same "show --json: $kind" "$(cat "$dir/line")" "$("$bpfmeasure" show "$seq" --json)"
@@ -516,6 +541,18 @@ seq=$(jq 'select(.kind == "unload") | .program.seq' "$lines" | sed -n 3p)
 run show "$seq"
 same 'show: unload' "$(seqs ".kind == \"unload\" and .program.seq == $seq")" \
 	"$(sed -n '/^unload/,/^$/p' "$dir/out" | awk 'NF > 1 { print $1 }')"
+
+seq=$(jq 'select(.kind == "detach") | .program.seq' "$lines" | sed -n 2p)
+run show "$seq"
+same 'show: attachments' "$(seqs "(.kind == \"attach\" or .kind == \"detach\") and .program.seq == $seq")" \
+	"$(sed -n '/^attachments/,/^$/p' "$dir/out" | awk 'NF > 1 { print $1 }')"
+seq=$(jq 'select(.kind == "detach") | .attach_seq' "$lines" | sed -n 2p)
+run show "$seq"
+same 'show: how an attachment ended' "$(seqs ".attach_seq? == $seq")" \
+	"$(sed -n '/^attachments/,/^$/p' "$dir/out" | awk 'NF > 1 { print $1 }')"
+seq=$(jq 'select(.kind == "integrity") | .program.seq' "$lines" | sed -n 2p)
+run show "$seq"
+contains 'show: integrity' "$(sed -n '/^integrity/,/^$/p' "$dir/out")" 'LSM_INT_VERDICT_UNSIGNED'
 
 sha256=$(jq -r 'select(.program.name? == "__loader.prog") | .program.sha256' "$lines" | head -1)
 for target in "$sha256" "${sha256:0:8}" "sha256:${sha256:0:10}" "$(tr a-f A-F <<<"$sha256")"; do
@@ -590,8 +627,8 @@ same 'query --json: two statements' '{"a":1} {"b":2}' \
 same 'query: the view load' "$(jq -c 'select(.kind == "load") | [.seq, .program.name, .signature.verdict]' "$lines")" \
 	"$("$bpfmeasure" query --json 'SELECT seq, program_name, signature_verdict FROM load' |
 		jq -c '[.seq, .program_name, .signature_verdict]')"
-for view in head epoch resume foreign_extend start stop baseline load reject unload lost trim \
-	program map loader signature_claim; do
+for view in head epoch resume foreign_extend start stop baseline load integrity reject attach detach unload lost trim \
+	program map loader signature_claim attached_now; do
 	accepts "query: the view $view" query "SELECT * FROM $view LIMIT 1"
 done
 run query 'SELECT seq, ref AS "a ref" FROM record ORDER BY seq LIMIT 3'

@@ -2,9 +2,10 @@
 /*
  * make-log PATH [RECORDS [SECONDS]]
  *
- * A log as a daemon would have written it, without kernel and TPM: three epochs, programs that were
- * there before, loads signed and not, with maps and by loader programs, rejects, unloads, losses; a
- * resume, a foreign extend and a trim, whose records are not removed yet. The same arguments make
+ * A log as a daemon would have written it, without kernel and TPM: three epochs, two of them of one
+ * boot, programs that were there before, loads signed and not, with maps and by loader programs,
+ * rejects, unloads, verdicts after the load, attachments of which some have ended, losses; a resume,
+ * a foreign extend and a trim, whose records are not removed yet. The same arguments make
  * the same log; SECONDS is the time of its first record, one follows every 7 s. Where there is a
  * log already, as many loads are added to it.
  *
@@ -13,7 +14,6 @@
  * Append a trim record, and a quote that is kept after record LAST, by nobody's key; then remove
  * the records up to LAST as the daemon does, but no more than ROWS of them.
  */
-#include <assert.h>
 #include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,118 +23,7 @@
 #include "attest/evidence.h"
 #include "bpf/record.h"
 #include "db/db.h"
-
-enum {
-	EVERY_S = 7,
-	FIRST_S = 1780272000, /* 2026-06-01T00:00:00Z */
-	BATCH = 256,
-	INSNS_MAX = 64,
-	STORE_MAX = 64 << 20,
-};
-
-struct maker {
-	struct db *db;
-	uint64_t first_s;
-	uint64_t seq; /* of the next record */
-	uint8_t prev[SHA256_LEN];
-	uint32_t next_id;
-	struct db_line lines[BATCH];
-	struct db_program programs[BATCH];
-	size_t line_count;
-	size_t program_count;
-	char buf[RECORD_LINE_MAX];
-	struct line line;
-};
-
-static void *copy(const void *bytes, size_t len)
-{
-	void *to = malloc(len);
-
-	if (!to)
-		err(1, NULL);
-	return memcpy(to, bytes, len);
-}
-
-static struct record_text text(const char *string)
-{
-	return (struct record_text){ string, strlen(string) };
-}
-
-static struct record_digest digest(const char *of, uint64_t number)
-{
-	char bytes[64];
-	struct record_digest digest = { .known = true };
-	int len = snprintf(bytes, sizeof(bytes), "%s %" PRIu64, of, number);
-
-	if (sha256(bytes, (size_t)len, digest.sha256) < 0)
-		errx(1, "no sha256");
-	return digest;
-}
-
-static struct record_number number(uint64_t value)
-{
-	return (struct record_number){ .known = true, .value = value };
-}
-
-static void flush(struct maker *maker)
-{
-	struct db_batch batch = {
-		.lines = maker->lines,
-		.line_count = maker->line_count,
-		.programs = maker->programs,
-		.program_count = maker->program_count,
-		.program_bytes_max = STORE_MAX,
-	};
-
-	if (db_append(maker->db, &batch) < 0)
-		errx(1, "%s", db_errmsg(maker->db));
-	for (size_t i = 0; i < maker->line_count; i++)
-		free((void *)(uintptr_t)maker->lines[i].line);
-	for (size_t i = 0; i < maker->program_count; i++) {
-		free((void *)(uintptr_t)maker->programs[i].sha256);
-		free((void *)(uintptr_t)maker->programs[i].insns);
-	}
-	maker->line_count = 0;
-	maker->program_count = 0;
-}
-
-static struct record_head head(const struct maker *maker)
-{
-	struct record_head head = {
-		.seq = maker->seq,
-		.time_ns = (maker->first_s + maker->seq * EVERY_S) * 1000000000 + maker->seq % 1000,
-		.boottime_ns = maker->seq * EVERY_S * 1000000000,
-		.extend = maker->seq % 10 != 9,
-	};
-
-	memcpy(head.prev, maker->prev, sizeof(head.prev));
-	return head;
-}
-
-/* Of a record that is always extended. */
-static struct record_head head_extended(const struct maker *maker)
-{
-	struct record_head result = head(maker);
-
-	result.extend = true;
-	return result;
-}
-
-/* Take the line that was encoded. Returns its seq. */
-static uint64_t put(struct maker *maker, uint64_t ref)
-{
-	if (maker->line_count == BATCH || maker->program_count + 1 >= BATCH)
-		flush(maker);
-	maker->lines[maker->line_count++] = (struct db_line){
-		.seq = maker->seq,
-		.ref = ref,
-		.line = copy(maker->line.buf, maker->line.len),
-		.len = maker->line.len,
-	};
-	if (sha256(maker->line.buf, maker->line.len, maker->prev) < 0)
-		errx(1, "no sha256");
-	return maker->seq++;
-}
+#include "tests/tools/maker.h"
 
 /* ---- the records ---- */
 
@@ -156,7 +45,8 @@ static void put_epoch(struct maker *maker, enum record_why why)
 		.vendor = text("SW   TPM"),
 		.software = true,
 		.ak_name = { ak_name, sizeof(ak_name) - 1 },
-		.boot_id = text("5b5e0a5e-6b33-4a46-8f2c-7d3f0a2f1c11"),
+		.boot_id = text(why == WHY_FIRST_USE ? "5b5e0a5e-6b33-4a46-8f2c-7d3f0a2f1c11"
+						     : "c3f07a11-90d2-4d1b-8f3e-2f1c115b5e0a"),
 		.kernel = text("6.12.57+deb13-amd64"),
 		.last_seq = maker->seq - 1,
 	};
@@ -261,6 +151,7 @@ static struct record_loader loader(unsigned which)
 		.exe_inode = number(4711 + n),
 		.exe_sha256 = digest("exe", n),
 		.cgroup = text("/system.slice/some.service"),
+		.unit = text("some.service"),
 		.user_ns = number(4026531837),
 		.token = which % 11 == 3,
 	};
@@ -371,6 +262,61 @@ static void put_unload(struct maker *maker, uint64_t seq, uint32_t id)
 	put(maker, 0);
 }
 
+static struct record_of_program newest(const struct maker *maker)
+{
+	return (struct record_of_program){ maker->seq - 1, number(maker->next_id - 1), { 0 } };
+}
+
+static void put_integrity(struct maker *maker)
+{
+	struct record_integrity integrity = {
+		.program = newest(maker),
+		.hook = text("lsm/bpf_prog_load_post_integrity"),
+		.verdict = text("LSM_INT_VERDICT_UNSIGNED"),
+		.value = number(2),
+		.source = text("hornet"),
+	};
+
+	record_encode_integrity(&maker->line, head(maker), &integrity);
+	put(maker, 0);
+}
+
+/* Of the newest program, which is at one of three places; some of them have ended again. */
+static void put_attachment(struct maker *maker, unsigned which)
+{
+	static const struct record_place places[] = {
+		{ VIA_LINK, { true, 1 }, { "xdp", 3 }, { "xdp", 3 },
+			{ TARGET_INTERFACE, { "eth0", 4 }, { true, 2 }, { 0 }, { 0 } } },
+		{ VIA_PROG_ATTACH, { 0 }, { 0 }, { "cgroup_device", 13 },
+			{ TARGET_CGROUP, { "/a b\n", 5 }, { true, 77 }, { 0 }, { 0 } } },
+		{ VIA_PROG_ARRAY, { 0 }, { 0 }, { 0 },
+			{ TARGET_MAP, { 0 }, { true, 5 }, { true, 3 }, { 0 } } },
+	};
+	struct record_attach attach = {
+		.program = newest(maker),
+		.how = which % 5 == 3 ? HOW_BASELINE : HOW_NEW,
+		.place = places[which % 3],
+		.has_by = which % 5 != 3,
+		.by = loader(which),
+	};
+	struct record_detach detach = {
+		.program = attach.program,
+		.why = ENDED_ASKED,
+		.attach_seq = maker->seq,
+		.has_by = true,
+		.by = loader(which + 1),
+	};
+
+	attach.place.link_id.value = maker->seq;
+	detach.place = attach.place;
+	record_encode_attach(&maker->line, head(maker), &attach);
+	put(maker, 0);
+	if (which % 4)
+		return;
+	record_encode_detach(&maker->line, head(maker), &detach);
+	put(maker, 0);
+}
+
 static void put_lost(struct maker *maker)
 {
 	struct record_lost lost = { .what = LOST_LOADS, .count = 3, .first = 17, .last = 19 };
@@ -434,9 +380,19 @@ static void put_some(struct maker *maker, unsigned turn)
 	case 3:
 		put_reject(maker, turn / 8);
 		return;
+	case 4:
+		put_single(maker, turn);
+		put_integrity(maker);
+		return;
 	case 5:
 		put_single(maker, turn);
 		put_unload(maker, seq, id);
+		return;
+	case 7:
+		put_single(maker, turn);
+		put_attachment(maker, turn / 8);
+		if (turn / 8 % 16 == 7)
+			put_unload(maker, seq, id);
 		return;
 	case 6:
 		if (turn % 64 == 6)
