@@ -6,6 +6,11 @@
  * A load is one task's way through bpf_prog_load(), so its state is in task storage from the first
  * hook to the last. Programs are named after their hook; which of them a kernel gets is decided in
  * bpf/probe.c. The events are described in bpf/event.h.
+ *
+ * The kernel passes by a tracing program on a CPU that has preempted another task in the middle of it.
+ * So each program without which a load would not be told whole is there twice, as X and X_again, in
+ * an order that the kernel chooses: whichever runs first does it, and only where both are passed by at
+ * once, something is missing. It shows: agent/holes.c.
  */
 #include "bpf/event.h"
 
@@ -117,33 +122,58 @@ static __always_inline void load_checked(
 }
 
 /* security_bpf_prog_load(prog, attr, token, ...): the combined answer of all LSMs. */
-SEC("fexit/security_bpf_prog_load")
-int load(__u64 *ctx)
+static __always_inline int load_answered(__u64 *ctx)
 {
-	struct load_state *load = load_checking(HOOK_LOAD, (union bpf_attr *)ctx[1]);
+	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
+	union bpf_attr *attr = (union bpf_attr *)ctx[1];
+	struct load_state *load = load_checking(HOOK_LOAD, attr, (__u64)prog->aux);
 	__u64 ret = 0;
 
 	if (!load)
 		return 0;
 	bpf_get_func_ret(ctx, &ret);
-	load_checked(load, (union bpf_attr *)ctx[1], (struct bpf_prog *)ctx[0], (__s32)ret);
+	load_checked(load, attr, prog, (__s32)ret);
 	return 0;
 }
 
+SEC("fexit/security_bpf_prog_load")
+int load(__u64 *ctx)
+{
+	return load_answered(ctx);
+}
+
+SEC("fexit/security_bpf_prog_load")
+int load_again(__u64 *ctx)
+{
+	return load_answered(ctx);
+}
+
 /* bpf_check(struct bpf_prog **prog, attr, ...): the same moment on kernels before 6.9. */
+static __always_inline int load_in_check(__u64 *ctx)
+{
+	union bpf_attr *attr = (union bpf_attr *)ctx[1];
+	struct bpf_prog *prog = NULL;
+	struct load_state *load;
+	__u64 where = 0;
+
+	bpf_get_func_arg(ctx, 0, &where); /* the verifier reads no pointer to a pointer from ctx */
+	bpf_probe_read_kernel(&prog, sizeof(prog), (void *)where);
+	load = load_checking(HOOK_LOAD, attr, (__u64)BPF_CORE_READ(prog, aux));
+	if (load)
+		load_checked(load, attr, prog, 0);
+	return 0;
+}
+
 SEC("fentry/bpf_check")
 int load_before_6_9(__u64 *ctx)
 {
-	struct load_state *load = load_checking(HOOK_LOAD, (union bpf_attr *)ctx[1]);
-	struct bpf_prog *prog = NULL;
-	__u64 where = 0;
+	return load_in_check(ctx);
+}
 
-	if (!load)
-		return 0;
-	bpf_get_func_arg(ctx, 0, &where); /* the verifier reads no pointer to a pointer from ctx */
-	bpf_probe_read_kernel(&prog, sizeof(prog), (void *)where);
-	load_checked(load, (union bpf_attr *)ctx[1], prog, 0);
-	return 0;
+SEC("fentry/bpf_check")
+int load_before_6_9_again(__u64 *ctx)
+{
+	return load_in_check(ctx);
 }
 
 /* ---- it passed ---- */
@@ -245,8 +275,7 @@ static long map_send(__u32 i, struct map_walk *walk)
 }
 
 /* security_bpf_prog(prog): a descriptor is about to be made; the first one of a load is ours. */
-SEC("fexit/security_bpf_prog")
-int prog(__u64 *ctx)
+static __always_inline int prog_passed(__u64 *ctx)
 {
 	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
 	struct load_state *load = load_current(HOOK_PROG);
@@ -257,6 +286,7 @@ int prog(__u64 *ctx)
 
 	if (!load || load->aux != aux)
 		return 0;
+	load->aux = 0; /* the next one is somebody who opens it by its id */
 	id = prog->aux->id;
 	/* Before the descriptor exists, so that whoever closes it finds it here. */
 	bpf_map_update_elem(&programs, &aux, &id, BPF_ANY);
@@ -271,6 +301,18 @@ int prog(__u64 *ctx)
 	walk.count = prog->aux->used_map_cnt;
 	bpf_loop(EVENT_MAPS_MAX, map_send, &walk, 0);
 	return 0;
+}
+
+SEC("fexit/security_bpf_prog")
+int prog(__u64 *ctx)
+{
+	return prog_passed(ctx);
+}
+
+SEC("fexit/security_bpf_prog")
+int prog_again(__u64 *ctx)
+{
+	return prog_passed(ctx);
 }
 
 /* ---- out of bpf_prog_load() ---- */
@@ -307,10 +349,6 @@ int load_exit(__u64 *ctx)
 	return 0;
 }
 
-/*
- * The same once more, before or after it. After the last hook none could tell that the kernel passed
- * by it, on a CPU that has preempted another task in the middle of it: then it comes by this one.
- */
 SEC("fexit/bpf_prog_load")
 int load_exit_again(__u64 *ctx)
 {

@@ -291,15 +291,15 @@ static __always_inline void load_begin(
 }
 
 /*
- * The state of the load that this task is in, at a hook that only a load comes by. The kernel passes
- * by a hook on a CPU where it has preempted another task in the middle of it, so the first one may
- * not have run: then the state is of the load before, or of none.
+ * The state of the load that this task is in, at a hook that only a load comes by; NULL where it is
+ * described already. The first hook may not have run: then the state is of the load before, or of none.
  */
-static __always_inline struct load_state *load_checking(enum event_hook hook, union bpf_attr *attr)
+static __always_inline struct load_state *load_checking(
+	enum event_hook hook, union bpf_attr *attr, __u64 aux)
 {
 	struct load_state *load = load_state();
 
-	if (!load)
+	if (!load || (load->inside && load->described && load->aux == aux))
 		return NULL;
 	if (!load->inside || load->described)
 		load_begin(load, hook, attr, load->parent_id != 0);

@@ -15,12 +15,14 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_IDENTITY, "identity", "lsm/bpf", { "bpf_lsm_bpf", "bpf_get_task_exe_file" } },
 	{ HOOK_LOAD, "load", "fexit/security_bpf_prog_load", { "security_bpf_prog_load" },
 		.required = true },
+	{ HOOK_LOAD, "load_again", "fexit/security_bpf_prog_load", { "security_bpf_prog_load" } },
 	{ HOOK_LOAD, "load_before_6_9", "fentry/bpf_check", { "bpf_check" }, .required = true },
+	{ HOOK_LOAD, "load_before_6_9_again", "fentry/bpf_check", { "bpf_check" } },
 	{ HOOK_PROG, "prog", "fexit/security_bpf_prog", { "security_bpf_prog" }, .required = true },
+	{ HOOK_PROG, "prog_again", "fexit/security_bpf_prog", { "security_bpf_prog" } },
 	{ HOOK_LOAD_EXIT, "load_exit", "fexit/bpf_prog_load", { "bpf_prog_load" },
 		.required = true },
-	{ HOOK_LOAD_EXIT, "load_exit_again", "fexit/bpf_prog_load", { "bpf_prog_load" },
-		.required = true },
+	{ HOOK_LOAD_EXIT, "load_exit_again", "fexit/bpf_prog_load", { "bpf_prog_load" } },
 	{ HOOK_RUN, "run_enter", "fentry/bpf_prog_test_run_syscall",
 		{ "bpf_prog_test_run_syscall" } },
 	{ HOOK_RUN, "run_exit", "fexit/bpf_prog_test_run_syscall",
@@ -30,11 +32,14 @@ const struct probe_program probe_programs[] = {
 	{},
 };
 
-/* load_before_6_9 stands in for load: the only two programs for one place in the kernel. */
-static bool is_stand_in(const struct probe_program *program)
+/* Whether another place in the kernel was chosen for its hook already: load_before_6_9 stands in for load. */
+static bool is_stand_in(const struct probe_program *program, unsigned chosen)
 {
-	return program->hook == HOOK_LOAD && program > probe_programs &&
-		program[-1].hook == HOOK_LOAD;
+	for (unsigned i = 0; &probe_programs[i] < program; i++)
+		if (chosen & 1U << i && probe_programs[i].hook == program->hook &&
+			strcmp(probe_programs[i].needs[0], program->needs[0]))
+			return true;
+	return false;
 }
 
 static bool kernel_has_functions(const struct btf *btf, const struct probe_program *program)
@@ -82,7 +87,7 @@ static unsigned choose(const struct btf *btf)
 
 		if (program->signatures_only && !signatures)
 			continue;
-		if (is_stand_in(program) && (chosen & 1U << (i - 1)))
+		if (is_stand_in(program, chosen))
 			continue;
 		if (kernel_has_functions(btf, program))
 			chosen |= 1U << i;
