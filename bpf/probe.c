@@ -126,7 +126,7 @@ static int take_over(struct probe *probe, const struct probe_options *options)
 
 		if (link_fd < 0)
 			continue;
-		probe->attached |= 1U << i;
+		probe->attached |= 1ULL << i;
 		if (probe_programs[i].hook == HOOK_BASELINE)
 			probe->baseline_fd = link_fd;
 		else
@@ -203,7 +203,7 @@ static int object_load(
 		struct bpf_program *program = bpf_object__find_program_by_name(
 			object, probe_programs[i].name);
 
-		bpf_program__set_autoload(program, probe->kernel.chosen & 1U << i);
+		bpf_program__set_autoload(program, probe->kernel.chosen & 1ULL << i);
 	}
 	ring = bpf_object__find_map_by_name(object, "ring");
 	err = bpf_map__set_max_entries(ring, (__u32)options->ring_size);
@@ -250,7 +250,7 @@ static int program_attach(
 			err = probe_fail(probe, -errno, "duplicating a descriptor");
 	}
 	if (!err)
-		probe->attached |= 1U << i;
+		probe->attached |= 1ULL << i;
 	bpf_link__destroy(link); /* the pin keeps it */
 	return err;
 }
@@ -294,7 +294,7 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 		return probe_fail(probe, -errno, "getrandom");
 
 	for (unsigned i = 0; !err && probe_programs[i].name; i++)
-		if (probe->kernel.chosen & 1U << i)
+		if (probe->kernel.chosen & 1ULL << i)
 			err = program_attach(probe, object, build, i);
 	probe->own_last = highest_id(object);
 	if (!err && rename(path_new, path))
@@ -392,12 +392,12 @@ int probe_detach(struct probe *probe)
 
 /* ---- what there is ---- */
 
-static unsigned hooks_of(unsigned programs)
+static unsigned hooks_of(uint64_t programs)
 {
 	unsigned hooks = 0;
 
 	for (unsigned i = 0; probe_programs[i].name; i++)
-		if (programs & 1U << i)
+		if (programs & 1ULL << i)
 			hooks |= 1U << probe_programs[i].hook;
 	return hooks;
 }
@@ -417,7 +417,7 @@ const char *probe_hook_name(const struct probe *probe, enum event_hook hook)
 	const char *name = NULL;
 
 	for (unsigned i = 0; probe_programs[i].name; i++)
-		if (probe_programs[i].hook == hook && (!name || probe->kernel.chosen & 1U << i))
+		if (probe_programs[i].hook == hook && (!name || probe->kernel.chosen & 1ULL << i))
 			name = probe_programs[i].hook_name;
 	return name;
 }

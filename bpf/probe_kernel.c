@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bpf/probe_kernel.h"
 
+#include <assert.h>
 #include <bpf/btf.h>
 #include <ctype.h>
 #include <errno.h>
@@ -32,11 +33,13 @@ const struct probe_program probe_programs[] = {
 	{},
 };
 
+static_assert(sizeof(probe_programs) / sizeof(*probe_programs) <= PROBE_PROGRAMS_MAX + 1);
+
 /* Whether another place in the kernel was chosen for its hook already: load_before_6_9 stands in for load. */
-static bool is_stand_in(const struct probe_program *program, unsigned chosen)
+static bool is_stand_in(const struct probe_program *program, uint64_t chosen)
 {
 	for (unsigned i = 0; &probe_programs[i] < program; i++)
-		if (chosen & 1U << i && probe_programs[i].hook == program->hook &&
+		if (chosen & 1ULL << i && probe_programs[i].hook == program->hook &&
 			strcmp(probe_programs[i].needs[0], program->needs[0]))
 			return true;
 	return false;
@@ -77,10 +80,10 @@ static bool kernel_has_signatures(const struct btf *btf)
 	return false;
 }
 
-static unsigned choose(const struct btf *btf)
+static uint64_t choose(const struct btf *btf)
 {
 	bool signatures = kernel_has_signatures(btf);
-	unsigned chosen = 0;
+	uint64_t chosen = 0;
 
 	for (unsigned i = 0; probe_programs[i].name; i++) {
 		const struct probe_program *program = &probe_programs[i];
@@ -90,7 +93,7 @@ static unsigned choose(const struct btf *btf)
 		if (is_stand_in(program, chosen))
 			continue;
 		if (kernel_has_functions(btf, program))
-			chosen |= 1U << i;
+			chosen |= 1ULL << i;
 	}
 	return chosen;
 }

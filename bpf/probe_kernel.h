@@ -12,7 +12,7 @@
 #include "bpf/event.h"
 #include "bpf/probe.h"
 
-enum { PROBE_ENUM_MAX = 96 };
+enum { PROBE_ENUM_MAX = 96, PROBE_PROGRAMS_MAX = 64 };
 
 /* One of the programs of bpf/measure.bpf.c. */
 struct probe_program {
@@ -25,11 +25,11 @@ struct probe_program {
 };
 
 struct probe_kernel {
-	unsigned chosen; /* bits of indices into probe_programs[] */
+	uint64_t chosen; /* bits of indices into probe_programs[] */
 	char names[PROBE_ENUM_COUNT][PROBE_ENUM_MAX][PROBE_NAME_MAX];
 };
 
-/* Ends with a program without a name. Of several for the same hook and the same kernel function's
+/* Ends with a program without a name; PROBE_PROGRAMS_MAX at most before it. Of several for the same hook and the same kernel function's
  * side, the first that the kernel can have is chosen. */
 extern const struct probe_program probe_programs[];
 

@@ -13,14 +13,14 @@ extern const char probe_object[], probe_object_end[];
 enum {
 	PIN_NAME_MAX = 32,
 	PIN_MAPS = 3, /* ring, ends, state */
-	PIN_COUNT_MAX = 32 + PIN_MAPS,
+	PIN_COUNT_MAX = PROBE_PROGRAMS_MAX + PIN_MAPS,
 };
 
 struct probe {
 	struct probe_kernel kernel;
 	char build[PIN_NAME_MAX]; /* name of this build's directory of pins */
 	bool was_pinned;
-	unsigned attached; /* bits of indices into probe_programs[] */
+	uint64_t attached; /* bits of indices into probe_programs[] */
 	int ring_fd;
 	size_t ring_size;
 	int ends_fd;
@@ -28,8 +28,7 @@ struct probe {
 	int baseline_fd; /* link of the iterator */
 	struct event_state *state;
 	uint32_t own_first, own_last; /* ids given while new hooks were attached; 0: none were */
-	uint32_t programs
-		[32]; /* ids of the hooks' programs, by index into probe_programs[]; 0: none */
+	uint32_t programs[PROBE_PROGRAMS_MAX]; /* ids, by index into probe_programs[]; 0: none */
 	bool replaced;
 	struct event_state replaced_state;
 	ino_t pins[PIN_COUNT_MAX]; /* of this build's pins when they were made or taken over */

@@ -109,7 +109,7 @@ int probe_broken_unpin(struct probe *probe)
 	if (!is_pinned(probe, ""))
 		return 0;
 	for (unsigned i = 0; probe_programs[i].name; i++)
-		if (probe->kernel.chosen & 1U << i && !is_pinned(probe, probe_programs[i].name))
+		if (probe->kernel.chosen & 1ULL << i && !is_pinned(probe, probe_programs[i].name))
 			whole = false;
 	if (whole)
 		return 0;
@@ -125,8 +125,8 @@ static const char *pin_name(const struct probe *probe, unsigned i)
 
 	if (i < PIN_MAPS)
 		return maps[i];
-	return probe->kernel.chosen & 1U << (i - PIN_MAPS) ? probe_programs[i - PIN_MAPS].name
-							   : NULL;
+	return probe->kernel.chosen & 1ULL << (i - PIN_MAPS) ? probe_programs[i - PIN_MAPS].name
+							     : NULL;
 }
 
 /* The inode of a pin is its own for as long as it is there; 0: it is not. */
