@@ -183,16 +183,13 @@ static int on_load(void *arg, const struct collected_load *load)
 	return err;
 }
 
-static int on_free(void *arg, const struct event_free *event)
+int measurer_put_unload(struct measurer *measurer, const struct event_free *event)
 {
-	struct measurer *measurer = arg;
 	struct log_put put = { .kind = RECORD_UNLOAD, .boottime_ns = event->boottime_ns };
 	struct record_unload unload = { .program_id = event->id };
 	const struct program_known *program;
 	int err = program_get(measurer, event->id, &program);
 
-	if (event->id == measurer->canary_id)
-		measurer->hooks_shown |= 1U << HOOK_FREE;
 	/* A load that failed after it had its id, or one that was lost and is recorded as such. */
 	if (err)
 		return err == -ENOENT ? 0 : err;
@@ -201,6 +198,15 @@ static int on_free(void *arg, const struct event_free *event)
 	if (!err)
 		programs_remove(&measurer->programs, event->id);
 	return err;
+}
+
+static int on_free(void *arg, const struct event_free *event)
+{
+	struct measurer *measurer = arg;
+
+	if (event->id == measurer->canary_id)
+		measurer->hooks_shown |= 1U << HOOK_FREE;
+	return measurer_is_ended(measurer, event->id) ? 0 : measurer_put_unload(measurer, event);
 }
 
 void measurer_collect_init(struct measurer *measurer)

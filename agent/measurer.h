@@ -27,7 +27,7 @@
 #include "tpm/swtpm.h"
 #include "tpm/tpm.h"
 
-enum { MEASURER_TEXT_MAX = FAULT_TEXT_MAX };
+enum { MEASURER_TEXT_MAX = FAULT_TEXT_MAX, MEASURER_ENDED_MAX = 64 };
 
 /* What only a start from the beginning mends. Nothing is lost by it: it is what happens after a kill. */
 enum measurer_mend {
@@ -67,6 +67,16 @@ struct measurer {
 	uint64_t idle_ticket_end; /* tickets below that were missing when last idle are lost */
 	uint64_t lost; /* loads, events and ids in lost records since the start */
 	uint64_t loads[VERDICT_VERIFIED + 1]; /* in load records since the start, by verdict */
+
+	/* hooks that the kernel passes by */
+	uint64_t missed[HOOK_COUNT]; /* how often it had when last idle */
+	uint64_t missed_dropped; /* the kernel's count of dropped events then */
+	bool ends_due; /* ends of programs may have been missed since they were looked for, */
+	unsigned ends_wait; /* which is being done: so many idle seconds until it is */
+	uint32_t *gone; /* programs that were not loaded at the first look */
+	size_t gone_count, gone_room;
+	uint32_t ended[MEASURER_ENDED_MAX]; /* whose end was recorded so: it may come yet */
+	size_t ended_next;
 
 	/* the kernel's ids of programs */
 	struct seen ids; /* that were accounted for */
@@ -184,6 +194,19 @@ int measurer_commit(struct measurer *measurer);
 /* Into the batch with a record of so many that are lost. Returns 0 or a negative errno. */
 [[nodiscard]] int measurer_put_lost(struct measurer *measurer, enum record_lost_what what,
 	uint64_t count, uint64_t first, uint64_t last);
+
+/* The end of a program into the batch, where it is known. Returns 0 or a negative errno. */
+[[nodiscard]] int measurer_put_unload(struct measurer *measurer, const struct event_free *event);
+
+/* How often the kernel has passed by hooks of ours, in all. */
+uint64_t measurer_missed(const struct measurer *measurer);
+
+/* ended.c: ends of programs that no event has shown, into the batch; how often the kernel has passed by
+ * hooks is read on the way. Once a second. */
+void measurer_ends_find(struct measurer *measurer);
+
+/* Whether a program's end was recorded so; not any more, when this was asked. */
+bool measurer_is_ended(struct measurer *measurer, uint32_t id);
 
 /* holes.c: loads that are over without an end, events and program ids that were missing when this was last
  * called and still are. Into the batch with what that comes to. */

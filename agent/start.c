@@ -373,6 +373,7 @@ void measurer_done(struct measurer *measurer)
 {
 	collect_done(&measurer->collect);
 	free(measurer->ends);
+	free(measurer->gone);
 	programs_done(&measurer->programs);
 	ring_close(measurer->ring);
 	probe_free(measurer->probe);

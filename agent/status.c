@@ -182,6 +182,7 @@ char *status_json(const struct measurer *measurer)
 	put_number(&writer, status, "lost", measurer->lost);
 	put_number(&writer, status, "programs", measurer->programs.count);
 	put_number(&writer, status, "dropped_events", state->dropped_events);
+	put_number(&writer, status, "missed_hooks", measurer_missed(measurer));
 	put_number(&writer, status, "malformed_events", measurer->collect.malformed);
 	put_number(&writer, status, "audit_failed", trail_failed(measurer->trail));
 	put(&writer, status, "ring",

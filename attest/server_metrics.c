@@ -25,6 +25,8 @@ static const struct {
 	{ "lost", "bpfmeasure_lost_total", "counter", "Loads and events recorded as lost." },
 	{ "dropped_events", "bpfmeasure_dropped_events_total", "counter",
 		"Events that found the ring full." },
+	{ "missed_hooks", "bpfmeasure_missed_hooks_total", "counter",
+		"Times that the kernel passed by a hook." },
 	{ "malformed_events", "bpfmeasure_malformed_events_total", "counter",
 		"Events that made no sense." },
 	{ "audit_failed", "bpfmeasure_audit_failed_total", "counter",

@@ -445,6 +445,6 @@ int baseline(struct bpf_iter__bpf_prog *ctx)
 
 	aux = (__u64)BPF_CORE_READ(prog, aux);
 	id = event.id;
-	bpf_map_update_elem(&programs, &aux, &id, BPF_NOEXIST);
+	bpf_map_update_elem(&programs, &aux, &id, BPF_ANY); /* another's end may have been missed */
 	return 0;
 }

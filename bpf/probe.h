@@ -95,6 +95,15 @@ struct event_state *probe_state(const struct probe *probe);
  */
 [[nodiscard]] int probe_check(struct probe *probe);
 
+/*
+ * How often the kernel has passed by each of our hooks since they were attached: it does where a CPU has
+ * preempted another task in the middle of the same program. A hook that is there twice is counted for each:
+ * what one passes by, the other sees.
+ *
+ * Returns 0 or a negative errno.
+ */
+[[nodiscard]] int probe_missed(struct probe *probe, uint64_t ret_missed[static HOOK_COUNT]);
+
 /* The lowest id above after_id of a program that is loaded. Returns 0, -ENOENT or another error. */
 [[nodiscard]] int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id);
 

@@ -176,6 +176,38 @@ int probe_pins_note(struct probe *probe)
 	return 0;
 }
 
+/* bpf_prog_info.recursion_misses */
+static int program_missed(struct probe *probe, uint32_t id, uint64_t *missed)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id), err;
+
+	if (fd < 0)
+		return probe_fail(probe, -errno, "opening a hook's program");
+	err = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
+	close(fd);
+	if (err)
+		return probe_fail(probe, err, "asking for a hook's program");
+	*missed += info.recursion_misses;
+	return 0;
+}
+
+int probe_missed(struct probe *probe, uint64_t ret_missed[static HOOK_COUNT])
+{
+	uint64_t missed[HOOK_COUNT] = {};
+	int err = 0;
+
+	probe->error[0] = 0;
+	for (unsigned i = 0; probe_programs[i].name && !err; i++)
+		if (probe->programs[i])
+			err = program_missed(
+				probe, probe->programs[i], &missed[probe_programs[i].hook]);
+	if (!err)
+		memcpy(ret_missed, missed, sizeof(missed));
+	return err;
+}
+
 int probe_check(struct probe *probe)
 {
 	uint64_t ticket = probe->state->ticket;

@@ -217,8 +217,9 @@ static void print_status(const json_t *status)
 	if (json_integer_value(json_object_get(status, "first_seq")) > 1)
 		LINE(status, "oldest", "first_seq");
 	LINE(status, "programs", "programs");
-	LINE(status, "lost", "lost", ", events dropped ", "dropped_events", ", malformed ",
-		"malformed_events", ", audit failed ", "audit_failed");
+	LINE(status, "lost", "lost", ", events dropped ", "dropped_events", ", hooks missed ",
+		"missed_hooks", ", malformed ", "malformed_events", ", audit failed ",
+		"audit_failed");
 	LINE(json_object_get(status, "ring"), "ring", "held", " of ", "size", " bytes held");
 	LINE(json_object_get(status, "attest"), "attest", "state", " on ", "listen", ": ", "why");
 	LINE(status, "log", "log_id", ", epoch since record ", "epoch_seq");

@@ -89,6 +89,10 @@ uint32_t kernel_load(struct kernel *kernel, const struct kernel_load *load);
 /* The last reference to a program goes. Returns whether it was there. */
 bool kernel_free(struct kernel *kernel, uint32_t id);
 
+/* The same, and the hook is passed by. */
+void kernel_free_unseen(struct kernel *kernel, uint32_t id);
+uint64_t kernel_frees_missed(const struct kernel *kernel);
+
 /* The ids of up to max loaded programs that are not the agent's own, oldest first. Returns how many. */
 size_t kernel_programs(const struct kernel *kernel, size_t max, uint32_t *ret_ids);
 
@@ -122,7 +126,7 @@ struct kernel_entry {
 	uint8_t how;
 	bool self; /* the agent's own */
 	bool freed;
-	bool free_seen; /* and there was an event, perhaps a dropped one */
+	bool free_seen; /* and there was an event, perhaps a dropped one, or a hook of ours to pass by */
 };
 
 /* The n-th load that ended, or NULL. */

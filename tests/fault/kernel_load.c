@@ -241,12 +241,9 @@ uint32_t kernel_load(struct kernel *kernel, const struct kernel_load *load)
 	return entry.error ? 0 : entry.id;
 }
 
-/* bpf_prog_free(). */
-bool kernel_free(struct kernel *kernel, uint32_t id)
+/* bpf_prog_free(): out of the kernel's table. Returns whether it was there, and whether our hook sees it. */
+static bool program_remove(struct kernel *kernel, uint32_t id, bool *ret_followed)
 {
-	struct event_free event = { .event = { .type = EVENT_FREE, .size = sizeof(event) },
-		.boottime_ns = boottime_ns(),
-		.id = id };
 	struct world *world = kernel->world;
 	bool found = false, followed = false;
 
@@ -264,11 +261,35 @@ bool kernel_free(struct kernel *kernel, uint32_t id)
 		memmove(program, program + 1, (world->program_count - i) * sizeof(*program));
 	}
 	kernel_unlock(kernel);
+	*ret_followed = followed;
+	return found;
+}
+
+bool kernel_free(struct kernel *kernel, uint32_t id)
+{
+	struct event_free event = { .event = { .type = EVENT_FREE, .size = sizeof(event) },
+		.boottime_ns = boottime_ns(),
+		.id = id };
+	bool followed, found = program_remove(kernel, id, &followed);
+
 	if (followed) {
 		event_send(kernel, &event.event);
 		bell_ring(kernel);
 	}
 	return found;
+}
+
+void kernel_free_unseen(struct kernel *kernel, uint32_t id)
+{
+	bool followed;
+
+	if (program_remove(kernel, id, &followed) && followed)
+		next(&kernel->world->frees_missed);
+}
+
+uint64_t kernel_frees_missed(const struct kernel *kernel)
+{
+	return kernel->world->frees_missed;
 }
 
 size_t kernel_programs(const struct kernel *kernel, size_t max, uint32_t *ret_ids)

@@ -25,6 +25,7 @@ static const char usage[] =
 	"    --keep K       unload the oldest where more than K are loaded (all are kept)\n"
 	"    --seed S       of what mixed does (1)\n"
 	"  free        unload every program\n"
+	"  vanish      likewise, and the hook is passed by\n"
 	"  count       one line: loads and how they ended\n"
 	"  ledger      one line for each load: serial load boot id error how self freed free_seen sha256\n"
 	"  state       the programs' counters\n"
@@ -153,6 +154,14 @@ static int load(const char *dir, const struct options *options)
 
 /* ---- the other commands ---- */
 
+static void vanish_all(struct kernel *kernel)
+{
+	uint32_t id;
+
+	while (kernel_programs(kernel, 1, &id))
+		kernel_free_unseen(kernel, id);
+}
+
 static void free_all(struct kernel *kernel, const char *dir)
 {
 	int bell = kernel_bell_open(dir);
@@ -266,6 +275,8 @@ static int run(const char *dir, const char *command, const struct options *optio
 	must(kernel_open(dir, &kernel), dir);
 	if (!strcmp(command, "free"))
 		free_all(kernel, dir);
+	else if (!strcmp(command, "vanish"))
+		vanish_all(kernel);
 	else if (!strcmp(command, "count"))
 		count(kernel);
 	else if (!strcmp(command, "ledger"))

@@ -265,6 +265,13 @@ int probe_program_get(struct probe *probe, uint32_t id, uint64_t *ret_load_time_
 	return 0;
 }
 
+int probe_missed(struct probe *probe, uint64_t ret_missed[static HOOK_COUNT])
+{
+	memset(ret_missed, 0, HOOK_COUNT * sizeof(*ret_missed));
+	ret_missed[HOOK_FREE] = kernel_frees_missed(probe->kernel);
+	return 0;
+}
+
 int probe_check(struct probe *probe)
 {
 	char path[PATH_MAX];

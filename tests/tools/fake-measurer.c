@@ -32,7 +32,7 @@ static const char status[] =
 	"\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"},"
 	"\"first_seq\":1,\"last_seq\":812,\"extended_seq\":810,\"confirmed_seq\":809,"
 	"\"kept_seq\":805,\"lost\":3,\"programs\":44,"
-	"\"dropped_events\":2,\"malformed_events\":5,\"audit_failed\":1,\"ring\":{\"size\":16777216,\"held\":128},"
+	"\"dropped_events\":2,\"missed_hooks\":3,\"malformed_events\":5,\"audit_failed\":1,\"ring\":{\"size\":16777216,\"held\":128},"
 	"\"log_id\":\"30313233343536373839616263646500\",\"epoch_seq\":700}\n";
 
 static void put_answer(FILE *to, uint32_t error)
