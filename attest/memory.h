@@ -72,8 +72,8 @@ const char *memory_errmsg(const struct memory *memory);
  * epoch_seq  the epoch record since which the PCR was not reset: what follows is of the same boot of the
  *            machine, maybe of several kernels of it (kexec).
  * policy     policy_digest() of the policies that have judged everything up to the anchor; zeros: none.
- * is_partial more programs are loaded than are remembered (MEMORY_LINES_MAX): the next round with
- *            something new has to judge the whole epoch.
+ * is_partial more programs and attachments are in force than are remembered (MEMORY_LINES_MAX): the next
+ *            round with something new has to judge the whole epoch.
  */
 struct memory_proven {
 	uint64_t round;

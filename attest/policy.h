@@ -85,9 +85,10 @@ void policy_epoch_set(struct policy *policy, uint64_t seq);
 /*
  * Take over a record's line, len bytes without the newline.
  *
- * remembered  from an earlier round: policies see it in `loaded` and `known_program`, but it is not judged
- *             again. Those of programs that are still loaded (load, baseline) are all that is needed. A
- *             record that comes twice is what it was the second time.
+ * remembered  from an earlier round: policies see it in `loaded`, `known_program` and `attached`, but it is
+ *             not judged again. Those of programs that are still loaded (load, baseline), of attachments in
+ *             force (attach) and of the epochs of this boot are all that is needed. A record that comes
+ *             twice is what it was the second time.
  *
  * Records may be added while they are read: they are to be judged only once they are proven.
  *

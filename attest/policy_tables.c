@@ -9,7 +9,7 @@
 /*
  * Every kind of record has a table all_KIND, which policies are not told of: the columns of its keys, and
  * whether it is remembered. What they see are views: of the records to be judged, one for each kind; and
- * of programs, remembered or not.
+ * of programs and attachments, remembered or not.
  */
 enum {
 	NAME_MAX_LEN = 64, /* of a column: "parent_chain_digest" is about as long as they get */
@@ -168,6 +168,36 @@ static void write_program_views(FILE *out)
 	}
 }
 
+/* docs/format.md, "Views", says of attached_now what is so here. What is not known is a word. */
+static void write_attached_view(FILE *out)
+{
+	struct columns columns = { .out = out, .put = put_name };
+
+	fputs("CREATE VIEW attached AS WITH"
+	      " other AS (SELECT coalesce(max(seq), 0) AS seq FROM all_epoch WHERE boot_id ="
+	      "  'unknown' OR boot_id <> (SELECT boot_id FROM all_epoch ORDER BY seq DESC LIMIT 1)),"
+	      " since AS (SELECT coalesce((SELECT min(seq) FROM all_epoch WHERE seq > other.seq),"
+	      "  seq) AS seq FROM other),"
+	      " unloaded AS (SELECT program_id, max(seq) AS seq FROM all_unload GROUP BY 1),"
+	      " place AS MATERIALIZED (SELECT * FROM all_attach"
+	      "  WHERE seq >= (SELECT seq FROM since)),"
+	      " again AS (SELECT a.seq FROM place AS a JOIN place AS b ON b.link_id = a.link_id"
+	      "  AND b.via = a.via AND b.how <> 'new' AND b.seq > a.seq AND a.link_id <> 'unknown'"
+	      "  UNION SELECT a.seq FROM place AS a JOIN place AS b ON b.program_id = a.program_id"
+	      "  AND b.how = 'baseline' AND b.seq > a.seq AND a.link_id = 'unknown'"
+	      "  AND b.link_id = 'unknown' AND a.program_id <> 'unknown' AND b.via = a.via"
+	      "  AND b.attach_type = a.attach_type AND b.target_type = a.target_type"
+	      "  AND b.target_id = a.target_id AND b.target_index = a.target_index"
+	      "  AND (b.target_id <> 'unknown' OR b.target_name = a.target_name))"
+	      " SELECT seq, time, boottime_ns, extend",
+		out);
+	columns_each(&columns, variants(record_schema())[RECORD_ATTACH], "", false);
+	fputs(", remembered FROM place WHERE seq NOT IN again"
+	      " AND seq NOT IN (SELECT attach_seq FROM all_detach) AND seq >"
+	      " coalesce((SELECT seq FROM unloaded WHERE unloaded.program_id = place.program_id), 0);\n",
+		out);
+}
+
 static void write_head_view(FILE *out)
 {
 	const char *join = "CREATE VIEW head AS ";
@@ -201,6 +231,7 @@ static void write_tables(FILE *out)
 	for (enum reference_kind kind = 0; kind < REFERENCE_KIND_COUNT; kind++)
 		write_reference_table(out, kind);
 	write_program_views(out);
+	write_attached_view(out);
 	write_head_view(out);
 	fputs("CREATE INDEX reference_program_sha256 ON reference_program(sha256);\n"
 	      "CREATE INDEX reference_program_chain ON reference_program(chain_digest);\n"

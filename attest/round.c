@@ -418,7 +418,8 @@ static void done(struct round *round)
 	drop_evidence(round);
 	if (round->gap.file)
 		fclose(round->gap.file);
-	free(round->programs.list);
+	free(round->records.list);
+	free(round->records.unloads);
 	free(round->found.list);
 }
 

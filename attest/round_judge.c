@@ -6,90 +6,178 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Those in the memory that are gone stay in the list, to be dropped there. */
-enum { LIST_MAX = 2 * MEMORY_LINES_MAX };
+enum {
+	LIST_MAX = 2 *
+		MEMORY_LINES_MAX, /* those in the memory that are gone stay, to be dropped there */
+	UNLOADS_MAX = 4096,
+};
 
-/* ---- programs that are loaded ---- */
+/* ---- what is loaded and attached ---- */
+
+static int by_program(const void *a, const void *b)
+{
+	const struct round_unload *x = a, *y = b;
+
+	if (x->program_id != y->program_id)
+		return x->program_id < y->program_id ? -1 : 1;
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+/*
+ * An attachment ends with its program. An unload names the record that its program has in that epoch, and
+ * the attachment one of an epoch before, maybe: the kernel's id is what they share.
+ */
+static void settle(struct round_records *records)
+{
+	size_t count = 0;
+
+	if (!records->unload_count)
+		return;
+	qsort(records->unloads, records->unload_count, sizeof(*records->unloads), by_program);
+	for (size_t i = 0; i < records->unload_count; i++) { /* the last of each */
+		if (count &&
+			records->unloads[count - 1].program_id == records->unloads[i].program_id)
+			count--;
+		records->unloads[count++] = records->unloads[i];
+	}
+	for (size_t i = 0, low, high; i < records->count; i++) {
+		struct round_record *record = &records->list[i];
+
+		if (record->kind != RECORD_ATTACH || record->is_gone)
+			continue;
+		for (low = 0, high = count; low < high;) {
+			size_t middle = (low + high) / 2;
+			if (records->unloads[middle].program_id < record->program_id)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		record->is_gone = low < count &&
+			records->unloads[low].program_id == record->program_id &&
+			records->unloads[low].seq > record->seq;
+	}
+	records->unload_count = 0;
+}
 
 /* Close up what is gone, but for what the memory has to forget. Whether that made room. */
-static bool compact(struct round_programs *programs)
+static bool compact(struct round_records *records)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < programs->count; i++)
-		if (!programs->list[i].is_gone || !programs->list[i].file)
-			programs->list[kept++] = programs->list[i];
-	programs->count = kept;
-	return kept <= programs->size - programs->size / 8;
+	settle(records);
+	for (size_t i = 0; i < records->count; i++)
+		if (!records->list[i].is_gone || !records->list[i].file)
+			records->list[kept++] = records->list[i];
+	records->count = kept;
+	return kept <= records->size - records->size / 8;
 }
 
-static int add_program(struct round_programs *programs, const struct round_program *program)
+static int add_record(struct round_records *records, const struct round_record *record)
 {
-	if (programs->is_partial)
+	if (records->is_partial)
 		return 0;
-	if (programs->count == programs->size &&
-		(programs->size < LIST_MAX || !compact(programs))) {
-		size_t size = programs->size ? 2 * programs->size : 64;
+	if (records->count == records->size && (records->size < LIST_MAX || !compact(records))) {
+		size_t size = records->size ? 2 * records->size : 64;
 		if (size > LIST_MAX) {
-			programs->is_partial = true;
+			records->is_partial = true;
 			return 0;
 		}
-		void *list = reallocarray(programs->list, size, sizeof(*programs->list));
+		void *list = reallocarray(records->list, size, sizeof(*records->list));
 		if (!list)
 			return -ENOMEM;
-		programs->list = list;
-		programs->size = size;
+		records->list = list;
+		records->size = size;
 	}
-	programs->list[programs->count++] = *program;
+	records->list[records->count++] = *record;
+	return 0;
+}
+
+static int add_unload(struct round_records *records, uint64_t program_id, uint64_t seq)
+{
+	if (!records->unloads)
+		records->unloads = calloc(UNLOADS_MAX, sizeof(*records->unloads));
+	if (!records->unloads)
+		return -ENOMEM;
+	if (records->unload_count == UNLOADS_MAX)
+		settle(records);
+	records->unloads[records->unload_count++] = (struct round_unload){ program_id, seq };
 	return 0;
 }
 
 static int by_seq(const void *a, const void *b)
 {
-	const struct round_program *x = a, *y = b;
+	const struct round_record *x = a, *y = b;
 
 	return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
-static void unload(struct round_programs *programs, uint64_t seq)
+static void end_record(struct round_records *records, uint64_t seq)
 {
-	struct round_program key = { .seq = seq };
-	struct round_program *found = bsearch(
-		&key, programs->list, programs->count, sizeof(key), by_seq);
+	struct round_record key = { .seq = seq }, *found = NULL;
 
+	if (records->count)
+		found = bsearch(&key, records->list, records->count, sizeof(key), by_seq);
 	if (found)
 		found->is_gone = true;
 }
 
+/* It begins with a baseline of what is loaded; what is attached ends with the boot alone. */
+static void begin_epoch(struct round_records *records, struct line_value boot_id)
+{
+	char before[ROUND_BOOT_ID_MAX];
+
+	memcpy(before, records->boot_id, sizeof(before));
+	line_value_text(boot_id, records->boot_id, sizeof(records->boot_id));
+	bool is_same_boot = before[0] && strcmp(before, records->boot_id) == 0;
+	for (size_t i = 0; i < records->count; i++)
+		if (!is_same_boot || records->list[i].kind == RECORD_LOAD ||
+			records->list[i].kind == RECORD_BASELINE)
+			records->list[i].is_gone = true;
+}
+
+static struct line_value value_at(const char *line, size_t len, const char *path)
+{
+	struct line_value value = { .at = "null", .len = 4 };
+
+	(void)line_get(line, len, path, &value);
+	return value;
+}
+
 /* Take notice of one record. */
 static int follow(
-	struct round *round, const char *line, size_t len, const struct round_program *where)
+	struct round *round, const char *line, size_t len, const struct round_record *where)
 {
-	struct round_programs *programs = &round->programs;
+	struct round_records *records = &round->records;
+	struct round_record record = *where;
 	struct record_head head;
 	struct line_error error;
-	struct line_value value;
 
 	if (record_check(line, len, &head, &error))
 		return -EBADMSG;
+	record.kind = head.kind;
 	switch (head.kind) {
-	case RECORD_EPOCH: /* begins with a baseline of what is loaded */
-		for (size_t i = 0; i < programs->count; i++)
-			programs->list[i].is_gone = true;
-		return 0;
+	case RECORD_EPOCH:
+		begin_epoch(records, value_at(line, len, "boot_id"));
+		return add_record(records, &record);
 	case RECORD_UNLOAD:
-		if (line_get(line, len, "program.seq", &value))
-			unload(programs, line_value_uint(value));
+		end_record(records, line_value_uint(value_at(line, len, "program.seq")));
+		return add_unload(
+			records, line_value_uint(value_at(line, len, "program.id")), head.seq);
+	case RECORD_DETACH:
+		end_record(records, line_value_uint(value_at(line, len, "attach_seq")));
 		return 0;
+	case RECORD_ATTACH:
+		record.program_id = line_value_uint(value_at(line, len, "program.id"));
+		return add_record(records, &record);
 	case RECORD_LOAD:
 	case RECORD_BASELINE:
-		return add_program(programs, where);
+		return add_record(records, &record);
 	default:
 		return 0;
 	}
 }
 
-int round_programs_put(struct round *round)
+int round_records_put(struct round *round)
 {
 	struct memory *memory = round->options->memory;
 	const char *machine = round->options->machine;
@@ -97,23 +185,24 @@ int round_programs_put(struct round *round)
 	int64_t room = MEMORY_LINES_MAX;
 	int r = line ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < round->programs.count && !r; i++) {
-		const struct round_program *program = &round->programs.list[i];
-		if (!program->file && program->is_gone)
-			r = memory_line_drop(memory, machine, program->seq);
-		if (program->is_gone)
+	settle(&round->records);
+	for (size_t i = 0; i < round->records.count && !r; i++) {
+		const struct round_record *record = &round->records.list[i];
+		if (!record->file && record->is_gone)
+			r = memory_line_drop(memory, machine, record->seq);
+		if (record->is_gone)
 			continue;
 		if (room-- <= 0) {
-			round->programs.is_partial = true;
+			round->records.is_partial = true;
 			continue;
 		}
-		if (!program->file)
+		if (!record->file)
 			continue;
-		if (fseek(program->file, program->at, SEEK_SET) ||
-			fread(line, 1, program->len, program->file) != program->len)
+		if (fseek(record->file, record->at, SEEK_SET) ||
+			fread(line, 1, record->len, record->file) != record->len)
 			r = -EIO;
 		else
-			r = memory_line_put(memory, machine, program->seq, line, program->len);
+			r = memory_line_put(memory, machine, record->seq, line, record->len);
 	}
 	free(line);
 	return r;
@@ -134,13 +223,13 @@ static int add(struct round *round, uint64_t seq, const char *line, size_t len, 
 static int add_remembered(void *arg, uint64_t seq, const char *line, size_t len)
 {
 	struct round *round = arg;
-	const struct round_program program = { .seq = seq };
+	const struct round_record where = { .seq = seq };
 
 	if (seq >= round->judged_from) /* it comes again */
 		return 0;
 	int r = add(round, seq, line, len, true);
 
-	return r ? r : add_program(&round->programs, &program);
+	return r ? r : follow(round, line, len, &where);
 }
 
 static void freep(struct evidence_reader **reader)
@@ -168,7 +257,7 @@ static int add_file(
 	for (uint64_t seq = first; seq <= last && !r; seq++) {
 		if (evidence_read(reader, &line, &len) != 1)
 			return -EIO;
-		const struct round_program where = {
+		const struct round_record where = {
 			.seq = seq, .file = file, .at = at, .len = len
 		};
 		at += (long)len + 1;

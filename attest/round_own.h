@@ -5,22 +5,34 @@
 
 #include "attest/round.h"
 
+enum { ROUND_BOOT_ID_MAX = 2 * RECORD_WORD_MAX };
+
 /*
- * A load or baseline record of this epoch whose program is not unloaded. It is in the memory, or at
- * these bytes of a file.
+ * A record that policies will ask for in later rounds: of a program that is loaded, of an attachment
+ * that has not ended, of an epoch of this boot. It is in the memory, or at these bytes of a file.
  */
-struct round_program {
+struct round_record {
 	uint64_t seq;
 	FILE *file; /* NULL: in the memory */
 	long at;
 	size_t len;
+	enum record_kind kind;
+	uint64_t program_id; /* of an attach; 0: not known */
 	bool is_gone;
 };
 
-struct round_programs {
-	struct round_program *list; /* by seq */
+struct round_unload {
+	uint64_t program_id;
+	uint64_t seq;
+};
+
+struct round_records {
+	struct round_record *list; /* by seq */
 	size_t count, size;
 	bool is_partial; /* there were more than MEMORY_LINES_MAX */
+	char boot_id[ROUND_BOOT_ID_MAX]; /* of the last epoch; empty: not known */
+	struct round_unload *unloads; /* that attachments before them are not yet held against */
+	size_t unload_count;
 };
 
 /* Records between what was proven and the evidence. */
@@ -56,7 +68,7 @@ struct round {
 	uint64_t judged_from; /* the first record that policies judge */
 	char unshown[VERIFY_NOTE_MAX]; /* which records were asked for and not shown; empty: none */
 	bool is_boot_short; /* some of this boot are among them */
-	struct round_programs programs;
+	struct round_records records;
 	struct round_found found;
 };
 
@@ -89,14 +101,14 @@ enum round_gap_is round_gap_get(struct round *round);
 /* ---- round_judge.c ---- */
 
 /*
- * Run the policies over what is new, or over the whole epoch; and find out which programs are loaded
+ * Run the policies over what is new, or over the whole epoch; and find out what is loaded and attached
  * then. Only after the evidence was proven. Returns 0 or a negative errno of this machine's, found.error
  * its text; what a policy said is in found.
  */
 [[nodiscard]] int round_judge(struct round *round);
 
-/* Write to the memory which programs are loaded. */
-[[nodiscard]] int round_programs_put(struct round *round);
+/* Write to the memory what is loaded and attached. */
+[[nodiscard]] int round_records_put(struct round *round);
 
 /* ---- round_remember.c ---- */
 

@@ -82,9 +82,9 @@ static int put_proven(struct round *round)
 	if (round->is_judged) {
 		if (round->is_whole && !round->is_boot_short)
 			r = memory_lines_drop(memory, machine);
-		if (!r && !round->programs.is_partial)
-			r = round_programs_put(round);
-		proven.is_partial = round->programs.is_partial;
+		if (!r && !round->records.is_partial)
+			r = round_records_put(round);
+		proven.is_partial = round->records.is_partial;
 		if (!round->is_unfinished)
 			memcpy(proven.policy, round->policy_digest, SHA256_LEN);
 	} else if (round_is_newer(round)) { /* no policy has seen it */

@@ -360,10 +360,36 @@ static void same_rows(sqlite3 *tables, sqlite3 *views, const char *view)
 	free(select);
 }
 
+/* A table of lines with the views over it, and how one is put there. */
+static sqlite3_stmt *open_views(sqlite3 **ret_views)
+{
+	sqlite3_stmt *insert = NULL;
+
+	assert_int_equal(sqlite3_open(":memory:", ret_views), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(*ret_views, "CREATE TABLE record(seq INTEGER PRIMARY KEY, line BLOB)",
+			NULL, NULL, NULL),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_exec(*ret_views, record_views_sql(), NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(
+				 *ret_views, "INSERT INTO record VALUES(?, ?)", -1, &insert, NULL),
+		SQLITE_OK);
+	return insert;
+}
+
+static void put_line(sqlite3_stmt *insert, uint64_t seq, const struct line *line)
+{
+	sqlite3_bind_int64(insert, 1, (sqlite3_int64)seq);
+	sqlite3_bind_blob(insert, 2, line->buf, (int)line->len, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
+	sqlite3_reset(insert);
+}
+
 static void tables_have_the_columns_and_values_of_the_views(void **state)
 {
 	static const char *const names[] = { "head", "epoch", "resume", "foreign_extend", "start",
-		"stop", "baseline", "load", "reject", "unload", "lost", "trim" };
+		"stop", "baseline", "load", "integrity", "reject", "attach", "detach", "unload",
+		"lost", "trim" };
 	static struct policy_tables tables;
 	static struct sampler sampler;
 	static char buf[RECORD_LINE_MAX];
@@ -375,15 +401,7 @@ static void tables_have_the_columns_and_values_of_the_views(void **state)
 	line_init(&line, buf, sizeof(buf));
 	assert_int_equal(tables_open(&tables), SQLITE_OK);
 	sqlite3_limit(tables.sql, SQLITE_LIMIT_LENGTH, 1 << 26);
-	assert_int_equal(sqlite3_open(":memory:", &views), SQLITE_OK);
-	assert_int_equal(
-		sqlite3_exec(views, "CREATE TABLE record(seq INTEGER PRIMARY KEY, line BLOB)", NULL,
-			NULL, NULL),
-		SQLITE_OK);
-	assert_int_equal(sqlite3_exec(views, record_views_sql(), NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(
-		sqlite3_prepare_v2(views, "INSERT INTO record VALUES(?, ?)", -1, &insert, NULL),
-		SQLITE_OK);
+	insert = open_views(&views);
 	for (uint64_t seq = 1; seq <= 400; seq++) {
 		enum record_kind kind = sample_kinds[seq % SAMPLE_KINDS];
 		struct record_head head = sample_head(&sampler);
@@ -392,16 +410,99 @@ static void tables_have_the_columns_and_values_of_the_views(void **state)
 		sample_record(&sampler, kind, head, &line);
 		assert_int_equal(
 			tables_record_put(&tables, kind, line.buf, line.len, false), SQLITE_OK);
-		sqlite3_bind_int64(insert, 1, (sqlite3_int64)seq);
-		sqlite3_bind_blob(insert, 2, line.buf, (int)line.len, SQLITE_STATIC);
-		assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
-		sqlite3_reset(insert);
+		put_line(insert, seq, &line);
 	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		same_rows(tables.sql, views, names[i]);
 	sqlite3_finalize(insert);
 	sqlite3_close(views);
 	tables_close(&tables);
+}
+
+static struct record_number one_of(struct sampler *sampler, uint64_t count)
+{
+	uint64_t value = sample_below(sampler, count + 1);
+
+	return (struct record_number){ value != 0, value };
+}
+
+/* Records of a few programs, links, places and boots, so that they meet again and again. */
+static enum record_kind sample_meeting(
+	struct sampler *sampler, struct record_head head, struct line *line)
+{
+	static const char *const boots[] = { NULL, "one", "two" };
+	struct record_attach attach = sample_attach(sampler);
+	struct record_epoch epoch = sample_epoch(sampler);
+	struct record_detach detach = {};
+	struct record_unload unload = {};
+
+	attach.program.id = one_of(sampler, 9);
+	attach.place.via = (enum record_via)sample_below(sampler, 2);
+	attach.place.link_id = one_of(sampler, 5);
+	attach.place.attach_type.bytes = NULL;
+	attach.place.target = (struct record_target){ .id = one_of(sampler, 1) };
+	attach.place.target.name = (struct record_text){ sample_bool(sampler) ? "a" : "b", 1 };
+	detach.attach_seq = head.seq - sample_below(sampler, head.seq);
+	unload.program_id = (uint32_t)sample_below(sampler, 9);
+	epoch.boot_id.bytes = boots[sample_below(sampler, 8) ? 1 : sample_below(sampler, 3)];
+	epoch.boot_id.len = 3;
+	switch (sample_below(sampler, 20)) {
+	case 0:
+		record_encode_epoch(line, head, &epoch);
+		return RECORD_EPOCH;
+	case 1:
+	case 2:
+		record_encode_detach(line, head, &detach);
+		return RECORD_DETACH;
+	case 3:
+		record_encode_unload(line, head, &unload);
+		return RECORD_UNLOAD;
+	default:
+		record_encode_attach(line, head, &attach);
+		return RECORD_ATTACH;
+	}
+}
+
+static void attached_is_what_the_view_attached_now_says(void **state)
+{
+	static struct policy_tables tables;
+	static struct sampler sampler;
+	static char buf[RECORD_LINE_MAX];
+	struct line line;
+	size_t shown = 0;
+
+	(void)state;
+	line_init(&line, buf, sizeof(buf));
+	for (sampler.state = 0; sampler.state < 100; sampler.state++) {
+		uint64_t seed = sampler.state;
+		sqlite3 *views = NULL;
+		sqlite3_stmt *insert = open_views(&views);
+		char *rows[2];
+
+		assert_int_equal(tables_open(&tables), SQLITE_OK);
+		for (uint64_t seq = 1; seq <= 60; seq++) {
+			struct record_head head = { .seq = seq };
+			enum record_kind kind = sample_meeting(&sampler, head, &line);
+
+			assert_int_equal(
+				tables_record_put(&tables, kind, line.buf, line.len, seq < 30),
+				SQLITE_OK);
+			put_line(insert, seq, &line);
+		}
+		text_of(tables.sql, "SELECT coalesce(group_concat(seq), '-') FROM %s", "attached",
+			&rows[0]);
+		text_of(views, "SELECT coalesce(group_concat(seq), '-') FROM %s", "attached_now",
+			&rows[1]);
+		assert_string_equal(rows[0], rows[1]);
+		shown += strlen(rows[0]) > 1;
+		free(rows[0]);
+		free(rows[1]);
+		sqlite3_finalize(insert);
+		sqlite3_close(views);
+		tables_close(&tables);
+		sampler = (struct sampler){ .state = seed };
+	}
+	assert_true(shown > 50);
 }
 
 int main(void)
@@ -422,6 +523,7 @@ int main(void)
 		cmocka_unit_test(names_are_files_or_shipped),
 		cmocka_unit_test(digests_differ_by_policies_and_references),
 		cmocka_unit_test(tables_have_the_columns_and_values_of_the_views),
+		cmocka_unit_test(attached_is_what_the_view_attached_now_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -364,6 +364,66 @@ static void programs_are_remembered_while_they_are_loaded(void **state)
 	policy_free(policy);
 }
 
+static void add_attach(struct fake *fake, uint64_t program_seq, uint64_t program_id)
+{
+	struct line line = forge_buffer(&fake->log);
+	struct record_attach attach = { .program = { program_seq, { true, program_id }, { 0 } } };
+
+	record_encode_attach(&line, forge_head(&fake->log), &attach);
+	forge_append(&fake->log, &line);
+}
+
+static void add_detach(struct fake *fake, uint64_t attach_seq)
+{
+	struct line line = forge_buffer(&fake->log);
+	struct record_detach detach = { .attach_seq = attach_seq };
+
+	record_encode_detach(&line, forge_head(&fake->log), &detach);
+	forge_append(&fake->log, &line);
+}
+
+/* The PCR begins anew, in the boot of that name. */
+static void begin_epoch(struct fake *fake, const char *boot_id)
+{
+	struct record_epoch epoch;
+
+	fake->log.reset_count++;
+	epoch = forge_epoch_record(&fake->log);
+	epoch.why = WHY_TPM_RESET;
+	epoch.boot_id = (struct record_text){ boot_id, strlen(boot_id) };
+	forge_add_epoch(&fake->log, &epoch);
+	fake->begin = fake_last(fake);
+}
+
+/* What was attached in an earlier round is so still, until it ends, its program does, or the boot. */
+static void attachments_are_remembered_while_they_are_in_force(void **state)
+{
+	struct fake *fake = *state;
+	struct policy *policy = policy_of(fake, "places",
+		"SELECT 0 AS seq, count(*) AS value FROM attached HAVING count(*) > 2");
+
+	sign_all(fake);
+	begin_epoch(fake, "a"); /* 4 */
+	add_attach(fake, 2, 11); /* 5 */
+	add_attach(fake, 2, 12); /* 6 */
+	trusted(fake, policy);
+	add_attach(fake, 2, 13); /* 7 */
+	add_detach(fake, 5);
+	trusted(fake, policy); /* 6, 7 */
+	assert_int_equal(fake->since, 6);
+	add_attach(fake, 2, 5); /* 9 */
+	add_unload(fake, 2); /* of program 5 */
+	trusted(fake, policy);
+	add_attach(fake, 2, 5); /* 11: another program that has this id now */
+	begin_epoch(fake, "a");
+	untrusted(fake, policy, "violates places: 3");
+	begin_epoch(fake, "b");
+	add_attach(fake, 2, 14);
+	add_attach(fake, 2, 15);
+	trusted(fake, policy);
+	policy_free(policy);
+}
+
 static void violations_of_evidence_that_is_behind_count(void **state)
 {
 	struct fake *fake = *state;
@@ -413,6 +473,7 @@ int main(void)
 		test(a_policy_that_fails_is_unknown_until_it_does_not),
 		test(a_policy_that_fails_is_named_beside_a_violation),
 		test(programs_are_remembered_while_they_are_loaded),
+		test(attachments_are_remembered_while_they_are_in_force),
 		test(violations_of_evidence_that_is_behind_count),
 		test(records_of_refused_evidence_are_not_judged),
 	};
