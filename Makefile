@@ -207,6 +207,7 @@ check-vm: all
 	@tests/e2e/forge $(O)/e2e
 	@tests/e2e/restart
 	@tests/e2e/hooks
+	@tests/e2e/evade
 	@tests/e2e/reboot
 	@tests/e2e/flood
 	@tests/e2e/audit

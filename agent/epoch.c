@@ -77,6 +77,20 @@ static bool is_other_tpm(const struct record_epoch_facts *epoch, const struct no
 			memcmp(epoch->ak_name, now->ak_name, sizeof(now->ak_name)) != 0);
 }
 
+/* The PCR is where the epoch began, and was further, though the TPM was not reset: it is one that anybody
+ * can reset (allow_resettable_pcr), and somebody did. */
+static bool was_reset(const struct measurer *measurer, const struct now *now)
+{
+	const struct record_epoch_facts *epoch = log_epoch(measurer->log);
+	uint64_t epoch_seq = log_epoch_seq(measurer->log);
+
+	return now->clock.reset_count == epoch->reset_count &&
+		now->clock.restart_count == epoch->restart_count &&
+		!memcmp(&now->values, &epoch->base, sizeof(now->values)) &&
+		(log_extended_seq(measurer->log) >= epoch_seq ||
+			log_kept_seq(measurer->log) >= epoch_seq);
+}
+
 /*
  * The PCR decides whether it is the one that the log leads to; the counters and the boot id say why
  * it may not be. Returns an enum place or a negative errno.
@@ -98,6 +112,10 @@ static int place_find(struct measurer *measurer, const struct now *now, enum rec
 	if (now->clock.reset_count > epoch->reset_count) {
 		*ret_why = rebooted ? WHY_BOOT : WHY_TPM_RESET;
 		return PLACE_NEW;
+	}
+	if (!rebooted && was_reset(measurer, now)) {
+		*ret_why = WHY_BROKEN_LOG;
+		return PLACE_BROKEN;
 	}
 	found = log_find(measurer->log, &now->values);
 	if (found < 0)

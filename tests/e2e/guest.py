@@ -11,7 +11,7 @@ from pathlib import Path
 
 SYS_ADD_KEY, SYS_BPF = 248, 321
 SESSION_KEYRING = -3
-MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, OBJ_PIN, OBJ_GET_INFO_BY_FD, MAP_FREEZE = 0, 2, 5, 6, 15, 22
+MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_GET_INFO_BY_FD, MAP_FREEZE = 0, 2, 5, 6, 7, 15, 22
 SOCKET_FILTER, ARRAY = 1, 2
 PROG_NAME, SIGNATURE, LOAD_SIZE = 48, 152, 168   # union bpf_attr, BPF_PROG_LOAD
 RETURN_ZERO = struct.pack("<BBhi", 0xb7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
@@ -64,12 +64,16 @@ def program_info(program):
     return number, tag.hex(), load_time
 
 
+def map_set(fd, index, value):
+    key, content = buffer(struct.pack("<I", index)), buffer(value)
+    bpf(MAP_UPDATE_ELEM, struct.pack("<IxxxxQQQ", fd, ctypes.addressof(key), ctypes.addressof(content), 0))
+
+
 def frozen_map(name, value_size, values):
     """An array that user space cannot write any more."""
     fd = bpf(MAP_CREATE, struct.pack("<IIIIIII15sx", ARRAY, 4, value_size, len(values), 0, 0, 0, name.encode()))
     for index, value in enumerate(values):
-        key, content = buffer(struct.pack("<I", index)), buffer(value)
-        bpf(MAP_UPDATE_ELEM, struct.pack("<IxxxxQQQ", fd, ctypes.addressof(key), ctypes.addressof(content), 0))
+        map_set(fd, index, value)
     bpf(MAP_FREEZE, struct.pack("<I", fd))
     return fd
 
@@ -77,6 +81,11 @@ def frozen_map(name, value_size, values):
 def pin(fd, path):
     name = buffer(os.fsencode(path) + b"\0")
     bpf(OBJ_PIN, struct.pack("<QII", ctypes.addressof(name), fd, 0))
+
+
+def pinned(path):
+    name = buffer(os.fsencode(path) + b"\0")
+    return bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(name), 0, 0))
 
 
 def add_to_session_keyring(der):

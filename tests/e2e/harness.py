@@ -119,7 +119,7 @@ def sign(directory, names, data):
 
 def build_bpf(source, target):
     must("clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86",
-         "-I/usr/include/x86_64-linux-gnu", "-Wall", "-Werror", "-c", HERE / source, "-o", target)
+         "-I/usr/include/x86_64-linux-gnu", f"-I{ROOT}", "-Wall", "-Werror", "-c", HERE / source, "-o", target)
 
 
 def build_tool(name, target, *flags):
