@@ -6,7 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST = 0, SECOND = CROSS_VIEW_COUNT };
+enum {
+	FIRST = 0,
+	SECOND = CROSS_VIEW_COUNT,
+	UNLISTED_MAX = 1
+		<< 15, /* ids that are tried though nobody lists them: some hundredths of a second */
+};
 
 /* One look at the kernel. */
 struct look {
@@ -33,6 +38,14 @@ const char *cross_view_name(enum cross_view view)
 }
 
 /* ---- who was seen ---- */
+
+static int compare(const void *one, const void *other)
+{
+	uint32_t a = ((const struct cross_program *)one)->id;
+	uint32_t b = ((const struct cross_program *)other)->id;
+
+	return (a > b) - (a < b);
+}
 
 /* The program with this id, new where there was none; NULL without memory. Ids come nearly in order. */
 static struct cross_program *note(struct cross *cross, uint32_t id)
@@ -135,6 +148,28 @@ static int open_one(struct look *look, struct cross_program *program)
 	return 0;
 }
 
+/* The newest ids that nobody has told of, at the first pass: at the second what was found is known. */
+static int open_unlisted(struct look *look)
+{
+	struct cross *cross = &look->cross;
+	uint32_t last = look->measurer->highest_id;
+	uint8_t name[EVENT_NAME_LEN];
+	uint64_t load_time_ns;
+	int err = 0;
+
+	for (uint32_t id = last, n = 0; id && n < UNLISTED_MAX && !err; id--, n++) {
+		struct cross_program key = { .id = id };
+		struct cross_program *found;
+
+		if (bsearch(&key, cross->all, cross->count, sizeof(key), compare) ||
+			probe_program_get(look->measurer->probe, id, &load_time_ns, name))
+			continue;
+		found = note(cross, id);
+		err = found ? open_one(look, found) : -ENOMEM;
+	}
+	return err;
+}
+
 static int look_once(struct look *look, unsigned pass)
 {
 	int err;
@@ -145,7 +180,7 @@ static int look_once(struct look *look, unsigned pass)
 		err = list_ids(look);
 	for (size_t i = 0; i < look->cross.count && !err; i++)
 		err = open_one(look, &look->cross.all[i]);
-	return err;
+	return err || pass == SECOND ? err : open_unlisted(look);
 }
 
 /* ---- who is hidden ---- */

@@ -4,8 +4,8 @@
  * answers our own BPF program writes, by bpf(2) for one id after the other, and by bpf(2) for the
  * program that has an id. Who falsifies one of them is found by the others.
  *
- * The first two are lists; the third is asked for every id that any of them has, and for those that
- * were recorded and not seen to end.
+ * The first two are lists; the third is asked for every id that any of them has, for those that were
+ * recorded and not seen to end, and for the newest ids whoever had them.
  */
 #ifndef AGENT_CROSS_H
 #define AGENT_CROSS_H
@@ -38,7 +38,8 @@ const char *cross_view_name(enum cross_view view);
  * go on meanwhile are nobody's fault: a program counts as hidden only where it was seen both before
  * and after it was not.
  *
- * What is found becomes a fault of the measurer, and ends one. Takes some microseconds a program.
+ * What is found becomes a fault of the measurer, and ends one. Takes some microseconds a program,
+ * and some hundredths of a second where many ids were given.
  *
  * Returns 0, and cross_done() is due; -EAGAIN where events come faster than they are recorded, or the
  * start is not over; another negative errno.

@@ -258,7 +258,7 @@ int probe_program_get(struct probe *probe, uint32_t id, uint64_t *ret_load_time_
 {
 	struct event_prog prog;
 
-	if (is_hidden(id, "fd") || !kernel_program_get(probe->kernel, id, &prog))
+	if (!kernel_program_get(probe->kernel, id, &prog) || is_hidden(id, "fd"))
 		return -ENOENT;
 	*ret_load_time_ns = prog.load_time_ns;
 	memcpy(ret_name, prog.name, sizeof(prog.name));
