@@ -765,7 +765,7 @@ same 'status: no socket' 3 $code
 serve measuring
 accepts 'status: measuring' status
 for part in measuring 0.1.0 lsm/bpf_prog_load_post_integrity software /dev/tpmrm0 '13 sha256 00112233' \
-	'812, extended 810, confirmed 809, kept 805' '44' '3, events dropped 2, malformed 5, audit failed 1' \
+	'812, extended 810, confirmed 809, kept 805' '44' '3, events dropped 2, hooks missed 3, malformed 5, audit failed 1' \
 	'128 of 16777216 bytes held' 'not covered: classic BPF filters (SO_ATTACH_FILTER, seccomp)' \
 	303132333435363738396162636465; do
 	contains "status: $part" "$out" "$part"
