@@ -53,7 +53,7 @@ UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
                agent_collect agent_collect_end agent_collect_model agent_signature agent_describe agent_identity \
                agent_log agent_log_find agent_quotes agent_requests agent_sandbox agent_unit
 UNIT_server := attest_server
-UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped
+UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped policy_manual
 UNIT_enrolment := attest_credential attest_ek attest_enrol
 UNIT_cli    := cli_text cli_verify cli_when cli_worker
 

@@ -1,6 +1,6 @@
 -- Nothing is missing: what was not recorded, was not shown, or was not looked for.
 
--- Loads, events or program ids that were lost, and say so.
+-- Loads, events, program ids or attachments that were lost, and say so.
 SELECT seq, count || ' ' || what AS value, 'lost' AS why
   FROM lost;
 
