@@ -17,6 +17,7 @@
 
 struct trusted_key {
 	X509 *cert;
+	char *subject;
 	uint8_t spki_sha256[SHA256_LEN];
 };
 
@@ -106,6 +107,33 @@ static size_t claim_of(CMS_SignerInfo *signer, char *ret_text)
 	return 7 + append_hex(ret_text + 7, digest, sizeof(digest));
 }
 
+static enum record_alg digest_alg_of(CMS_SignerInfo *signer)
+{
+	static const struct {
+		int nid;
+		enum record_alg alg;
+	} known[] = {
+		{ NID_sha1, ALG_SHA1 },
+		{ NID_sha224, ALG_SHA224 },
+		{ NID_sha256, ALG_SHA256 },
+		{ NID_sha384, ALG_SHA384 },
+		{ NID_sha512, ALG_SHA512 },
+		{ NID_sha3_256, ALG_SHA3_256 },
+		{ NID_sha3_384, ALG_SHA3_384 },
+		{ NID_sha3_512, ALG_SHA3_512 },
+	};
+	const ASN1_OBJECT *object = NULL;
+	X509_ALGOR *digest = NULL;
+
+	CMS_SignerInfo_get0_algs(signer, NULL, NULL, &digest, NULL);
+	X509_ALGOR_get0(&object, NULL, NULL, digest);
+	int nid = OBJ_obj2nid(object);
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (known[i].nid == nid)
+			return known[i].alg;
+	return ALG_OTHER;
+}
+
 int cms_claims(const void *sig, size_t sig_len, struct cms_claims *ret_claims)
 {
 	QUIET_OPENSSL;
@@ -128,8 +156,10 @@ int cms_claims(const void *sig, size_t sig_len, struct cms_claims *ret_claims)
 		return -ENOMEM;
 	ret_claims->text = text;
 	for (int i = 0; i < count && i < RECORD_SIGNERS_MAX; i++) {
-		size_t len = claim_of(sk_CMS_SignerInfo_value(signers, i), text);
+		CMS_SignerInfo *signer = sk_CMS_SignerInfo_value(signers, i);
+		size_t len = claim_of(signer, text);
 
+		ret_claims->digest_algs[i] = digest_alg_of(signer);
 		ret_claims->key_ids[ret_claims->count++] = (struct record_text){ .bytes = text,
 			.len = len };
 		text += len;
@@ -154,8 +184,10 @@ void cms_trust_free(struct cms_trust *trust)
 {
 	if (!trust)
 		return;
-	for (size_t i = 0; i < trust->count; i++)
+	for (size_t i = 0; i < trust->count; i++) {
 		X509_free(trust->keys[i].cert);
+		free(trust->keys[i].subject);
+	}
 	free(trust);
 }
 
@@ -187,6 +219,18 @@ static int refused(void)
 	return errno == ENOMEM ? -ENOMEM : -EINVAL;
 }
 
+/* NULL without memory. */
+static char *subject_of(const X509 *cert)
+{
+	[[gnu::cleanup(bio_freep)]] BIO *bio = BIO_new(BIO_s_mem());
+	const char *text = NULL;
+
+	if (!bio || X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) < 0)
+		return NULL;
+	long len = BIO_get_mem_data(bio, &text);
+	return len < 0 ? NULL : strndup(len ? text : "", (size_t)len);
+}
+
 /* Takes cert over where it returns 0. */
 static int add_cert(struct cms_trust *trust, X509 *cert)
 {
@@ -197,6 +241,9 @@ static int add_cert(struct cms_trust *trust, X509 *cert)
 		return refused();
 	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
 	if (len < 0 || sha256(spki, (size_t)len, key->spki_sha256) < 0)
+		return -ENOMEM;
+	key->subject = subject_of(cert);
+	if (!key->subject)
 		return -ENOMEM;
 	key->cert = cert;
 	trust->count++;
@@ -368,4 +415,13 @@ bool cms_pinned(const struct cms_trust *trust, const void *data, size_t data_len
 		return true;
 	}
 	return false;
+}
+
+const char *cms_trust_subject(
+	const struct cms_trust *trust, const uint8_t spki_sha256[static SHA256_LEN])
+{
+	for (size_t i = 0; i < trust->count; i++)
+		if (!memcmp(trust->keys[i].spki_sha256, spki_sha256, SHA256_LEN))
+			return trust->keys[i].subject;
+	return NULL;
 }

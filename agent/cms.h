@@ -33,16 +33,18 @@ enum {
 /* ---- claims ---- */
 
 /*
- * Who a signature says it is from: for struct record_signature's signers and claimed_key_ids.
+ * Who a signature says it is from: for struct record_signature's signers, claimed_key_ids and digest_algs.
  *
  * signers  SignerInfos in it; unknown where the bytes are no signature
  * key_ids  of the first count of them, "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX" (sha256
  *          of the DER of IssuerAndSerialNumber), at most RECORD_SIGNERS_MAX
+ * digest_algs  that these SignerInfos name
  */
 struct cms_claims {
 	struct record_number signers;
 	size_t count;
 	struct record_text key_ids[RECORD_SIGNERS_MAX];
+	enum record_alg digest_algs[RECORD_SIGNERS_MAX];
 	char *text; /* of all key_ids */
 };
 
@@ -82,5 +84,12 @@ size_t cms_trust_count(const struct cms_trust *trust);
  */
 bool cms_pinned(const struct cms_trust *trust, const void *data, size_t data_len, const void *sig,
 	size_t sig_len, uint8_t ret_spki_sha256[static SHA256_LEN]);
+
+/*
+ * The subject (RFC 2253) of the first configured certificate with the key of that digest; NULL where
+ * there is none. It lives as long as trust does.
+ */
+const char *cms_trust_subject(
+	const struct cms_trust *trust, const uint8_t spki_sha256[static SHA256_LEN]);
 
 #endif

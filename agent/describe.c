@@ -38,7 +38,9 @@ static struct record_text enum_text(const struct describe *describe, struct desc
 static struct record_text attach_type_text(const struct describe *describe,
 	struct described *memory, uint32_t prog_type, uint32_t attach_type)
 {
-	if (!attach_type && prog_type != BPF_PROG_TYPE_CGROUP_SKB)
+	/* Of struct_ops it is the number of a member, whose name is in attach_to. */
+	if (prog_type == BPF_PROG_TYPE_STRUCT_OPS ||
+		(!attach_type && prog_type != BPF_PROG_TYPE_CGROUP_SKB))
 		return text_of(NULL, 0);
 	return enum_text(describe, memory, PROBE_ATTACH_TYPE, attach_type);
 }
@@ -58,6 +60,10 @@ static void program_from_prog(const struct event_prog *prog, struct record_progr
 	ret->id = number(prog->id);
 	ret->attach_to = text_field(prog->attach_to, sizeof(prog->attach_to));
 	ret->load_time_ns = number(prog->load_time_ns);
+	if (prog->digest_len == RECORD_TAG_LEN || prog->digest_len == SHA256_LEN) {
+		ret->has_tag = true;
+		memcpy(ret->tag, prog->digest, RECORD_TAG_LEN);
+	}
 	if (prog->digest_len == SHA256_LEN) {
 		ret->kernel_digest.known = true;
 		memcpy(ret->kernel_digest.sha256, prog->digest, SHA256_LEN);

@@ -33,6 +33,8 @@ static int earlier_find(struct measurer *measurer, const struct event_prog *prog
 	record_program_facts(line, len, &facts);
 	if (facts.load_time_ns != prog->load_time_ns)
 		return 0;
+	if (facts.has_tag && memcmp(facts.tag, prog->digest, RECORD_TAG_LEN) != 0)
+		return 0;
 	if (facts.kernel_digest.known &&
 		memcmp(facts.kernel_digest.sha256, prog->digest, SHA256_LEN) != 0)
 		return 0;

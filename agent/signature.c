@@ -126,9 +126,16 @@ static int describe_bytes(
 	ret->signers = memory->claims.signers;
 	ret->claimed_count = memory->claims.count;
 	memcpy(ret->claimed_key_ids, memory->claims.key_ids, sizeof(ret->claimed_key_ids));
+	memcpy(ret->digest_algs, memory->claims.digest_algs, sizeof(ret->digest_algs));
 	if (data_whole && trust)
 		ret->pinned.known = cms_pinned(trust, data->bytes, data->len, message->bytes,
 			message->len, ret->pinned.sha256);
+	if (ret->pinned.known) {
+		const char *subject = cms_trust_subject(trust, ret->pinned.sha256);
+
+		ret->pinned_subject = (struct record_text){ subject,
+			subject ? strlen(subject) : 0 };
+	}
 	return 0;
 }
 

@@ -86,6 +86,10 @@ static void put_program(struct line *line, const struct record_program *program)
 	line_bool(line, "captured", program->captured);
 	put_digest(line, "sha256", &program->sha256);
 	put_digest(line, "kernel_digest", &program->kernel_digest);
+	if (program->has_tag)
+		line_hex(line, "tag", program->tag, RECORD_TAG_LEN);
+	else
+		line_null(line, "tag");
 	put_number(line, "load_time_ns", program->load_time_ns);
 	line_bool(line, "kernel_origin", program->kernel_origin);
 	line_bool(line, "self", program->self);
@@ -130,7 +134,12 @@ static void put_signature(struct line *line, const struct record_signature *sign
 	for (size_t i = 0; i < signature->claimed_count; i++)
 		put_text(line, NULL, signature->claimed_key_ids[i], RECORD_CLAIM_MAX);
 	line_close_array(line);
+	line_open_array(line, "digest_algs");
+	for (size_t i = 0; i < signature->claimed_count; i++)
+		line_word(line, NULL, record_algs[signature->digest_algs[i]]);
+	line_close_array(line);
 	put_digest(line, "pinned", &signature->pinned);
+	put_text(line, "pinned_subject", signature->pinned_subject, RECORD_WORD_MAX);
 	put_number(line, "size", signature->size);
 	put_digest(line, "sha256", &signature->sha256);
 	line_close_object(line);
@@ -160,7 +169,7 @@ static void put_task(struct line *line, const char *key, const struct record_loa
 	put_number64(line, "exe_inode", loader->exe_inode);
 	put_digest(line, "exe_sha256", &loader->exe_sha256);
 	put_digest(line, "exe_fsverity", &loader->exe_fsverity);
-	put_text(line, "cgroup", loader->cgroup, RECORD_PATH_MAX);
+	put_text(line, "cgroup", loader->cgroup, RECORD_CGROUP_MAX);
 	put_text(line, "unit", loader->unit, RECORD_WORD_MAX);
 	put_number(line, "user_ns", loader->user_ns);
 	put_number(line, "mnt_ns", loader->mnt_ns);

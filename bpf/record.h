@@ -27,12 +27,12 @@ enum {
 
 	/* Caps. Text caps are in bytes of the escaped text. */
 	RECORD_NAME_MAX = 64, /* 16 bytes of the kernel, escaped at worst fourfold */
-	RECORD_PATH_MAX = 2048, /* executables, cgroups */
+	RECORD_PATH_MAX = 2048, /* executables, files */
+	RECORD_CGROUP_MAX = 1024, /* paths of cgroups */
 	RECORD_WORD_MAX = 128, /* versions, releases, attach targets */
 	RECORD_MAPS_MAX = 64, /* MAX_USED_MAPS in the kernel */
 	RECORD_SIGNERS_MAX = 16, /* SignerInfos named in one record */
 	RECORD_CLAIM_MAX = 134, /* "keyid:" and 64 bytes in hex */
-	RECORD_ALG_MAX = 16, /* "sha512-256", or the beginning of an OID */
 	RECORD_TAG_LEN = 8, /* BPF_TAG_SIZE in the kernel */
 	RECORD_HOOKS_MAX = 32,
 	RECORD_AK_NAME_MAX = 68, /* sizeof(TPMU_NAME) */
@@ -127,13 +127,26 @@ enum record_keyring {
 	KEYRING_USER,
 };
 
+/* The digest that a SignerInfo names: RFC 5652, section 5.3. ALG_OTHER is any that has no name here. */
+enum record_alg {
+	ALG_OTHER,
+	ALG_SHA1,
+	ALG_SHA224,
+	ALG_SHA256,
+	ALG_SHA384,
+	ALG_SHA512,
+	ALG_SHA3_256,
+	ALG_SHA3_384,
+	ALG_SHA3_512,
+};
+
 /*
  * What the kernel verified. COVERS_NONE and KEYRING_NONE are written as null.
  *
  * claimed_key_ids  of the first SignerInfos, as "keyid:HEX" (SubjectKeyIdentifier) or "issuer:HEX"
  * (sha256 of the DER of IssuerAndSerialNumber). Claims, never identity.
- * digest_algs      of the same SignerInfos, in the same order: "sha256".
- * pinned_subject   of the configured certificate; NULL where pinned is not known.
+ * digest_algs      of the same SignerInfos, in the same order: claims too, where nothing was verified.
+ * pinned_subject   of the configured certificate, as in RFC 2253; NULL where pinned is not known.
  */
 struct record_signature {
 	enum record_verdict verdict;
@@ -145,7 +158,7 @@ struct record_signature {
 	struct record_number signers; /* SignerInfos in the signature */
 	size_t claimed_count; /* of them named here */
 	struct record_text claimed_key_ids[RECORD_SIGNERS_MAX];
-	struct record_text digest_algs[RECORD_SIGNERS_MAX];
+	enum record_alg digest_algs[RECORD_SIGNERS_MAX];
 	struct record_digest pinned; /* SubjectPublicKeyInfo of the configured certificate */
 	struct record_text pinned_subject;
 	struct record_number size; /* of the signature */
@@ -536,6 +549,8 @@ struct record_program_facts {
 	uint64_t load_time_ns;
 	struct record_digest sha256;
 	struct record_digest kernel_digest;
+	bool has_tag;
+	uint8_t tag[RECORD_TAG_LEN];
 	struct record_digest chain_digest;
 	enum record_verdict verdict;
 };

@@ -160,4 +160,6 @@ void record_program_facts(const char *line, size_t len, struct record_program_fa
 		.chain_digest = get_digest(line, len, "chain_digest"),
 		.verdict = (enum record_verdict)line_value_word(verdict, record_verdicts),
 	};
+	ret->has_tag = line_value_hex(get(line, len, "program.tag"), ret->tag, RECORD_TAG_LEN) ==
+		RECORD_TAG_LEN;
 }

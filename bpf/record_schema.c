@@ -72,6 +72,19 @@ const char *const record_covers[] = {
 	NULL,
 };
 
+const char *const record_algs[] = {
+	[ALG_OTHER] = "other",
+	[ALG_SHA1] = "sha1",
+	[ALG_SHA224] = "sha224",
+	[ALG_SHA256] = "sha256",
+	[ALG_SHA384] = "sha384",
+	[ALG_SHA512] = "sha512",
+	[ALG_SHA3_256] = "sha3-256",
+	[ALG_SHA3_384] = "sha3-384",
+	[ALG_SHA3_512] = "sha3-512",
+	NULL,
+};
+
 const char *const record_keyrings[] = {
 	[KEYRING_BUILTIN - 1] = "builtin",
 	[KEYRING_SECONDARY - 1] = "secondary",
@@ -220,6 +233,7 @@ static const struct line_field program_fields[] = {
 	{ FLAG("captured") },
 	{ DIGEST("sha256"), OR_NULL },
 	{ DIGEST("kernel_digest"), OR_NULL },
+	{ HEX("tag", RECORD_TAG_LEN), OR_NULL },
 	{ NUMBER("load_time_ns"), OR_NULL },
 	{ FLAG("kernel_origin") },
 	{ FLAG("self") },
@@ -242,6 +256,7 @@ static const struct line_field map_fields[] = {
 
 static const struct line_field map_element = { .type = LINE_OBJECT, .fields = map_fields };
 static const struct line_field claim_element = { .type = LINE_TEXT, .max = RECORD_CLAIM_MAX };
+static const struct line_field alg_element = { .type = LINE_WORD, .words = record_algs };
 
 static const struct line_field signature_fields[] = {
 	{ WORD("verdict", record_verdicts), .mark = MARK_VERDICT },
@@ -252,7 +267,9 @@ static const struct line_field signature_fields[] = {
 	{ NUMBER("keyring_serial"), OR_NULL },
 	{ NUMBER("signers"), OR_NULL },
 	{ LIST("claimed_key_ids", &claim_element, RECORD_SIGNERS_MAX) },
+	{ LIST("digest_algs", &alg_element, RECORD_SIGNERS_MAX) },
 	{ DIGEST("pinned"), OR_NULL },
+	{ TEXT("pinned_subject", RECORD_WORD_MAX), OR_NULL },
 	{ NUMBER("size"), OR_NULL },
 	{ DIGEST("sha256"), OR_NULL },
 	{ .key = NULL },
@@ -277,7 +294,7 @@ static const struct line_field loader_fields[] = {
 	{ BIG("exe_inode"), OR_NULL },
 	{ DIGEST("exe_sha256"), OR_NULL },
 	{ DIGEST("exe_fsverity"), OR_NULL },
-	{ TEXT("cgroup", RECORD_PATH_MAX), OR_NULL },
+	{ TEXT("cgroup", RECORD_CGROUP_MAX), OR_NULL },
 	{ TEXT("unit", RECORD_WORD_MAX), OR_NULL },
 	{ NUMBER("user_ns"), OR_NULL },
 	{ NUMBER("mnt_ns"), OR_NULL },

@@ -28,6 +28,7 @@ extern const char *const record_kinds[];
 extern const char *const record_whys[];
 extern const char *const record_exits[];
 extern const char *const record_verdicts[];
+extern const char *const record_algs[];
 extern const char *const record_covers[];
 extern const char *const record_keyrings[];
 extern const char *const record_metadata[];

@@ -26,6 +26,7 @@
 	" line ->> '$.program.captured' AS program_captured,\n"                                    \
 	" line ->> '$.program.sha256' AS program_sha256,\n"                                        \
 	" line ->> '$.program.kernel_digest' AS program_kernel_digest,\n"                          \
+	" line ->> '$.program.tag' AS program_tag,\n"                                              \
 	" line ->> '$.program.load_time_ns' AS program_load_time_ns,\n"                            \
 	" line ->> '$.program.kernel_origin' AS program_kernel_origin,\n"                          \
 	" line ->> '$.program.self' AS program_self"
@@ -39,7 +40,9 @@
 	" line ->> '$.signature.keyring_serial' AS signature_keyring_serial,\n"                    \
 	" line ->> '$.signature.signers' AS signature_signers,\n"                                  \
 	" line ->> '$.signature.claimed_key_ids' AS signature_claimed_key_ids,\n"                  \
+	" line ->> '$.signature.digest_algs' AS signature_digest_algs,\n"                          \
 	" line ->> '$.signature.pinned' AS signature_pinned,\n"                                    \
+	" line ->> '$.signature.pinned_subject' AS signature_pinned_subject,\n"                    \
 	" line ->> '$.signature.size' AS signature_size,\n"                                        \
 	" line ->> '$.signature.sha256' AS signature_sha256"
 

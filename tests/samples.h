@@ -144,6 +144,8 @@ static inline struct record_program sample_program(struct sampler *sampler)
 		.captured = sample_bool(sampler),
 		.sha256 = sample_digest(sampler),
 		.kernel_digest = sample_digest(sampler),
+		.has_tag = sample_bool(sampler),
+		.tag = { (uint8_t)sample_uint(sampler), [7] = (uint8_t)sample_uint(sampler) },
 		.load_time_ns = sample_number(sampler),
 		.kernel_origin = sample_bool(sampler),
 		.self = sample_bool(sampler),
@@ -184,6 +186,7 @@ static inline struct record_signature sample_signature(struct sampler *sampler)
 		.signers = sample_number(sampler),
 		.claimed_count = sample_below(sampler, 3),
 		.pinned = sample_digest(sampler),
+		.pinned_subject = sample_text(sampler, RECORD_WORD_MAX),
 		.size = sample_number(sampler),
 		.sha256 = sample_digest(sampler),
 	};
@@ -192,6 +195,8 @@ static inline struct record_signature sample_signature(struct sampler *sampler)
 		signature.claimed_count = RECORD_SIGNERS_MAX;
 	for (size_t i = 0; i < signature.claimed_count; i++)
 		signature.claimed_key_ids[i] = sample_bytes(sampler, RECORD_CLAIM_MAX + 8);
+	for (size_t i = 0; i < signature.claimed_count; i++)
+		signature.digest_algs[i] = (enum record_alg)sample_below(sampler, ALG_SHA3_512 + 1);
 	return signature;
 }
 
@@ -208,7 +213,7 @@ static inline struct record_loader sample_loader(struct sampler *sampler)
 		.exe_inode = sample_number(sampler),
 		.exe_sha256 = sample_digest(sampler),
 		.exe_fsverity = sample_digest(sampler),
-		.cgroup = sample_text(sampler, RECORD_PATH_MAX),
+		.cgroup = sample_text(sampler, RECORD_CGROUP_MAX),
 		.unit = sample_text(sampler, RECORD_WORD_MAX),
 		.user_ns = sample_number(sampler),
 		.mnt_ns = sample_number(sampler),

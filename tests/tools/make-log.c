@@ -171,7 +171,9 @@ static void sign(struct record_signature *signature, const struct record_program
 		.signers = number(2),
 		.claimed_count = 2,
 		.claimed_key_ids = { text(claims[0]), text(claims[1]) },
+		.digest_algs = { ALG_SHA256, ALG_SHA512 },
 		.pinned = digest("pinned", 0),
+		.pinned_subject = text("CN=signer"),
 		.size = number(711),
 		.sha256 = digest("signature", 0),
 	};

@@ -90,6 +90,9 @@ static void attach_type_zero_is_one_only_where_programs_attach_by_it(void **)
 	story.load.prog_type = 8; /* cgroup_skb: ingress is 0 */
 	story.load.attach_type = 0;
 	assert_says("\"type\":\"8\",\"attach_type\":\"0\"");
+	story.load.prog_type = 27; /* struct_ops: a member's number */
+	story.load.attach_type = 2;
+	assert_says("\"type\":\"27\",\"attach_type\":null");
 	story.load.prog_type = story.load.attach_type = UINT32_MAX;
 	assert_says("\"type\":\"4294967295\",\"attach_type\":\"4294967295\"");
 }
@@ -97,9 +100,9 @@ static void attach_type_zero_is_one_only_where_programs_attach_by_it(void **)
 static void a_tag_is_no_kernel_digest(void **)
 {
 	story.prog.digest_len = 8;
-	assert_says("\"kernel_digest\":null");
+	assert_says("\"kernel_digest\":null,\"tag\":\"");
 	story.prog.digest_len = 255;
-	assert_says("\"kernel_digest\":null");
+	assert_says("\"kernel_digest\":null,\"tag\":null");
 }
 
 static void instructions_that_did_not_all_arrive_are_not_captured(void **)

@@ -123,7 +123,7 @@ static void start_and_stop_speak_of_the_daemon(void **)
 #define PROGRAM                                                                                      \
 	"\"program\":{\"id\":17,\"name\":\"count \\\"x\\\"\",\"type\":\"xdp\",\"attach_type\":null," \
 	"\"attach_to\":null,\"insn_cnt\":2,\"captured\":true,\"sha256\":\"" ONES "\","               \
-	"\"kernel_digest\":null,\"load_time_ns\":77,\"kernel_origin\":false,\"self\":false}"
+	"\"kernel_digest\":null,\"tag\":\"0102030405060708\",\"load_time_ns\":77,\"kernel_origin\":false,\"self\":false}"
 #define MAPS                                                                                       \
 	"\"maps\":[{\"id\":4,\"name\":\"m\",\"type\":\"array\",\"flags\":128,\"key_size\":4,"      \
 	"\"value_size\":8,\"max_entries\":1,\"frozen\":true,\"exclusive\":true,"                   \
@@ -131,7 +131,8 @@ static void start_and_stop_speak_of_the_daemon(void **)
 #define SIGNATURE                                                                                    \
 	"\"signature\":{\"verdict\":\"verified\",\"covers\":\"insns+maps\",\"metadata\":\"kernel\"," \
 	"\"signed_sha256\":\"" ZEROS "\",\"keyring\":\"user\",\"keyring_serial\":4294967293,"        \
-	"\"signers\":1,\"claimed_key_ids\":[\"keyid:00ff\"],\"pinned\":null,\"size\":300,"           \
+	"\"signers\":1,\"claimed_key_ids\":[\"keyid:00ff\"],\"digest_algs\":[\"sha384\"],"           \
+	"\"pinned\":\"" ONES "\",\"pinned_subject\":\"CN=alice\",\"size\":300,"                      \
 	"\"sha256\":\"" ONES "\"}"
 #define TASK                                                                                       \
 	"{\"pid\":2,\"tgid\":1,\"uid\":0,\"gid\":0,\"comm\":\"ip\",\"exe\":\"/sbin/ip\","          \
@@ -185,6 +186,8 @@ static struct record_load a_load(void)
 			.insn_cnt = { true, 2 },
 			.captured = true,
 			.sha256 = digest_of(0x11),
+			.has_tag = true,
+			.tag = { 1, 2, 3, 4, 5, 6, 7, 8 },
 			.load_time_ns = { true, 77 },
 		},
 		.map_count = 1,
@@ -199,6 +202,9 @@ static struct record_load a_load(void)
 			.signers = { true, 1 },
 			.claimed_count = 1,
 			.claimed_key_ids = { text_of("keyid:00ff") },
+			.digest_algs = { ALG_SHA384 },
+			.pinned = digest_of(0x11),
+			.pinned_subject = text_of("CN=alice"),
 			.size = { true, 300 },
 			.sha256 = digest_of(0x11),
 		},
@@ -235,11 +241,11 @@ static void nothing_known_is_null_and_never_verified(void **)
 		"\",\"time\":\"1970-01-01T00:00:00.000000000Z\","
 		"\"boottime_ns\":0,\"kind\":\"load\",\"program\":{\"id\":null,\"name\":null,"
 		"\"type\":null,\"attach_type\":null,\"attach_to\":null,\"insn_cnt\":null,"
-		"\"captured\":false,\"sha256\":null,\"kernel_digest\":null,\"load_time_ns\":null,"
+		"\"captured\":false,\"sha256\":null,\"kernel_digest\":null,\"tag\":null,\"load_time_ns\":null,"
 		"\"kernel_origin\":false,\"self\":false},\"maps\":[],"
 		"\"signature\":{\"verdict\":\"unknown\",\"covers\":null,\"metadata\":\"none\","
 		"\"signed_sha256\":null,\"keyring\":null,\"keyring_serial\":null,\"signers\":null,"
-		"\"claimed_key_ids\":[],\"pinned\":null,\"size\":null,\"sha256\":null},"
+		"\"claimed_key_ids\":[],\"digest_algs\":[],\"pinned\":null,\"pinned_subject\":null,\"size\":null,\"sha256\":null},"
 		"\"chain_digest\":null,\"parent\":null,\"loader\":{\"pid\":0,\"tgid\":0,\"uid\":0,"
 		"\"gid\":0,\"comm\":null,\"exe\":null,\"exe_dev\":null,\"exe_inode\":null,"
 		"\"exe_sha256\":null,\"exe_fsverity\":null,\"cgroup\":null,\"unit\":null,"

@@ -151,6 +151,8 @@ static void program_facts_are_those_of_the_line(void **)
 		.program = {
 			.id = { true, 17 },
 			.sha256 = { .known = true, .sha256 = { 1, 2 } },
+			.has_tag = true,
+			.tag = { 1, 2, 3, 4, 5, 6, 7, 8 },
 			.load_time_ns = { true, 77 },
 		},
 		.signature.verdict = VERDICT_VERIFIED,
@@ -166,6 +168,8 @@ static void program_facts_are_those_of_the_line(void **)
 	assert_true(facts.sha256.known);
 	assert_memory_equal(facts.sha256.sha256, load.program.sha256.sha256, SHA256_LEN);
 	assert_false(facts.kernel_digest.known);
+	assert_true(facts.has_tag);
+	assert_memory_equal(facts.tag, load.program.tag, RECORD_TAG_LEN);
 	assert_true(facts.chain_digest.known);
 	assert_int_equal(facts.verdict, VERDICT_VERIFIED);
 
