@@ -15,8 +15,8 @@ static json_t *facts_json(const struct verify_facts *facts)
 	char log_id[2 * sizeof(facts->log_id) + 1];
 
 	cli_hex(facts->log_id, sizeof(facts->log_id), log_id);
-	return json_pack("{sI sI sI ss ss* sI sb sI sI sb s{sI sI sI} sI sI sI ss ss sI}", "first",
-		(json_int_t)facts->first, "last", (json_int_t)facts->last, "records",
+	return json_pack("{sI sI sI ss ss* sI sb sI sI sb s{sI sI sI} sI sI sI sI ss ss sI}",
+		"first", (json_int_t)facts->first, "last", (json_int_t)facts->last, "records",
 		(json_int_t)facts->records, "log_id", log_id, "epoch_why",
 		facts->has_epoch ? facts->epoch_why : NULL, "clock_ms", (json_int_t)facts->clock_ms,
 		"safe", (int)facts->safe, "reset_count", (json_int_t)facts->reset_count,
@@ -25,9 +25,9 @@ static json_t *facts_json(const struct verify_facts *facts)
 		(json_int_t)facts->loads[VERDICT_UNSIGNED], "unknown",
 		(json_int_t)facts->loads[VERDICT_UNKNOWN], "baseline",
 		(json_int_t)facts->kinds[RECORD_BASELINE], "rejected",
-		(json_int_t)facts->kinds[RECORD_REJECT], "lost", (json_int_t)facts->lost, "agent",
-		facts->agent, "state", evidence_state_name(facts->state), "behind",
-		(json_int_t)facts->behind);
+		(json_int_t)facts->kinds[RECORD_REJECT], "lost", (json_int_t)facts->lost,
+		"attached", (json_int_t)facts->kinds[RECORD_ATTACH], "agent", facts->agent, "state",
+		evidence_state_name(facts->state), "behind", (json_int_t)facts->behind);
 }
 
 json_t *verdict_json(const struct verdict *verdict)

@@ -162,10 +162,10 @@ static void print_facts(const struct verify_facts *facts)
 	printf(", TPM reset %" PRIu32 " restart %" PRIu32 " clock %" PRIu64 " ms\n",
 		facts->reset_count, facts->restart_count, facts->clock_ms);
 	printf("loads: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64 " unknown; %" PRIu64
-	       " found loaded, %" PRIu64 " rejected, %" PRIu64 " lost\n",
+	       " found loaded, %" PRIu64 " rejected, %" PRIu64 " lost; %" PRIu64 " attachments\n",
 		facts->loads[VERDICT_VERIFIED], facts->loads[VERDICT_UNSIGNED],
 		facts->loads[VERDICT_UNKNOWN], facts->kinds[RECORD_BASELINE],
-		facts->kinds[RECORD_REJECT], facts->lost);
+		facts->kinds[RECORD_REJECT], facts->lost, facts->kinds[RECORD_ATTACH]);
 	printf("agent %s says that it is %s\n", facts->agent, evidence_state_name(facts->state));
 }
 

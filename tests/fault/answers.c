@@ -33,7 +33,10 @@ static const char *const view_queries[] = {
 	"SELECT * FROM stop",
 	"SELECT * FROM baseline",
 	"SELECT * FROM load",
+	"SELECT * FROM integrity",
 	"SELECT * FROM reject",
+	"SELECT * FROM attach",
+	"SELECT * FROM detach",
 	"SELECT * FROM unload",
 	"SELECT * FROM lost",
 	"SELECT * FROM trim",
@@ -41,6 +44,7 @@ static const char *const view_queries[] = {
 	"SELECT * FROM map",
 	"SELECT * FROM loader",
 	"SELECT * FROM signature_claim",
+	"SELECT * FROM attached_now",
 };
 
 enum {
