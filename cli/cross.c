@@ -312,16 +312,19 @@ static void print_views(const json_t *program, const char *label, bool shown)
 		}
 }
 
-static void print_program(const char *label, const json_t *program)
+static void print_hidden(const json_t *program)
 {
 	const json_t *name = json_object_get(program, "name");
 	const json_t *seq = json_object_get(program, "seq");
 
-	printf("%-10s id %" JSON_INTEGER_FORMAT " ", label,
+	printf("%-10s id %" JSON_INTEGER_FORMAT " ", "hidden",
 		json_integer_value(json_object_get(program, "id")));
 	status_print_text(json_string_value(name), json_string_length(name));
 	if (seq)
 		printf(", record %" JSON_INTEGER_FORMAT, json_integer_value(seq));
+	print_views(program, ": shown by ", true);
+	print_views(program, "; not by ", false);
+	putchar('\n');
 }
 
 static void print_text(const struct look *look)
@@ -333,16 +336,12 @@ static void print_text(const struct look *look)
 	printf("%-10s %zu\n", "programs", look->programs);
 	json_array_foreach(look->hidden, i, program)
 	{
-		print_program("hidden", program);
-		print_views(program, ": shown by ", true);
-		print_views(program, "; not by ", false);
-		putchar('\n');
+		print_hidden(program);
 	}
-	json_array_foreach(look->ended, i, program)
-	{
-		print_program("ended", program);
-		puts(": unseen, while events were lost or the hooks were not there");
-	}
+	if (json_array_size(look->ended) > 0)
+		printf("%-10s %zu of the history, unseen: events were lost, or the hooks were not there "
+		       "(--json names them)\n",
+			"ended", json_array_size(look->ended));
 }
 
 static int print_json(const struct look *look)
