@@ -218,7 +218,8 @@ static struct record_digest file_digest(const char *path)
 
 static int put_start(struct measurer *measurer)
 {
-	unsigned wanted = probe_wanted(measurer->probe);
+	unsigned in_use = probe_wanted(measurer->probe) & measurer->hooks_shown;
+	unsigned expected = probe_expected(measurer->probe);
 	struct log_put put = { .kind = RECORD_START, .keep = true };
 	struct record_start start = {
 		.version = { VERSION, strlen(VERSION) },
@@ -234,9 +235,9 @@ static int put_start(struct measurer *measurer)
 	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++) {
 		const char *name = probe_hook_name(measurer->probe, hook);
 
-		if (wanted & measurer->hooks_shown & 1U << hook)
+		if (in_use & 1U << hook)
 			start.hooks[start.hook_count++] = name;
-		else
+		else if (expected & 1U << hook)
 			start.missing[start.missing_count++] = name;
 	}
 	err = log_put(measurer->log, &put, &start, NULL);

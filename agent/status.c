@@ -172,7 +172,9 @@ char *status_json(const struct measurer *measurer)
 	}
 	put(&writer, status, "version", json_string(VERSION));
 	put(&writer, status, "hooks", hook_names(&writer, in_use));
-	put(&writer, status, "missing", hook_names(&writer, ~in_use & ((1U << HOOK_COUNT) - 1)));
+	put(&writer, status, "missing",
+		hook_names(&writer, probe_expected(measurer->probe) & ~in_use));
+	put(&writer, status, "absent", hook_names(&writer, ~probe_expected(measurer->probe)));
 	put(&writer, status, "not_covered", json_pack("[s]", not_covered));
 	if (tpm_identity(measurer->tpm)->manufacturer[0])
 		put(&writer, status, "tpm", tpm_json(&writer));

@@ -6,12 +6,13 @@
  * did not happen is absent; a load that failed stops early):
  *
  *	EVENT_BYTES signed, signature, then EVENT_VERIFY   the kernel verified a signature
+ *	EVENT_INTEGRITY                                    and told what it thinks, if it has the hook
  *	EVENT_LOAD, EVENT_BYTES cgroup, exe, insns         what is about to be checked, and for whom
  *	EVENT_PROG, { EVENT_MAP, EVENT_BYTES map } ...     it passed; its file descriptor comes next
  *	EVENT_END                                          the final errno
  *
- * EVENT_FREE comes any time after EVENT_PROG, from any task. An EVENT_END that found the ring full
- * is in the map "ends" instead.
+ * EVENT_FREE comes any time after EVENT_PROG, from any task, and so does an EVENT_INTEGRITY outside of
+ * a load: both have load 0. An EVENT_END that found the ring full is in the map "ends" instead.
  *
  * What else a task does with a program is a series too, with a number from the same counter and an
  * EVENT_END that says of which kind it was.
@@ -53,6 +54,7 @@ enum event_type {
 	EVENT_MAP,
 	EVENT_END,
 	EVENT_FREE,
+	EVENT_INTEGRITY,
 };
 
 /* Which bytes an EVENT_BYTES is a piece of. */
@@ -83,6 +85,7 @@ enum event_hook {
 	HOOK_RUN,
 	HOOK_FREE,
 	HOOK_BASELINE,
+	HOOK_INTEGRITY,
 	HOOK_COUNT,
 };
 
@@ -203,6 +206,18 @@ struct event_free {
 	__u64 boottime_ns;
 	__u32 id;
 	__u32 pad;
+};
+
+/* What the kernel tells its LSMs once it has checked a program's integrity. */
+struct event_integrity {
+	struct event event;
+	__u64 boottime_ns;
+	__u32 id; /* 0: the program has none yet */
+	__u32 verdict; /* of enum lsm_integrity_verdict */
+	__u8 source[EVENT_NAME_LEN]; /* the LSM that found it; empty where none is named */
+	__u8 has_verdict; /* the hook has a verdict to tell */
+	__u8 self;
+	__u8 pad[6];
 };
 
 /* The programs' one global variable: lives in the pinned map "state", one element. */

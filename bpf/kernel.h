@@ -144,6 +144,10 @@ union bpf_attr {
 	__s32 keyring_id;
 };
 
+struct lsm_id { /* 6.8 */
+	const char *name;
+};
+
 struct bpf_dynptr_kern {
 	void *data;
 	__u32 size;

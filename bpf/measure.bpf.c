@@ -359,6 +359,8 @@ int load_exit_again(__u64 *ctx)
 	return 0;
 }
 
+#include "bpf/measure_integrity.bpf.h"
+
 /* ---- a loader program runs ---- */
 
 /* bpf_prog_test_run_syscall(prog, ...) */

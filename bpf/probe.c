@@ -412,6 +412,16 @@ unsigned probe_wanted(const struct probe *probe)
 	return hooks_of(probe->kernel.chosen);
 }
 
+unsigned probe_expected(const struct probe *probe)
+{
+	unsigned hooks = probe_wanted(probe);
+
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (!probe_programs[i].out_of_tree)
+			hooks |= 1U << probe_programs[i].hook;
+	return hooks;
+}
+
 const char *probe_hook_name(const struct probe *probe, enum event_hook hook)
 {
 	const char *name = NULL;

@@ -66,6 +66,10 @@ bool probe_is_own(const struct probe *probe, uint32_t id);
 unsigned probe_attached(const struct probe *probe);
 unsigned probe_wanted(const struct probe *probe);
 
+/* Bits of enum event_hook: what a kernel can have that nobody has patched, and what this one has besides.
+ * A hook of these that is not in use is missing. */
+unsigned probe_expected(const struct probe *probe);
+
 /* The hook's program type and kernel function, "fexit/bpf_prog_load". */
 const char *probe_hook_name(const struct probe *probe, enum event_hook hook);
 
@@ -126,18 +130,26 @@ typedef int probe_baseline_fn(
 [[nodiscard]] int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg);
 
 /*
- * The kernel's name of an enum's value without its prefix, in lower case: "xdp", "array". Numbers
- * that this kernel does not name are written in decimal into buf.
+ * The kernel's name of an enum's value without its prefix, in lower case: "xdp", "array"; that of a
+ * verdict verbatim: "LSM_INT_VERDICT_OK". Numbers that this kernel does not name are written in decimal
+ * into buf, which is then what is returned.
  */
-enum probe_enum { PROBE_PROG_TYPE, PROBE_ATTACH_TYPE, PROBE_MAP_TYPE, PROBE_ENUM_COUNT };
+enum probe_enum {
+	PROBE_PROG_TYPE,
+	PROBE_ATTACH_TYPE,
+	PROBE_MAP_TYPE,
+	PROBE_INTEGRITY_VERDICT,
+	PROBE_ENUM_COUNT
+};
 enum { PROBE_NAME_MAX = 48 };
 const char *probe_enum_name(const struct probe *probe, enum probe_enum which, uint32_t value,
 	char buf[static PROBE_NAME_MAX]);
 
 /*
  * Load tiny programs, in the name of the process in state.agent_tgid, such that every hook in use
- * has an event to show: a plain one, one with a signature that cannot be parsed (refused), and a
- * loader program that loads another. *ret_id is the plain program's id; its descriptor is closed,
+ * has an event to show: a plain one, one with a signature that cannot be parsed (refused), a loader
+ * program that loads another, and, for the hook after the integrity check, one with a good signature
+ * that runs. *ret_id is the plain program's id; its descriptor is closed,
  * so that its end shows too, after during() was called with it still loaded.
  *
  * Returns 0, or a negative errno where the kernel refused even a plain program.

@@ -5,10 +5,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/keyctl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bpf/canary_signed.h"
 #include "bpf/probe.h"
 
 #define INSN(CODE, DST, SRC, OFF, IMM)                                                             \
@@ -52,8 +54,15 @@ static int sys_bpf(int command, void *attr, size_t size)
 	return ret < 0 ? -errno : (int)ret;
 }
 
+struct signature {
+	const char *bytes;
+	__u32 size;
+	__s32 keyring;
+};
+
+/* signature: NULL for none. */
 static int load(__u32 type, const struct bpf_insn *insns, size_t count, __u32 flags,
-	const void *signature, __u32 signature_size)
+	const struct signature *signature)
 {
 	struct load_attr attr = {
 		.prog_type = type,
@@ -61,10 +70,13 @@ static int load(__u32 type, const struct bpf_insn *insns, size_t count, __u32 fl
 		.insns = (__u64)(uintptr_t)insns,
 		.license = (__u64)(uintptr_t) "GPL",
 		.prog_name = "canary",
-		.signature = (__u64)(uintptr_t)signature,
-		.signature_size = signature_size,
 	};
 
+	if (signature) {
+		attr.signature = (__u64)(uintptr_t)signature->bytes;
+		attr.signature_size = signature->size;
+		attr.keyring_id = signature->keyring;
+	}
 	memcpy(&attr.unused_1[FLAGS_OFFSET], &flags, sizeof(flags));
 	return sys_bpf(BPF_PROG_LOAD, &attr, sizeof(attr));
 }
@@ -82,6 +94,21 @@ static int program_id(int fd, uint32_t *ret_id)
 	return err;
 }
 
+/* Returns what the program returned, or a negative errno. */
+static int run_and_close(int fd)
+{
+	union bpf_attr run;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	memset(&run, 0, sizeof(run));
+	run.test.prog_fd = (__u32)fd;
+	err = sys_bpf(BPF_PROG_TEST_RUN, &run, sizeof(run));
+	close(fd);
+	return err ? err : (int)run.test.retval;
+}
+
 /*
  * A loader program that makes BPF_PROG_LOAD's attr, the plain program and its license on its stack
  * and loads it, as a light skeleton does. Returns the new program's descriptor.
@@ -90,9 +117,7 @@ static int run_loader(void)
 {
 	enum { ATTR = -144, INSNS = -160, LICENSE = -168, ATTR_SIZE = 144 };
 	struct bpf_insn insns[64];
-	union bpf_attr run;
 	size_t n = 0;
-	int fd, err;
 
 	for (int off = ATTR; off < 0; off += 8)
 		insns[n++] = STORE_IMM(BPF_DW, off, 0);
@@ -117,21 +142,31 @@ static int run_loader(void)
 	memcpy(&insns[n], pointers, sizeof(pointers));
 	n += sizeof(pointers) / sizeof(*pointers);
 
-	fd = load(BPF_PROG_TYPE_SYSCALL, insns, n, BPF_F_SLEEPABLE, NULL, 0);
-	if (fd < 0)
-		return fd;
-	memset(&run, 0, sizeof(run));
-	run.test.prog_fd = (__u32)fd;
-	err = sys_bpf(BPF_PROG_TEST_RUN, &run, sizeof(run));
-	close(fd);
-	return err ? err : (int)run.test.retval;
+	return run_and_close(load(BPF_PROG_TYPE_SYSCALL, insns, n, BPF_F_SLEEPABLE, NULL));
+}
+
+/* A loader program, as far as the kernel can tell, whose signature is good: by a certificate that this
+ * process trusts for a moment. */
+static int run_signed(void)
+{
+	static const struct signature good = { canary_signature, sizeof(canary_signature) - 1,
+		KEY_SPEC_PROCESS_KEYRING };
+	long key = syscall(__NR_add_key, "asymmetric", "canary", canary_certificate,
+		sizeof(canary_certificate) - 1, KEY_SPEC_PROCESS_KEYRING);
+	int fd;
+
+	if (key < 0)
+		return -errno;
+	fd = load(BPF_PROG_TYPE_SYSCALL, plain, sizeof(plain) / sizeof(*plain), BPF_F_SLEEPABLE,
+		&good);
+	syscall(__NR_keyctl, KEYCTL_UNLINK, key, KEY_SPEC_PROCESS_KEYRING);
+	return run_and_close(fd);
 }
 
 int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), void *arg)
 {
-	static const char not_a_signature[] = "canary";
-	int fd = load(
-		BPF_PROG_TYPE_SOCKET_FILTER, plain, sizeof(plain) / sizeof(*plain), 0, NULL, 0);
+	static const struct signature not_a_signature = { "canary", 7, 0 };
+	int fd = load(BPF_PROG_TYPE_SOCKET_FILTER, plain, sizeof(plain) / sizeof(*plain), 0, NULL);
 	uint32_t id;
 	int err;
 
@@ -145,7 +180,7 @@ int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), v
 		return err;
 	if (probe_wanted(probe) & 1U << HOOK_VERIFY) {
 		fd = load(BPF_PROG_TYPE_SOCKET_FILTER, plain, sizeof(plain) / sizeof(*plain), 0,
-			not_a_signature, sizeof(not_a_signature));
+			&not_a_signature);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -154,5 +189,7 @@ int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), v
 		if (fd >= 0)
 			close(fd);
 	}
+	if (probe_wanted(probe) & 1U << HOOK_INTEGRITY)
+		(void)run_signed(); /* that it came to nothing shows: the hook is silent */
 	return 0;
 }

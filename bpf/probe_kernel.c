@@ -30,6 +30,8 @@ const struct probe_program probe_programs[] = {
 		{ "bpf_prog_test_run_syscall" } },
 	{ HOOK_FREE, "prog_free", "fentry/bpf_prog_free", { "bpf_prog_free" } },
 	{ HOOK_BASELINE, "baseline", "iter/bpf_prog", { "bpf_iter_bpf_prog" }, .required = true },
+	{ HOOK_INTEGRITY, "integrity", "fexit/security_bpf_prog_load_post_integrity",
+		{ "security_bpf_prog_load_post_integrity" }, .out_of_tree = true },
 	{},
 };
 
@@ -80,6 +82,39 @@ static bool kernel_has_signatures(const struct btf *btf)
 	return false;
 }
 
+/* Whether the type is this one: `kind name`, or a pointer to it. */
+static bool is_type(const struct btf *btf, __u32 id, bool is_pointer, __u16 kind, const char *name)
+{
+	const struct btf_type *type = btf__type_by_id(btf, id);
+
+	if (is_pointer) {
+		if (!btf_is_ptr(type))
+			return false;
+		type = btf__type_by_id(btf, type->type);
+		while (btf_is_mod(type))
+			type = btf__type_by_id(btf, type->type);
+	}
+	return btf_kind(type) == kind && !strcmp(btf__name_by_offset(btf, type->name_off), name);
+}
+
+/* Whether bpf/measure_integrity.bpf.h knows the arguments of this kernel's hook. */
+static bool integrity_is_known(const struct btf *btf, const char *function)
+{
+	int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
+	const struct btf_type *func = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+	const struct btf_type *proto = func ? btf__type_by_id(btf, func->type) : NULL;
+	const struct btf_param *param = proto ? btf_params(proto) : NULL;
+
+	if (!proto || !btf_vlen(proto) ||
+		!is_type(btf, param[0].type, true, BTF_KIND_STRUCT, "bpf_prog"))
+		return false;
+	if (btf_vlen(proto) == 1)
+		return true;
+	return btf_vlen(proto) == 6 &&
+		is_type(btf, param[4].type, true, BTF_KIND_STRUCT, "lsm_id") &&
+		is_type(btf, param[5].type, false, BTF_KIND_ENUM, "lsm_integrity_verdict");
+}
+
 static uint64_t choose(const struct btf *btf)
 {
 	bool signatures = kernel_has_signatures(btf);
@@ -92,18 +127,22 @@ static uint64_t choose(const struct btf *btf)
 			continue;
 		if (is_stand_in(program, chosen))
 			continue;
+		if (program->hook == HOOK_INTEGRITY && !integrity_is_known(btf, program->needs[0]))
+			continue;
 		if (kernel_has_functions(btf, program))
 			chosen |= 1ULL << i;
 	}
 	return chosen;
 }
 
-static void name_store(char *ret_name, const char *name)
+/* Without a prefix it is verbatim. */
+static void name_store(char *ret_name, const char *name, size_t prefix_len)
 {
 	size_t i;
 
+	name += prefix_len;
 	for (i = 0; name[i] && i < PROBE_NAME_MAX - 1; i++)
-		ret_name[i] = (char)tolower((unsigned char)name[i]);
+		ret_name[i] = prefix_len ? (char)tolower((unsigned char)name[i]) : name[i];
 	ret_name[i] = 0;
 }
 
@@ -121,7 +160,7 @@ static void enum_read(const struct btf *btf, const char *type_name, const char *
 			strncmp(name, prefix, strlen(prefix)))
 			continue;
 		/* Where a value has two names, the later is the one without "_DEPRECATED". */
-		name_store(names[value->val], name + strlen(prefix));
+		name_store(names[value->val], name, strlen(prefix));
 	}
 }
 
@@ -141,5 +180,6 @@ int probe_kernel_read(struct probe_kernel *ret_kernel)
 	enum_read(btf, "bpf_prog_type", "BPF_PROG_TYPE_", ret_kernel->names[PROBE_PROG_TYPE]);
 	enum_read(btf, "bpf_attach_type", "BPF_", ret_kernel->names[PROBE_ATTACH_TYPE]);
 	enum_read(btf, "bpf_map_type", "BPF_MAP_TYPE_", ret_kernel->names[PROBE_MAP_TYPE]);
+	enum_read(btf, "lsm_integrity_verdict", "", ret_kernel->names[PROBE_INTEGRITY_VERDICT]);
 	return 0;
 }

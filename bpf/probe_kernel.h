@@ -21,6 +21,7 @@ struct probe_program {
 	const char *hook_name; /* "fexit/bpf_prog_load" */
 	const char *needs[3]; /* functions that the kernel must have; NULL ends */
 	bool signatures_only; /* pointless where loads cannot be signed */
+	bool out_of_tree; /* no released kernel has it: one that has not lacks nothing */
 	bool required; /* without its hook no load can be followed */
 };
 
