@@ -50,8 +50,8 @@ UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attes
                attest_tamper attest_history attest_history_tpm
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
-               agent_collect agent_collect_end agent_collect_model agent_signature agent_describe agent_identity \
-               agent_log agent_log_find agent_quotes agent_requests agent_sandbox agent_unit
+               agent_collect agent_collect_end agent_collect_model agent_integrity agent_signature agent_describe \
+               agent_identity agent_log agent_log_find agent_quotes agent_requests agent_sandbox agent_unit
 UNIT_server := attest_server
 UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped policy_manual
 UNIT_enrolment := attest_credential attest_ek attest_enrol

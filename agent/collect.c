@@ -32,7 +32,9 @@ static void load_free(struct collect *collect, struct collected_load *load)
 		bytes_drop(collect, &load->streams[i]);
 	for (size_t i = 0; i < load->map_count; i++)
 		bytes_drop(collect, &load->maps[i].content);
-	collect->held -= sizeof(*load) + load->map_count * sizeof(*load->maps);
+	collect->held -= sizeof(*load) + load->map_count * sizeof(*load->maps) +
+		load->integrity_count * sizeof(*load->integrity);
+	free(load->integrity);
 	free(load->maps);
 	free(load);
 }
@@ -152,7 +154,27 @@ static uint64_t *late_find(struct collect *collect, uint64_t number)
 	return NULL;
 }
 
-/* The load has ended: hand it over, and with it its program's end where that was faster. */
+static int integrity_add(
+	struct collect *collect, struct collected_load *load, const struct event_integrity *event)
+{
+	struct event_integrity *grown;
+
+	if (load->integrity_count == COLLECT_INTEGRITY_MAX ||
+		collect->held + sizeof(*grown) > COLLECT_HELD_MAX) {
+		collect->malformed++;
+		return 0;
+	}
+	grown = reallocarray(load->integrity, load->integrity_count + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	load->integrity = grown;
+	load->integrity[load->integrity_count++] = *event;
+	collect->held += sizeof(*grown);
+	return 0;
+}
+
+/* The load has ended: hand it over, and with it the verdicts on it, and its program's end where that was
+ * faster. */
 static int finish(struct collect *collect, struct collected_load **at)
 {
 	struct collected_load *load = *at;
@@ -161,6 +183,12 @@ static int finish(struct collect *collect, struct collected_load **at)
 	if (err)
 		return err;
 	load->handed = true;
+	for (; load->integrity_handed < load->integrity_count; load->integrity_handed++) {
+		err = collect->sink.integrity(
+			collect->sink.arg, load, &load->integrity[load->integrity_handed]);
+		if (err)
+			return err;
+	}
 	if (load->freed) {
 		struct event_free event = { .boottime_ns = load->freed_boottime_ns,
 			.id = load->prog.id };
@@ -175,11 +203,21 @@ static int finish(struct collect *collect, struct collected_load **at)
 	return 0;
 }
 
+/* The load of the program that has this id, where that is not over yet. */
+static struct collected_load *load_of_program(struct collect *collect, uint32_t id)
+{
+	struct collected_load *load = collect->unfinished;
+
+	while (load && (!load->has_prog || load->prog.id != id))
+		load = load->next;
+	return load;
+}
+
 static int take_free(struct collect *collect, const struct event_free *event)
 {
-	for (struct collected_load *load = collect->unfinished; load; load = load->next) {
-		if (!load->has_prog || load->prog.id != event->id)
-			continue;
+	struct collected_load *load = load_of_program(collect, event->id);
+
+	if (load) {
 		load->freed = true;
 		load->freed_boottime_ns = event->boottime_ns;
 		return 0;
@@ -187,6 +225,17 @@ static int take_free(struct collect *collect, const struct event_free *event)
 	if (seen_has(&collect->tickets, event->event.ticket))
 		return 0;
 	return collect->sink.free(collect->sink.arg, event);
+}
+
+static int take_integrity(struct collect *collect, const struct event_integrity *event)
+{
+	struct collected_load *load = event->id ? load_of_program(collect, event->id) : NULL;
+
+	if (load)
+		return integrity_add(collect, load, event);
+	if (seen_has(&collect->tickets, event->event.ticket))
+		return 0;
+	return collect->sink.integrity(collect->sink.arg, NULL, event);
 }
 
 /* Bytes of an event of this type at least, or 0 for a type that is none of ours. */
@@ -200,6 +249,7 @@ static size_t event_size(uint32_t type)
 		[EVENT_MAP] = sizeof(struct event_map),
 		[EVENT_END] = sizeof(struct event_end),
 		[EVENT_FREE] = sizeof(struct event_free),
+		[EVENT_INTEGRITY] = sizeof(struct event_integrity),
 	};
 
 	return type < sizeof(sizes) / sizeof(*sizes) ? sizes[type] : 0;
@@ -230,6 +280,8 @@ static int take(
 		return 0;
 	case EVENT_MAP:
 		return take_map(collect, load, data);
+	case EVENT_INTEGRITY:
+		return integrity_add(collect, load, data);
 	default:
 		memcpy(&load->end, data, sizeof(load->end));
 		load->has_end = true;
@@ -278,7 +330,8 @@ int collect_event(struct collect *collect, const void *data, size_t len, uint64_
 	int err;
 
 	if (len < sizeof(*event) || !event_size(event->type) || len < event_size(event->type) ||
-		(event->load == 0) != (event->type == EVENT_FREE) ||
+		(event->load == 0 ? event->type != EVENT_FREE && event->type != EVENT_INTEGRITY
+				  : event->type == EVENT_FREE) ||
 		(event->type == EVENT_END &&
 			((const struct event_end *)data)->series >= SERIES_COUNT)) {
 		collect->malformed++;
@@ -286,6 +339,8 @@ int collect_event(struct collect *collect, const void *data, size_t len, uint64_
 	}
 	if (event->type == EVENT_FREE)
 		err = take_free(collect, data);
+	else if (!event->load)
+		err = take_integrity(collect, data);
 	else
 		err = take_of_load(collect, event, len, ring_begin);
 	if (!err)

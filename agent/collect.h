@@ -21,6 +21,7 @@ enum {
 	COLLECT_SIGNED_MAX = 32 << 20,
 	COLLECT_SIGNATURE_MAX = 64 << 10,
 	COLLECT_TEXT_MAX = 4096,
+	COLLECT_INTEGRITY_MAX = 16, /* verdicts on one load; an LSM gives one */
 	COLLECT_HELD_MAX = 96 << 20, /* of all unfinished loads; what exceeds it is dropped */
 	COLLECT_LATE_MAX = 16,
 };
@@ -53,10 +54,13 @@ struct collected_load {
 	struct collected_bytes streams[STREAM_MAP]; /* by enum event_stream */
 	size_t map_count;
 	struct collected_map *maps;
+	size_t integrity_count;
+	struct event_integrity *integrity; /* verdicts on it, in their order */
 	bool freed; /* the program's end came before the load's */
 	uint64_t freed_boottime_ns;
 
-	bool handed; /* and only its program's end was refused */
+	bool handed; /* and only what follows it was refused: a verdict or its program's end, */
+	size_t integrity_handed; /* with these verdicts not among it */
 	uint64_t ring_begin; /* where its first event began */
 	unsigned events;
 	unsigned idle; /* collect_give_up() came by so often since its last event */
@@ -67,10 +71,17 @@ struct collected_load {
 /* Whether every event that was sent for a load that has ended arrived, each once. */
 bool collected_is_complete(const struct collected_load *load);
 
-/* Both return 0, or a negative errno that ends collect_event() and is returned by it. */
+/*
+ * All return 0, or a negative errno that ends collect_event() and is returned by it.
+ *
+ * integrity  a verdict on the load that was handed over last, right after it; or, load NULL, one that came
+ *            apart from any.
+ */
 struct collect_sink {
 	void *arg;
 	int (*load)(void *arg, const struct collected_load *load); /* end.series tells what it is */
+	int (*integrity)(
+		void *arg, const struct collected_load *load, const struct event_integrity *event);
 	int (*free)(void *arg, const struct event_free *event);
 };
 

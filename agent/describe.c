@@ -276,6 +276,24 @@ void described_done(struct described *described)
 	cms_claims_done(&described->claims);
 }
 
+void describe_integrity(const struct describe *describe, const struct event_integrity *event,
+	struct record_integrity *ret)
+{
+	const char *hook = probe_hook_name(describe->probe, HOOK_INTEGRITY), *verdict;
+	char nameless[PROBE_NAME_MAX];
+
+	*ret = (struct record_integrity){ .hook = text_of(hook, strlen(hook)) };
+	if (event->source[0])
+		ret->source = text_field(event->source, sizeof(event->source));
+	if (!event->has_verdict)
+		return;
+	ret->value = number(event->verdict);
+	verdict = probe_enum_name(
+		describe->probe, PROBE_INTEGRITY_VERDICT, event->verdict, nameless);
+	if (verdict != nameless)
+		ret->verdict = text_of(verdict, strlen(verdict));
+}
+
 void describe_baseline(const struct describe *describe, const struct event_prog *prog,
 	const struct event_map *maps, size_t map_count, struct described *memory,
 	struct record_baseline *ret)

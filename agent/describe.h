@@ -42,6 +42,10 @@ struct described {
 	const struct describe *describe, const struct collected_load *load, struct described *ret);
 void described_done(struct described *described);
 
+/* Describe a verdict, but for the program. ret's texts point into event and the probe. */
+void describe_integrity(const struct describe *describe, const struct event_integrity *event,
+	struct record_integrity *ret);
+
 /* Describe a program that was there before. earlier is left to the caller. */
 void describe_baseline(const struct describe *describe, const struct event_prog *prog,
 	const struct event_map *maps, size_t map_count, struct described *memory,

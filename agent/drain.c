@@ -131,6 +131,8 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	}
 	if (put.kind == RECORD_LOAD)
 		measurer->loads[record->signature.verdict]++;
+	measurer->handed = (struct record_of_program){ seq, record->program.id,
+		record->program.sha256 };
 	put_trail(measurer, seq, record);
 	/* Of a load that was refused for its signature they are somewhere else, and of no use. */
 	if (record->program.captured && load->load.in_check)
@@ -169,6 +171,8 @@ static int on_load(void *arg, const struct collected_load *load)
 	const struct program_known *parent; /* describing finds it where it is found here */
 	int err;
 
+	measurer->handed = (struct record_of_program){ .id = { load->has_prog, load->prog.id } };
+
 	/* Who and what it was did not arrive, or whether it passed: a record would have to claim
 	 * things. */
 	if (!load->has_load || (!load->has_prog && !(load->end.hooks & 1U << HOOK_LOAD_EXIT))) {
@@ -181,6 +185,33 @@ static int on_load(void *arg, const struct collected_load *load)
 	if (!err)
 		account(measurer, load);
 	return err;
+}
+
+static int on_integrity(
+	void *arg, const struct collected_load *load, const struct event_integrity *event)
+{
+	struct measurer *measurer = arg;
+	struct log_put put = { .kind = RECORD_INTEGRITY, .boottime_ns = event->boottime_ns };
+	struct record_integrity integrity;
+	const struct program_known *program;
+	int err = 0;
+
+	if (event->self)
+		measurer->hooks_shown |= 1U << HOOK_INTEGRITY;
+	describe_integrity(&measurer->describe, event, &integrity);
+	integrity.program = measurer->handed;
+	if (!load) {
+		integrity.program = (struct record_of_program){ .id = { event->id != 0,
+									event->id } };
+		err = program_get(measurer, event->id, &program);
+		if (!err) {
+			integrity.program.seq = program->seq;
+			integrity.program.sha256 = program->sha256;
+		}
+	}
+	if (err && err != -ENOENT)
+		return err;
+	return log_put(measurer->log, &put, &integrity, NULL);
 }
 
 int measurer_put_unload(struct measurer *measurer, const struct event_free *event)
@@ -211,7 +242,9 @@ static int on_free(void *arg, const struct event_free *event)
 
 void measurer_collect_init(struct measurer *measurer)
 {
-	struct collect_sink sink = { .arg = measurer, .load = on_load, .free = on_free };
+	struct collect_sink sink = {
+		.arg = measurer, .load = on_load, .integrity = on_integrity, .free = on_free
+	};
 
 	collect_init(&measurer->collect, &sink);
 	/* Until the canaries tell where measuring begins, no id is missing. */

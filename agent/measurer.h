@@ -53,6 +53,7 @@ struct measurer {
 	struct programs programs;
 	struct describe describe;
 	struct described described;
+	struct record_of_program handed; /* the program of the load that was handed over last */
 
 	/* the ring and the log */
 	uint64_t read_end; /* ring position up to which events were taken */

@@ -18,7 +18,7 @@
 
 #include "agent/collect.h"
 
-enum { STORY_MAPS = 4, TAPE_MAX = 4096, TAPE_GAP = 8 /* BPF_RINGBUF_HDR_SZ */ };
+enum { STORY_MAPS = 4, STORY_VERDICTS = 2, TAPE_MAX = 4096, TAPE_GAP = 8 /* BPF_RINGBUF_HDR_SZ */ };
 
 struct story_bytes {
 	const void *bytes;
@@ -30,6 +30,8 @@ struct story {
 	uint64_t insns[4];
 	unsigned verify_count;
 	struct event_verify verify;
+	size_t integrity_count;
+	struct event_integrity integrity[STORY_VERDICTS];
 	bool has_load;
 	struct event_load load;
 	struct story_bytes streams[STREAM_MAP];
@@ -116,6 +118,13 @@ static inline void tape_free(struct tape *tape, uint32_t id, uint64_t boottime_n
 	tape_put(tape, 0, EVENT_FREE, &event, sizeof(event));
 }
 
+/* A verdict apart from any load. */
+static inline struct event_integrity *tape_integrity(
+	struct tape *tape, const struct event_integrity *event)
+{
+	return tape_put(tape, 0, EVENT_INTEGRITY, event, sizeof(*event));
+}
+
 static inline void tape_story(struct tape *tape, const struct story *story)
 {
 	struct event_end end = story->end;
@@ -127,6 +136,9 @@ static inline void tape_story(struct tape *tape, const struct story *story)
 		tape_bytes(tape, load, STREAM_SIGNATURE, story->streams[STREAM_SIGNATURE]);
 		tape_put(tape, load, EVENT_VERIFY, &story->verify, sizeof(story->verify));
 	}
+	for (size_t i = 0; i < story->integrity_count; i++)
+		tape_put(tape, load, EVENT_INTEGRITY, &story->integrity[i],
+			sizeof(story->integrity[i]));
 	if (story->has_load) {
 		tape_put(tape, load, EVENT_LOAD, &story->load, sizeof(story->load));
 		tape_bytes(tape, load, STREAM_CGROUP, story->streams[STREAM_CGROUP]);
@@ -222,6 +234,21 @@ static inline void story_sign(struct story *story)
 	story->prog.sig_verdict = 1;
 	story->prog.sig_keyring_kind = 2;
 	story->end.signature_len = sizeof(signature);
+}
+
+/* As an LSM that checks integrity tells it; returns it for a test to spoil. */
+static inline struct event_integrity *story_verdict(struct story *story, uint32_t verdict)
+{
+	struct event_integrity *integrity = &story->integrity[story->integrity_count++];
+
+	assert(story->integrity_count <= STORY_VERDICTS);
+	*integrity = (struct event_integrity){
+		.boottime_ns = 500 + story->number,
+		.verdict = verdict,
+		.source = "lsm",
+		.has_verdict = 1,
+	};
+	return integrity;
 }
 
 /* A frozen array of one value; returns it for a test to spoil. */

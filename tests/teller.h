@@ -15,15 +15,24 @@ struct teller {
 	struct describe describe;
 	struct described described; /* the last load; its texts into the load are gone */
 	char line[RECORD_LINE_MAX + 1]; /* of it, with a NUL */
-	size_t loads, frees;
+	size_t loads, integrities, frees;
 	int error; /* of describe_load() */
 };
 
-/* Encode, and hold it against the strict check. */
+/* Hold it against the strict check. */
+static inline void teller_check(struct teller *teller, const struct line *line)
+{
+	struct record_head checked;
+	struct line_error error;
+
+	teller->line[line->len] = 0;
+	if (record_check(line->buf, line->len, &checked, &error))
+		abort();
+}
+
 static inline void teller_encode(struct teller *teller, bool rejected)
 {
-	struct record_head head = { .seq = 1, .extend = true }, checked;
-	struct line_error error;
+	struct record_head head = { .seq = 1, .extend = true };
 	struct line line;
 
 	line_init(&line, teller->line, RECORD_LINE_MAX);
@@ -31,9 +40,7 @@ static inline void teller_encode(struct teller *teller, bool rejected)
 		record_encode_reject(&line, head, &teller->described.load);
 	else
 		record_encode_load(&line, head, &teller->described.load);
-	teller->line[line.len] = 0;
-	if (record_check(line.buf, line.len, &checked, &error))
-		abort();
+	teller_check(teller, &line);
 }
 
 static inline int teller_load(void *arg, const struct collected_load *load)
@@ -45,6 +52,23 @@ static inline int teller_load(void *arg, const struct collected_load *load)
 	if (!teller->error)
 		teller_encode(teller, load->end.error != 0);
 	described_done(&teller->described);
+	return 0;
+}
+
+static inline int teller_integrity(
+	void *arg, const struct collected_load *load, const struct event_integrity *event)
+{
+	struct teller *teller = arg;
+	struct record_head head = { .seq = 1, .extend = true };
+	struct record_integrity integrity;
+	struct line line;
+
+	teller->integrities++;
+	describe_integrity(&teller->describe, event, &integrity);
+	integrity.program.id = (struct record_number){ load != NULL, event->id };
+	line_init(&line, teller->line, RECORD_LINE_MAX);
+	record_encode_integrity(&line, head, &integrity);
+	teller_check(teller, &line);
 	return 0;
 }
 
@@ -62,7 +86,8 @@ static inline struct teller *teller_new(void)
 	struct teller *teller = calloc(1, sizeof(*teller));
 
 	assert(teller);
-	collect_init(&teller->collect, &(struct collect_sink){ teller, teller_load, teller_freed });
+	collect_init(&teller->collect,
+		&(struct collect_sink){ teller, teller_load, teller_integrity, teller_freed });
 	teller->describe.probe = probe_new();
 	assert(teller->describe.probe);
 	teller->describe.programs = &teller->programs;

@@ -134,6 +134,9 @@ const struct kernel_entry *kernel_ledger(const struct kernel *kernel, size_t n);
 
 enum { KERNEL_INSNS = 4 };
 
+/* Of its enum lsm_integrity_verdict. */
+enum { KERNEL_OK = 1, KERNEL_BADSIG = 7 };
+
 /* The instructions of the program with this serial: no other has them. */
 void kernel_insns(uint64_t serial, uint64_t ret_insns[static KERNEL_INSNS]);
 

@@ -187,8 +187,24 @@ static void story_tell(
 	}
 	if (error_of(load->how))
 		story_refuse(ret_story, load->how);
+	/* An LSM of this kernel has something to say where there is a signature. */
+	if (load->how == LOAD_SIGNED || load->how == LOAD_UNPARSABLE) {
+		story_verdict(ret_story, load->how == LOAD_SIGNED ? KERNEL_OK : KERNEL_BADSIG);
+		ret_story->end.hooks |= 1U << HOOK_INTEGRITY;
+	}
 	if (entry->load)
 		ret_story->number = entry->load;
+}
+
+/* A loader program is judged once more when it runs, outside of any load. */
+static void loader_judge(struct kernel *kernel, uint32_t id)
+{
+	struct event_integrity event = { .event = { .type = EVENT_INTEGRITY,
+						 .size = sizeof(event) },
+		.boottime_ns = boottime_ns(),
+		.id = id };
+
+	event_send(kernel, &event.event);
 }
 
 /* Its id is in the kernel's table from before its descriptor exists. Returns the place in the ledger. */
@@ -232,6 +248,8 @@ uint32_t kernel_load(struct kernel *kernel, const struct kernel_load *load)
 
 	program_add(kernel, load, &story, &entry);
 	if (entry.load) {
+		if (load->parent_id)
+			loader_judge(kernel, load->parent_id);
 		tape_done(&kernel->tape);
 		tape_story(&kernel->tape, &story);
 		tape_send(kernel, load->how != LOAD_ENDLESS);

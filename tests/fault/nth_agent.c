@@ -137,7 +137,7 @@ static struct collect collect;
 static struct programs programs;
 static struct describe describe = { .programs = &programs };
 static struct described described;
-static size_t next, loads, frees;
+static size_t next, loads, integrities, frees;
 static uint64_t numbers[STORIES + 1];
 
 static int load_describe(void *, const struct collected_load *load)
@@ -155,6 +155,14 @@ static int load_describe(void *, const struct collected_load *load)
 	return err;
 }
 
+static int count_integrity(
+	void *, const struct collected_load *load, const struct event_integrity *event)
+{
+	assert_int_equal(load ? load->number : 0, event->id ? 0 : 2);
+	integrities++;
+	return 0;
+}
+
 static int count_free(void *, const struct event_free *)
 {
 	frees++;
@@ -165,21 +173,25 @@ static void stories_new(void)
 {
 	static const uint32_t content[4] = { 1, 2, 3, 4 };
 
-	collect_init(&collect, &(struct collect_sink){ NULL, load_describe, count_free });
+	collect_init(&collect,
+		&(struct collect_sink){ NULL, load_describe, count_integrity, count_free });
 	describe.probe = probe_new();
 	describe.trust = trust_alice;
 	for (uint64_t number = 1; number <= STORIES; number++) {
 		struct story story;
 
 		story_init(&story, number);
-		if (number == 2)
+		if (number == 2) {
 			story_sign(&story);
+			story_verdict(&story, 1);
+		}
 		if (number == 3)
 			story_map(&story, content, sizeof(content));
 		tape_story(&tape, &story);
+		tape_integrity(&tape, &(struct event_integrity){ .id = (uint32_t)(500 + number) });
 		tape_free(&tape, (uint32_t)(500 + number), 1);
 	}
-	next = loads = frees = 0;
+	next = loads = integrities = frees = 0;
 }
 
 /* From the event that was not taken on, as the ring tells it again. */
@@ -199,6 +211,7 @@ static void each_is_told_once(int r)
 	if (r < 0)
 		return;
 	assert_int_equal(loads, STORIES);
+	assert_int_equal(integrities, STORIES + 1);
 	assert_int_equal(frees, STORIES);
 	for (uint64_t i = 0; i < STORIES; i++)
 		assert_int_equal(numbers[i], i + 1);

@@ -191,6 +191,11 @@ unsigned probe_wanted(const struct probe *)
 	return (1U << HOOK_COUNT) - 1;
 }
 
+unsigned probe_expected(const struct probe *probe)
+{
+	return probe_wanted(probe);
+}
+
 const char *probe_hook_name(const struct probe *, enum event_hook hook)
 {
 	for (unsigned i = 0; probe_programs[i].name; i++)
@@ -298,6 +303,10 @@ const char *probe_enum_name(const struct probe *, enum probe_enum which, uint32_
 			[BPF_PROG_TYPE_SYSCALL] = "syscall",
 		},
 		[PROBE_MAP_TYPE] = { [BPF_MAP_TYPE_ARRAY] = "array" },
+		[PROBE_INTEGRITY_VERDICT] = {
+			[KERNEL_OK] = "LSM_INT_VERDICT_OK",
+			[KERNEL_BADSIG] = "LSM_INT_VERDICT_BADSIG",
+		},
 	};
 
 	if (value <= BPF_PROG_TYPE_SYSCALL && names[which][value])

@@ -5,7 +5,8 @@
  *
  * Input: events, each a byte for its type, one for its load, two for the length of what follows,
  * and that: the event behind its head; what is missing of its size is zeros. Type 15: a whole
- * event, head and all, of exactly that length. An odd load number is a restart before the event.
+ * event, head and all, of exactly that length. An odd load number is a restart before the event; a verdict
+ * of a number above the loads' comes apart from them.
  */
 #include "tests/teller.h"
 
@@ -21,6 +22,7 @@ static const size_t sizes[RAW] = {
 	[EVENT_MAP] = sizeof(struct event_map),
 	[EVENT_END] = sizeof(struct event_end),
 	[EVENT_FREE] = sizeof(struct event_free),
+	[EVENT_INTEGRITY] = sizeof(struct event_integrity),
 };
 
 static void restart(struct collect *collect)
@@ -53,7 +55,7 @@ static size_t one(struct teller *teller, const uint8_t *bytes, size_t len, uint6
 		size = take;
 		memcpy(event, bytes + 4, take);
 	} else {
-		if (type == EVENT_FREE)
+		if (type == EVENT_FREE || (type == EVENT_INTEGRITY && bytes[1] / 2 >= LOADS))
 			head.load = 0;
 		size = sizeof(head) + take > sizes[type] ? sizeof(head) + take : sizes[type];
 		memset(event, 0, size);

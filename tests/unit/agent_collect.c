@@ -304,7 +304,7 @@ static void events_that_make_no_sense_are_counted_and_passed_by(void **state)
 		size_t len;
 	} nonsense[] = {
 		{ 1, 0, 600 },
-		{ 1, EVENT_FREE + 1, 600 },
+		{ 1, EVENT_INTEGRITY + 1, 600 },
 		{ 1, UINT32_MAX, 600 },
 		{ 0, EVENT_LOAD, 600 },
 		{ 0, EVENT_END, 600 },
@@ -316,6 +316,8 @@ static void events_that_make_no_sense_are_counted_and_passed_by(void **state)
 		{ 1, EVENT_MAP, sizeof(struct event_map) - 1 },
 		{ 1, EVENT_END, sizeof(struct event_end) - 1 },
 		{ 0, EVENT_FREE, sizeof(struct event_free) - 1 },
+		{ 0, EVENT_INTEGRITY, sizeof(struct event_integrity) - 1 },
+		{ 1, EVENT_INTEGRITY, sizeof(struct event_integrity) - 1 },
 		{ 1, EVENT_END, sizeof(struct event) },
 	};
 	uint8_t bytes[600] = { 0 };

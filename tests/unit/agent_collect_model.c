@@ -57,6 +57,9 @@ static char *model_text(const struct tape *tape, uint64_t number)
 		case EVENT_MAP:
 			load.map_count++;
 			break;
+		case EVENT_INTEGRITY:
+			load.integrity_count++;
+			break;
 		case EVENT_END:
 			load.events--;
 			load.end = *(const struct event_end *)event;
@@ -91,6 +94,8 @@ static void any_story(struct sampler *sampler, struct story *story, uint64_t num
 	if (sample_bool(sampler))
 		story_sign(story);
 	story->verify_count = (unsigned)sample_below(sampler, 3);
+	for (uint64_t i = sample_below(sampler, STORY_VERDICTS + 1); i; i--)
+		story_verdict(story, (uint32_t)i);
 	for (size_t stream = 0; stream < STREAM_MAP; stream++)
 		if (sample_below(sampler, 4) == 0)
 			story->streams[stream] = (struct story_bytes){ content,
@@ -152,7 +157,7 @@ static void shuffle(struct sampler *sampler, struct tape *to)
 static void play_with_crashes(struct sampler *sampler, struct fixture *f)
 {
 	static struct seen tickets, loads;
-	size_t load_count = 0, free_count = 0, from = 0;
+	size_t load_count = 0, integrity_count = 0, free_count = 0, from = 0;
 
 	tickets = f->collect.tickets;
 	loads = f->collect.loads;
@@ -166,6 +171,7 @@ static void play_with_crashes(struct sampler *sampler, struct fixture *f)
 			tickets = f->collect.tickets;
 			loads = f->collect.loads;
 			load_count = f->load_count;
+			integrity_count = f->integrity_count;
 			free_count = f->free_count;
 			while (from < f->tape.count && f->tape.events[from].begin < needs)
 				from++;
@@ -175,7 +181,7 @@ static void play_with_crashes(struct sampler *sampler, struct fixture *f)
 			collect_begin(f);
 			f->collect.tickets = tickets;
 			f->collect.loads = loads;
-			handed_forget(f, load_count, free_count);
+			handed_forget(f, load_count, integrity_count, free_count);
 			i = from;
 		}
 	}
@@ -203,6 +209,14 @@ static bool tape_has(const struct tape *tape, uint64_t load, enum event_type typ
 	return false;
 }
 
+static size_t verdicts_in(const char *text)
+{
+	size_t verdicts;
+
+	assert_int_equal(sscanf(strstr(text, "verdicts "), "verdicts %zu", &verdicts), 1);
+	return verdicts;
+}
+
 /* Ends of programs, but for those that wait for the end of a load that was lost. */
 static size_t tape_frees(const struct tape *tape)
 {
@@ -228,7 +242,7 @@ static void every_load_is_handed_over_once_whatever_is_lost_and_whenever_it_dies
 
 	assert_non_null(sampler);
 	for (uint64_t seed = 0; seed < 40; seed++) {
-		size_t expected = 0;
+		size_t expected = 0, verdicts = 0;
 
 		sampler->state = seed;
 		shuffle(sampler, &f->tape);
@@ -241,13 +255,15 @@ static void every_load_is_handed_over_once_whatever_is_lost_and_whenever_it_dies
 			if (text)
 				assert_string_equal(handed, text);
 			expected += text != NULL;
+			verdicts += text ? verdicts_in(text) : 0;
 			free(text);
 		}
 		assert_int_equal(f->load_count, expected);
+		assert_int_equal(f->integrity_count, verdicts);
 		assert_int_equal(f->free_count, tape_frees(&f->tape));
 		collect_done(&f->collect);
 		collect_begin(f);
-		handed_forget(f, 0, 0);
+		handed_forget(f, 0, 0, 0);
 		tape_done(&f->tape);
 		memset(&f->tape, 0, sizeof(f->tape));
 	}

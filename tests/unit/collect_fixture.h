@@ -21,9 +21,12 @@ struct fixture {
 	char *loads[HANDED_MAX]; /* as text, so that two can be compared at once */
 	uint64_t numbers[HANDED_MAX];
 	size_t load_count;
+	struct event_integrity integrity[HANDED_MAX];
+	uint64_t integrity_of[HANDED_MAX]; /* number of the load; 0: of none */
+	size_t integrity_count;
 	struct event_free frees[HANDED_MAX];
 	size_t free_count;
-	int load_error, free_error; /* to answer with, once */
+	int load_error, integrity_error, free_error; /* to answer with, once */
 };
 
 /* FNV-1a: two different contents in a test's text, not an adversary's. */
@@ -44,10 +47,10 @@ static inline char *load_text(const struct collected_load *load)
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	fprintf(out, "%llu events %u/%u verify %u load %llu prog %u end %d",
+	fprintf(out, "%llu events %u/%u verify %u load %llu prog %u end %d verdicts %zu",
 		(unsigned long long)load->number, load->events, load->end.events,
 		load->verify_count, load->has_load ? (unsigned long long)load->load.boottime_ns : 0,
-		load->has_prog ? load->prog.id : 0, load->end.error);
+		load->has_prog ? load->prog.id : 0, load->end.error, load->integrity_count);
 	for (size_t i = 0; i < STREAM_MAP; i++)
 		text_bytes(out, "stream", load->streams[i].bytes, load->streams[i].len,
 			load->streams[i].broken);
@@ -72,6 +75,23 @@ static inline int on_load(void *arg, const struct collected_load *load)
 	return 0;
 }
 
+static inline int on_integrity(
+	void *arg, const struct collected_load *load, const struct event_integrity *event)
+{
+	struct fixture *f = arg;
+	int err = f->integrity_error;
+
+	f->integrity_error = 0;
+	if (err)
+		return err;
+	assert_true(f->integrity_count < HANDED_MAX);
+	if (load) /* which comes first */
+		assert_int_equal(f->numbers[f->load_count - 1], load->number);
+	f->integrity_of[f->integrity_count] = load ? load->number : 0;
+	f->integrity[f->integrity_count++] = *event;
+	return 0;
+}
+
 static inline int on_free(void *arg, const struct event_free *event)
 {
 	struct fixture *f = arg;
@@ -85,30 +105,19 @@ static inline int on_free(void *arg, const struct event_free *event)
 	return 0;
 }
 
-static inline void handed_forget(struct fixture *f, size_t loads, size_t frees)
+static inline void handed_forget(struct fixture *f, size_t loads, size_t verdicts, size_t frees)
 {
 	while (f->load_count > loads)
 		free(f->loads[--f->load_count]);
+	f->integrity_count = verdicts;
 	f->free_count = frees;
 }
 
 static inline void collect_begin(struct fixture *f)
 {
-	collect_init(
-		&f->collect, &(struct collect_sink){ .arg = f, .load = on_load, .free = on_free });
-}
-
-/* A daemon that died and one that comes up with what was committed. */
-static inline void restart(struct fixture *f)
-{
-	struct seen tickets = f->collect.tickets, loads = f->collect.loads;
-	struct collect_late late = f->collect.late;
-
-	collect_done(&f->collect);
-	collect_begin(f);
-	f->collect.tickets = tickets;
-	f->collect.loads = loads;
-	f->collect.late = late;
+	collect_init(&f->collect,
+		&(struct collect_sink){
+			.arg = f, .load = on_load, .integrity = on_integrity, .free = on_free });
 }
 
 /* The one load that was handed over says this somewhere. */
@@ -135,9 +144,22 @@ static inline int fixture_free(void **state)
 
 	collect_done(&f->collect);
 	tape_done(&f->tape);
-	handed_forget(f, 0, 0);
+	handed_forget(f, 0, 0, 0);
 	free(f);
 	return 0;
+}
+
+/* A daemon that died and one that comes up with what was committed. */
+static inline void restart(struct fixture *f)
+{
+	struct seen tickets = f->collect.tickets, loads = f->collect.loads;
+	struct collect_late late = f->collect.late;
+
+	collect_done(&f->collect);
+	collect_begin(f);
+	f->collect.tickets = tickets;
+	f->collect.loads = loads;
+	f->collect.late = late;
 }
 
 static inline void play(struct fixture *f, size_t from, size_t end)
