@@ -208,6 +208,7 @@ static void print_status(const json_t *status)
 	LINE(status, "version", "version");
 	print_names("hooks", json_object_get(status, "hooks"));
 	print_names("missing", json_object_get(status, "missing"));
+	print_names("absent", json_object_get(status, "absent"));
 	print_not_covered(json_object_get(status, "not_covered"));
 	LINE(json_object_get(status, "tpm"), "TPM", "kind", ", ", "device", ", ", "manufacturer",
 		" ", "vendor");
