@@ -342,11 +342,16 @@ class Fold:
         return None
 
 
-def compare(lines, ledger, allowed):
-    """Every load that the hooks saw is recorded exactly once, and nothing else is. Yields what is not so.
+# What the kernel of tests/fault/kernel.h says of loads with a signature.
+VERDICTS = {"signed": ["LSM_INT_VERDICT_OK"], "unparsable": ["LSM_INT_VERDICT_BADSIG"]}
 
-    allowed: the kinds of records that may be there besides loads, rejects and unloads."""
-    loads, rejects, unloads, kinds, found_loaded = {}, {}, {}, {}, {}
+
+def compare(lines, ledger, allowed):
+    """Every load that the hooks saw is recorded exactly once with what the kernel said of it, and nothing else
+    is. Yields what is not so.
+
+    allowed: the kinds of records that may be there besides those of programs."""
+    loads, rejects, unloads, kinds, found_loaded, verdicts = {}, {}, {}, {}, {}, {}
     for line in lines:
         record = json.loads(line)
         kinds[record["kind"]] = kinds.get(record["kind"], 0) + 1
@@ -357,7 +362,9 @@ def compare(lines, ledger, allowed):
             found_loaded.setdefault((record["program"]["id"], record["program"]["load_time_ns"]), []).append(record)
         elif record["kind"] == "unload":
             unloads.setdefault(record["program"]["seq"], []).append(record)
-    for kind in kinds.keys() - {"load", "reject", "unload", *allowed}:
+        elif record["kind"] == "integrity":
+            verdicts.setdefault(record["program"]["seq"], []).append(record)
+    for kind in kinds.keys() - {"load", "reject", "unload", "integrity", *allowed}:
         yield f"{kinds[kind]} records of kind {kind}"
     for entry in ledger:
         wanted, other = (rejects, loads) if entry.error else (loads, rejects)
@@ -371,8 +378,11 @@ def compare(lines, ledger, allowed):
             if program["id"] != (entry.id or None):
                 yield f"load {entry.load} is recorded with id {program['id']}, not {entry.id}"
             either = [found[0], *found_loaded.get((program["id"], program["load_time_ns"]), [])]
+            words = [verdict["verdict"] for record in either for verdict in verdicts.pop(record["seq"], [])]
+            if [word for word in words if word] != VERDICTS.get(entry.how, []):     # a loader that runs gets none
+                yield f"of load {entry.load} ({entry.how}) the kernel is recorded to have said {words}"
             ends = sum(len(unloads.pop(record["seq"], [])) for record in either)
             if ends != entry.free_seen and not entry.error:
                 yield f"the end of program {entry.id} (record {found[0]['seq']}) is not recorded once"
-    for records in (*loads.values(), *rejects.values(), *unloads.values()):
+    for records in (*loads.values(), *rejects.values(), *unloads.values(), *verdicts.values()):
         yield f"record {records[0]['seq']} is of something that never was"
