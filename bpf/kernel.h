@@ -212,6 +212,8 @@ struct inode {
 	__s64 i_ctime_sec; /* 6.11 */
 	__u32 i_ctime_nsec;
 	__u32 i_generation;
+	struct kuid i_uid;
+	__u16 i_mode;
 	struct atomic64 i_version;
 	struct fsverity_info *i_verity_info; /* until 6.18 */
 };
