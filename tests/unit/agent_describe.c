@@ -218,14 +218,26 @@ static void the_longest_path_fits(void **)
 	assert_exe(names, COLLECT_TEXT_MAX + 1, "\"exe\":null");
 }
 
+static void each_namespace_is_its_own(void **)
+{
+	story.load.task.mnt_ns = 57;
+	story.load.task.pid_ns = 58;
+	story.load.task.net_ns = UINT32_MAX;
+	assert_says("\"user_ns\":56,\"mnt_ns\":57,\"pid_ns\":58,\"net_ns\":4294967295");
+	assert_says("\"unit\":\"a.service\"");
+}
+
 static void what_the_kernel_did_not_know_is_null(void **)
 {
 	story.load.task.exe_inode = 0;
 	story.load.task.user_ns = 0;
 	assert_says("\"exe_dev\":null,\"exe_inode\":null,\"exe_sha256\":null");
-	assert_says("\"user_ns\":null");
+	assert_says("\"user_ns\":null,\"mnt_ns\":null,\"pid_ns\":null,\"net_ns\":null");
+	assert_says("\"exe_fsverity\":null");
 	story.load.task.exe_sha256_known = 1;
 	assert_says("\"exe_sha256\":\"0000");
+	story.load.task.exe_fsverity_known = 1;
+	assert_says("\"exe_fsverity\":\"0000");
 }
 
 /* ---- refused ---- */
@@ -452,6 +464,7 @@ int main(void)
 		TEST(a_path_is_put_together_from_its_names),
 		TEST(names_that_make_no_path_are_unknown),
 		TEST(the_longest_path_fits),
+		TEST(each_namespace_is_its_own),
 		TEST(what_the_kernel_did_not_know_is_null),
 		TEST(a_refused_load_says_at_which_stage),
 		TEST(a_load_refused_for_its_signature_is_captured_from_what_was_tried),
