@@ -30,15 +30,21 @@ static bool text_matches(const struct filter_line *line, const char *path, const
 	return !glob || (field_text(line->line, line->len, path, text) && matches(glob, text));
 }
 
+/* Who loaded it, or attached it. */
 static bool loader_matches(const struct filter_line *line, const char *glob)
 {
-	char exe[FIELD_MAX];
+	char comm[FIELD_MAX], exe[FIELD_MAX];
+	struct line_value task;
 
 	if (!glob)
 		return true;
-	if (!strchr(glob, '/') && text_matches(line, "loader.comm", glob))
+	if (!line_get(line->line, line->len, "loader", &task) &&
+		!line_get(line->line, line->len, "by", &task))
+		return false;
+	if (!strchr(glob, '/') && field_text(task.at, task.len, "comm", comm) &&
+		matches(glob, comm))
 		return true;
-	if (!field_text(line->line, line->len, "loader.exe", exe))
+	if (!field_text(task.at, task.len, "exe", exe))
 		return false;
 	const char *slash = strrchr(exe, '/');
 	return matches(glob, strchr(glob, '/') || !slash ? exe : slash + 1);

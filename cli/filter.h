@@ -13,8 +13,8 @@ struct db;
 
 /*
  * All that are not NULL must hold. name, type and loader are globs (glob(7), a backslash is itself)
- * over the text as records have it; loader over the name of the executable or of the thread, or,
- * with a '/', over the executable's path.
+ * over the text as records have it; loader, who loaded or attached it, over the name of the executable
+ * or of the thread, or, with a '/', over the executable's path.
  */
 struct filter {
 	uint64_t since_ns;

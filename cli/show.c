@@ -19,7 +19,7 @@
 const char show_help[] =
 	"usage: bpfmeasure show [OPTION]... SEQ | SHA256\n"
 	"\n"
-	"Everything about one record, or about one program and all its loads: what the record says,\n"
+	"Everything about one record, or about one program and all its records: what the record says,\n"
 	"key by key as docs/format.md describes them; the digests that were measured; what the\n"
 	"program loaded, where it was attached, and when it was unloaded.\n"
 	"\n"

@@ -21,6 +21,12 @@ struct records {
 	uint64_t count;
 };
 
+/* Of all else the program is what was asked for. */
+static bool is_load(enum record_kind kind)
+{
+	return kind == RECORD_LOAD || kind == RECORD_BASELINE || kind == RECORD_REJECT;
+}
+
 static int record_line(void *arg, const struct filter_line *line)
 {
 	struct records *records = arg;
@@ -40,7 +46,8 @@ static int record_line(void *arg, const struct filter_line *line)
 	table_cell(records->table, to, SEQ, row.seq, TABLE_PLAIN);
 	table_cell(records->table, to, TIME, row.time, TABLE_PLAIN);
 	table_cell(records->table, to, KIND, row.kind, row.kind_color);
-	table_cell(records->table, to, WHAT, row.what, TABLE_PLAIN);
+	table_cell(records->table, to, WHAT, is_load(line->head.kind) ? row.what : row.details,
+		TABLE_PLAIN);
 	table_cell(records->table, to, VERDICT, row.verdict, row.verdict_color);
 	table_cell(records->table, to, LOADER, row.loader, TABLE_PLAIN);
 	return 0;

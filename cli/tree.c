@@ -188,7 +188,7 @@ static void attachments_supersede(struct tree *tree, const struct attachment *ne
 
 		if (newer->link_id ? old->link_id == newer->link_id
 				   : newer->is_baseline && !old->link_id &&
-					old->program_seq == newer->program_seq &&
+					old->program_id == newer->program_id &&
 					strcmp(old->place, newer->place) == 0)
 			old->is_gone = true;
 	}

@@ -207,12 +207,12 @@ selects 'log --name with what SQL, globs and JSON escape' '.program.name? == "a'
 	--name "a'b%_[*]\\xff"
 selects 'log --type' '.program.type? == "kprobe"' --type kprobe
 selects 'log --type GLOB' '.program.type? // "" | startswith("cgroup")' --type 'cgroup_*'
-selects 'log --loader COMM' '.loader.comm? == "ThreadPool (7)"' --loader 'ThreadPool (7)'
-selects 'log --loader EXE' '.loader.exe? // "" | endswith("/bpftool")' --loader bpftool
+selects 'log --loader COMM' '(.loader // .by // {}).comm == "ThreadPool (7)"' --loader 'ThreadPool (7)'
+selects 'log --loader EXE' '(.loader // .by // {}).exe // "" | endswith("/bpftool")' --loader bpftool
 selects 'log --loader thread or executable' \
-	'(.loader.exe? // "" | endswith("/systemd")) or .loader.comm? == "systemd"' --loader systemd
-selects 'log --loader PATH' '.loader.exe? // "" | startswith("/usr/")' --loader '/usr/*'
-selects 'log --loader quote' '.loader.exe? // "" | contains("it'\''s a")' --loader "it's a*"
+	'(.loader // .by // {}) | (.exe // "" | endswith("/systemd")) or .comm == "systemd"' --loader systemd
+selects 'log --loader PATH' '(.loader // .by // {}).exe // "" | startswith("/usr/")' --loader '/usr/*'
+selects 'log --loader quote' '(.loader // .by // {}).exe // "" | contains("it'\''s a")' --loader "it's a*"
 selects 'log --since' '.time >= "2026-06-01T01:00:03"' --since 2026-06-01T01:00:03Z
 selects 'log --until' '.time <= "2026-06-01T01:00:04"' --until '2026-06-01T01:00:04.0Z'
 selects 'log --since is inclusive' '.seq >= 500' --since 2026-06-01T00:58:20.0000005Z
