@@ -27,7 +27,7 @@ struct ring_note {
 
 struct ring_note_more {
 	struct collect_late late; /* of the collector */
-	uint64_t owed; /* struct measurer's */
+	uint64_t owed, attachments_lost; /* struct measurer's */
 };
 
 enum {
@@ -272,7 +272,9 @@ static size_t ring_state(const struct measurer *measurer, uint8_t ret_bytes[stat
 		.untracked = measurer->untracked,
 		.excused = measurer->excused[0] + measurer->excused[1] + measurer->excused_new,
 	};
-	struct ring_note_more more = { .late = measurer->collect.late, .owed = measurer->owed };
+	struct ring_note_more more = { .late = measurer->collect.late,
+		.owed = measurer->owed,
+		.attachments_lost = measurer->attachments_lost };
 	size_t len = sizeof(note);
 
 	memcpy(note.boot_id, log_epoch(measurer->log)->boot_id, sizeof(note.boot_id));
@@ -348,6 +350,8 @@ static void begin_within(struct measurer *measurer)
 	seen_init(&measurer->collect.tickets, first);
 	measurer->idle_ticket_end = first;
 	measurer->untracked = probe_state(measurer->probe)->untracked;
+	if (!probe_missed(measurer->probe, &measurer->missed))
+		measurer->attachments_lost = measurer->missed.attachments;
 }
 
 /* What ring_state() wrote. */
@@ -408,6 +412,7 @@ int measurer_ring_restore(struct measurer *measurer)
 	measurer->collect.tickets = was.tickets;
 	measurer->collect.loads = was.loads;
 	measurer->collect.late = was.more.late;
+	measurer->attachments_lost = was.more.attachments_lost;
 	return 0;
 }
 

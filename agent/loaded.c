@@ -259,16 +259,14 @@ static int canaries_load(struct measurer *measurer, unsigned wanted)
 }
 
 /* Whether the kernel has come by one of these hooks and passed by since it had so often: others load. */
-static bool were_passed_by(
-	struct measurer *measurer, unsigned hooks, uint64_t missed[static HOOK_COUNT])
+static bool were_passed_by(struct measurer *measurer, unsigned hooks, struct probe_missed *missed)
 {
-	uint64_t before[HOOK_COUNT];
+	struct probe_missed before = *missed;
 
-	memcpy(before, missed, sizeof(before));
 	if (probe_missed(measurer->probe, missed))
 		return false;
 	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++)
-		if (hooks & 1U << hook && missed[hook] != before[hook])
+		if (hooks & 1U << hook && missed->hooks[hook] != before.hooks[hook])
 			return true;
 	return false;
 }
@@ -276,17 +274,17 @@ static bool were_passed_by(
 int measurer_canaries(struct measurer *measurer)
 {
 	unsigned wanted = probe_wanted(measurer->probe);
-	uint64_t missed[HOOK_COUNT] = {};
+	struct probe_missed missed;
 	int err = 0;
 
-	if (probe_missed(measurer->probe, missed)) /* at worst the canaries are tried once more */
-		memset(missed, 0, sizeof(missed));
+	if (probe_missed(measurer->probe, &missed)) /* at worst the canaries are tried once more */
+		memset(&missed, 0, sizeof(missed));
 	measurer->hooks_shown = 0;
 	measurer->canary_due = false;
 	measurer->canary_ms = measurer_now_ms();
 	for (unsigned tries = 0; tries < CANARY_TRIES; tries++) {
 		err = canaries_load(measurer, wanted);
-		if (err || !were_passed_by(measurer, wanted & ~measurer->hooks_shown, missed))
+		if (err || !were_passed_by(measurer, wanted & ~measurer->hooks_shown, &missed))
 			break;
 	}
 	if (err)

@@ -200,7 +200,7 @@ void measurer_idle(struct measurer *measurer)
 	if (measurer->mend || measurer_drain_some(measurer))
 		return;
 	measurer_hooks_check(measurer);
-	measurer_ends_find(measurer);
+	measurer_missed_find(measurer);
 	measurer_give_up_holes(measurer);
 	tpm_check(measurer);
 	if (measurer->baseline_due && !measurer->mend)

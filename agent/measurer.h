@@ -70,7 +70,8 @@ struct measurer {
 	uint64_t loads[VERDICT_VERIFIED + 1]; /* in load records since the start, by verdict */
 
 	/* hooks that the kernel passes by */
-	uint64_t missed[HOOK_COUNT]; /* how often it had when last idle */
+	struct probe_missed missed; /* how often it had when last idle */
+	uint64_t attachments_lost; /* of these, what is recorded as lost */
 	uint64_t missed_dropped; /* the kernel's count of dropped events then */
 	bool ends_due; /* ends of programs may have been missed since they were looked for, */
 	unsigned ends_wait; /* which is being done: so many idle seconds until it is */
@@ -202,9 +203,9 @@ int measurer_commit(struct measurer *measurer);
 /* How often the kernel has passed by hooks of ours, in all. */
 uint64_t measurer_missed(const struct measurer *measurer);
 
-/* ended.c: ends of programs that no event has shown, into the batch; how often the kernel has passed by
- * hooks is read on the way. Once a second. */
-void measurer_ends_find(struct measurer *measurer);
+/* missed.c: how often the kernel has passed by hooks is read, and what was missed so is put into the batch:
+ * ends of programs, attachments as lost. Once a second. */
+void measurer_missed_find(struct measurer *measurer);
 
 /* Whether a program's end was recorded so; not any more, when this was asked. */
 bool measurer_is_ended(struct measurer *measurer, uint32_t id);

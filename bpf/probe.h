@@ -104,9 +104,15 @@ struct event_state *probe_state(const struct probe *probe);
  * preempted another task in the middle of the same program. A hook that is there twice is counted for each:
  * what one passes by, the other sees.
  *
+ * attachments  what was attached or detached, or perhaps something else, and was not seen: so many at most.
+ *
  * Returns 0 or a negative errno.
  */
-[[nodiscard]] int probe_missed(struct probe *probe, uint64_t ret_missed[static HOOK_COUNT]);
+struct probe_missed {
+	uint64_t hooks[HOOK_COUNT];
+	uint64_t attachments;
+};
+[[nodiscard]] int probe_missed(struct probe *probe, struct probe_missed *ret_missed);
 
 /* The lowest id above after_id of a program that is loaded. Returns 0, -ENOENT or another error. */
 [[nodiscard]] int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id);

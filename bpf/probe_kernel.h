@@ -23,6 +23,7 @@ struct probe_program {
 	bool signatures_only; /* pointless where loads cannot be signed */
 	bool out_of_tree; /* no released kernel has it: one that has not lacks nothing */
 	bool required; /* without its hook no load can be followed */
+	bool attaches; /* it is of attaching or detaching: what it misses shows nowhere else */
 };
 
 struct probe_kernel {

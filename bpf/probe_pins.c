@@ -177,7 +177,7 @@ int probe_pins_note(struct probe *probe)
 }
 
 /* bpf_prog_info.recursion_misses */
-static int program_missed(struct probe *probe, uint32_t id, uint64_t *missed)
+static int program_missed(struct probe *probe, uint32_t id, uint64_t *ret_missed)
 {
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
@@ -189,23 +189,42 @@ static int program_missed(struct probe *probe, uint32_t id, uint64_t *missed)
 	close(fd);
 	if (err)
 		return probe_fail(probe, err, "asking for a hook's program");
-	*missed += info.recursion_misses;
+	*ret_missed = info.recursion_misses;
 	return 0;
 }
 
-int probe_missed(struct probe *probe, uint64_t ret_missed[static HOOK_COUNT])
+/* Of those that are there twice in one place, one after the other in the table, what both may have missed. */
+static uint64_t missed_by_all(const uint64_t missed[static PROBE_PROGRAMS_MAX], unsigned *i)
 {
-	uint64_t missed[HOOK_COUNT] = {};
+	const char *place = probe_programs[*i].hook_name;
+	uint64_t least = missed[*i];
+
+	for (; probe_programs[*i + 1].name && !strcmp(probe_programs[*i + 1].hook_name, place);
+		(*i)++)
+		if (missed[*i + 1] < least)
+			least = missed[*i + 1];
+	return least;
+}
+
+int probe_missed(struct probe *probe, struct probe_missed *ret_missed)
+{
+	uint64_t missed[PROBE_PROGRAMS_MAX] = {};
+	struct probe_missed sum = {};
 	int err = 0;
 
 	probe->error[0] = 0;
 	for (unsigned i = 0; probe_programs[i].name && !err; i++)
 		if (probe->programs[i])
-			err = program_missed(
-				probe, probe->programs[i], &missed[probe_programs[i].hook]);
-	if (!err)
-		memcpy(ret_missed, missed, sizeof(missed));
-	return err;
+			err = program_missed(probe, probe->programs[i], &missed[i]);
+	if (err)
+		return err;
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		sum.hooks[probe_programs[i].hook] += missed[i];
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (probe_programs[i].attaches)
+			sum.attachments += missed_by_all(missed, &i);
+	*ret_missed = sum;
+	return 0;
 }
 
 int probe_check(struct probe *probe)

@@ -93,6 +93,10 @@ bool kernel_free(struct kernel *kernel, uint32_t id);
 void kernel_free_unseen(struct kernel *kernel, uint32_t id);
 uint64_t kernel_frees_missed(const struct kernel *kernel);
 
+/* Something is attached, and the hook is passed by. */
+void kernel_attach_unseen(struct kernel *kernel);
+uint64_t kernel_attachments_missed(const struct kernel *kernel);
+
 /* The ids of up to max loaded programs that are not the agent's own, oldest first. Returns how many. */
 size_t kernel_programs(const struct kernel *kernel, size_t max, uint32_t *ret_ids);
 

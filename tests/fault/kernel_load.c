@@ -305,6 +305,16 @@ void kernel_free_unseen(struct kernel *kernel, uint32_t id)
 		next(&kernel->world->frees_missed);
 }
 
+void kernel_attach_unseen(struct kernel *kernel)
+{
+	next(&kernel->world->attachments_missed);
+}
+
+uint64_t kernel_attachments_missed(const struct kernel *kernel)
+{
+	return kernel->world->attachments_missed;
+}
+
 uint64_t kernel_frees_missed(const struct kernel *kernel)
 {
 	return kernel->world->frees_missed;

@@ -26,6 +26,7 @@ static const char usage[] =
 	"    --seed S       of what mixed does (1)\n"
 	"  free        unload every program\n"
 	"  vanish      likewise, and the hook is passed by\n"
+	"  attach      attach something, and the hook is passed by\n"
 	"  count       one line: loads and how they ended\n"
 	"  ledger      one line for each load: serial load boot id error how self freed free_seen sha256\n"
 	"  state       the programs' counters\n"
@@ -277,6 +278,8 @@ static int run(const char *dir, const char *command, const struct options *optio
 		free_all(kernel, dir);
 	else if (!strcmp(command, "vanish"))
 		vanish_all(kernel);
+	else if (!strcmp(command, "attach"))
+		kernel_attach_unseen(kernel);
 	else if (!strcmp(command, "count"))
 		count(kernel);
 	else if (!strcmp(command, "ledger"))

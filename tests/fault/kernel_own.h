@@ -30,7 +30,7 @@ struct world {
 	uint64_t serial;
 	uint32_t boot;
 	uint32_t last_id;
-	__u64 frees_missed;
+	__u64 frees_missed, attachments_missed;
 	uint64_t program_count, end_count, entry_count;
 	struct program programs[PROGRAMS_MAX];
 	struct event_end ends[ENDS_MAX];

@@ -270,10 +270,12 @@ int probe_program_get(struct probe *probe, uint32_t id, uint64_t *ret_load_time_
 	return 0;
 }
 
-int probe_missed(struct probe *probe, uint64_t ret_missed[static HOOK_COUNT])
+int probe_missed(struct probe *probe, struct probe_missed *ret_missed)
 {
-	memset(ret_missed, 0, HOOK_COUNT * sizeof(*ret_missed));
-	ret_missed[HOOK_FREE] = kernel_frees_missed(probe->kernel);
+	*ret_missed = (struct probe_missed){
+		.hooks[HOOK_FREE] = kernel_frees_missed(probe->kernel),
+		.attachments = kernel_attachments_missed(probe->kernel),
+	};
 	return 0;
 }
 

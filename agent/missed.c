@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ends of programs that no event has shown: the kernel passed by the hook, or the ring was full. That it may
- * have been so is counted; then every program that is known is looked for in the kernel, twice, so that one
+ * What the kernel's own count of hooks that it passed by comes to, where nothing else shows it.
+ *
+ * What was attached: it is lost. Ends of programs, also where the ring was full: every program that is known is looked for in the kernel, twice, so that one
  * whose end is under way is not taken for it: the kernel gives up the id some time before our hook runs.
  */
 #include <errno.h>
@@ -91,21 +92,36 @@ static int look(struct measurer *measurer)
 	return err;
 }
 
-void measurer_ends_find(struct measurer *measurer)
+/* Nothing else would show them. */
+static int give_up_attachments(struct measurer *measurer)
 {
-	uint64_t frees = measurer->missed[HOOK_FREE];
-	uint64_t dropped = probe_state(measurer->probe)->dropped_events;
+	uint64_t missed = measurer->missed.attachments;
 	int err = 0;
 
-	if (probe_missed(measurer->probe, measurer->missed))
-		return; /* as the next second, or never where there is nothing to ask */
-	if (measurer->missed[HOOK_FREE] != frees || dropped != measurer->missed_dropped)
+	if (missed > measurer->attachments_lost)
+		err = measurer_put_lost(
+			measurer, LOST_ATTACHMENTS, missed - measurer->attachments_lost, 0, 0);
+	if (!err)
+		measurer->attachments_lost = missed;
+	return err;
+}
+
+void measurer_missed_find(struct measurer *measurer)
+{
+	uint64_t frees = measurer->missed.hooks[HOOK_FREE];
+	uint64_t dropped = probe_state(measurer->probe)->dropped_events;
+	int err;
+
+	if (probe_missed(measurer->probe, &measurer->missed))
+		return; /* the next second may tell */
+	err = give_up_attachments(measurer);
+	if (measurer->missed.hooks[HOOK_FREE] != frees || dropped != measurer->missed_dropped)
 		measurer->ends_due = true;
 	measurer->missed_dropped = dropped;
 	if (measurer->ends_due && !measurer->ends_wait) {
 		measurer->ends_due = false;
 		measurer->ends_wait = LOOK_S;
-	} else if (measurer->ends_wait && measurer->read_end >= measurer->idle_written) {
+	} else if (!err && measurer->ends_wait && measurer->read_end >= measurer->idle_written) {
 		err = look(measurer);
 	}
 	if (err)
@@ -117,6 +133,6 @@ uint64_t measurer_missed(const struct measurer *measurer)
 	uint64_t sum = 0;
 
 	for (enum event_hook hook = 0; hook < HOOK_COUNT; hook++)
-		sum += measurer->missed[hook];
+		sum += measurer->missed.hooks[hook];
 	return sum;
 }
