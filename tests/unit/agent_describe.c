@@ -61,7 +61,8 @@ static void a_plain_load_says_what_and_who(void **)
 	assert_true(load->chain_digest.known);
 	assert_int_equal(load->signature.verdict, VERDICT_UNSIGNED);
 	assert_says("\"comm\":\"loader\",\"exe\":\"/usr/bin/loader\"");
-	assert_says("\"cgroup\":\"/system.slice/a.service\",\"unit\":null,\"user_ns\":56,");
+	assert_says(
+		"\"cgroup\":\"/system.slice/a.service\",\"unit\":\"a.service\",\"user_ns\":56,");
 }
 
 static void names_are_any_bytes_and_need_no_nul(void **)
