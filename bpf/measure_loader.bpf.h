@@ -136,23 +136,40 @@ static __always_inline void fsverity_ask(
 	ret->fsverity_known = 1;
 }
 
+/* Into exes, unless it is there. room: memory of a map. */
+static __always_inline void exe_look_at(struct file *exe, struct fsverity_digest *room)
+{
+	struct exe_key key = {}, after = {};
+	struct exe_digests digests = {};
+	long algorithm = -1;
+
+	exe_key_fill(&key, exe->f_inode);
+	if (bpf_map_lookup_elem(&exes, &key))
+		return;
+	if (bpf_get_fsverity_digest)
+		fsverity_ask(exe, room, &digests);
+	if (exe_is_local(exe) && (__u64)key.size <= state.exe_hash_max)
+		algorithm = bpf_ima_file_hash(exe, digests.sha256, sizeof(digests.sha256));
+	digests.sha256_known = algorithm == HASH_ALGO_SHA256;
+	exe_key_fill(&after, exe->f_inode);
+	/* A hash of another kind is remembered for being of no use. */
+	if ((algorithm >= 0 || digests.fsverity_known) && exe_key_same(&key, &after))
+		bpf_map_update_elem(&exes, &key, &digests, BPF_ANY);
+}
+
 /* Those that load, attach or detach a program, or hand it to somebody who then may in other ways. */
 static const __u64 COMMANDS_ASKED_OF = 1ULL << BPF_PROG_LOAD | 1ULL << BPF_OBJ_PIN |
 	1ULL << BPF_OBJ_GET | 1ULL << BPF_PROG_ATTACH | 1ULL << BPF_PROG_DETACH |
 	1ULL << BPF_PROG_GET_FD_BY_ID | 1ULL << BPF_RAW_TRACEPOINT_OPEN | 1ULL << BPF_LINK_CREATE |
 	1ULL << BPF_LINK_UPDATE | 1ULL << BPF_LINK_GET_FD_BY_ID | 1ULL << BPF_LINK_DETACH;
 
-/*
- * security_bpf(cmd, attr, size): sleepable, for the file's hash, and before whatever the command
- * does. What is found is in exes for the hooks that follow.
- */
+/* security_bpf(cmd, attr, size): sleepable, for the file's hash, and before whatever the command
+ * does. What is found is in exes for the hooks that follow. */
 SEC("lsm.s/bpf")
 int identity(__u64 *ctx)
 {
 	__u32 command = (__u32)ctx[0];
 	struct load_state *load;
-	struct exe_key key = {}, after = {};
-	struct exe_digests digests = {};
 	struct file *exe;
 
 	if (command >= 64 || !(COMMANDS_ASKED_OF & 1ULL << command))
@@ -164,18 +181,7 @@ int identity(__u64 *ctx)
 	exe = bpf_get_task_exe_file(bpf_get_current_task_btf());
 	if (!exe)
 		return 0;
-	exe_key_fill(&key, exe->f_inode);
-	if (!bpf_map_lookup_elem(&exes, &key)) {
-		if (bpf_get_fsverity_digest)
-			fsverity_ask(exe, (void *)load->series.path, &digests);
-		if (exe_is_local(exe) && (__u64)key.size <= state.exe_hash_max &&
-			bpf_ima_file_hash(exe, digests.sha256, sizeof(digests.sha256)) ==
-				HASH_ALGO_SHA256)
-			digests.sha256_known = 1;
-		exe_key_fill(&after, exe->f_inode);
-		if ((digests.sha256_known || digests.fsverity_known) && exe_key_same(&key, &after))
-			bpf_map_update_elem(&exes, &key, &digests, BPF_ANY);
-	}
+	exe_look_at(exe, (void *)load->series.path);
 	bpf_put_file(exe);
 	return 0;
 }
