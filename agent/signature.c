@@ -94,10 +94,11 @@ static enum record_metadata metadata_of(
 		return METADATA_NONE;
 	if (record->signature.covers == COVERS_INSNS_MAPS)
 		return METADATA_KERNEL;
+	/* One that is not bound may be where the rest of the program comes from. */
 	for (size_t i = 0; i < record->map_count; i++)
-		if (is_bound(&load->streams[STREAM_INSNS], &record->maps[i]))
-			return METADATA_BOUND;
-	return METADATA_NONE;
+		if (!is_bound(&load->streams[STREAM_INSNS], &record->maps[i]))
+			return METADATA_NONE;
+	return record->map_count ? METADATA_BOUND : METADATA_NONE;
 }
 
 /* What can be said of the signature's own bytes, which only the verification hook has. */
