@@ -9,7 +9,11 @@
 #include "agent/warden.h"
 
 /* On every kernel: docs/threat-model.md, "What it does not promise". */
-static const char not_covered[] = "classic BPF filters (SO_ATTACH_FILTER, seccomp)";
+static const char filters[] = "classic BPF filters (SO_ATTACH_FILTER, seccomp)";
+
+/* Where a load cannot be signed, or the kernel was built without what verifies it. */
+static const char no_signatures[] =
+	"signatures of programs: this kernel verifies none (Linux 6.18 and later do)";
 
 /* A status that lacks something would claim what it does not say: without memory for all, there is none. */
 struct writer {
@@ -47,6 +51,15 @@ static json_t *hook_names(struct writer *writer, unsigned hooks)
 			add(writer, names,
 				json_string(probe_hook_name(writer->measurer->probe, hook)));
 	return names;
+}
+
+static json_t *not_covered(struct writer *writer, unsigned wanted)
+{
+	json_t *texts = json_pack("[s]", filters);
+
+	if (!(wanted & 1U << HOOK_VERIFY))
+		add(writer, texts, json_string(no_signatures));
+	return texts;
 }
 
 static json_t *tpm_json(struct writer *writer)
@@ -175,7 +188,7 @@ char *status_json(const struct measurer *measurer)
 	put(&writer, status, "missing",
 		hook_names(&writer, probe_expected(measurer->probe) & ~in_use));
 	put(&writer, status, "absent", hook_names(&writer, ~probe_expected(measurer->probe)));
-	put(&writer, status, "not_covered", json_pack("[s]", not_covered));
+	put(&writer, status, "not_covered", not_covered(&writer, wanted));
 	if (tpm_identity(measurer->tpm)->manufacturer[0])
 		put(&writer, status, "tpm", tpm_json(&writer));
 	put_number(&writer, status, "pcr", measurer->conf->tpm_pcr);
