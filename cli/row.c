@@ -125,7 +125,7 @@ static void fill_error(const struct filter_line *line, struct row *row)
 /* Loads, rejects and baselines. */
 static void fill_program(const struct filter_line *line, unsigned loader_width, struct row *row)
 {
-	char verdict[FIELD_MAX];
+	char verdict[FIELD_MAX], subject[FIELD_MAX];
 	uint64_t seq;
 	size_t maps = field_count(line->line, line->len, "maps");
 
@@ -144,6 +144,8 @@ static void fill_program(const struct filter_line *line, unsigned loader_width, 
 		ADD_ITEM(row->details, "not captured");
 	add_field(row->details, line, "keyring ", "signature.keyring", -1);
 	add_field(row->details, line, "pinned ", "signature.pinned", DIGEST_SHOWN);
+	if (field_text(line->line, line->len, "signature.pinned_subject", subject))
+		add(row->details, " %.128s", subject);
 	if (field_uint(line->line, line->len, "parent.seq", &seq))
 		ADD_ITEM(row->details, "parent %" PRIu64, seq);
 	if (field_uint(line->line, line->len, "earlier.seq", &seq))
