@@ -44,6 +44,23 @@ static void every_signer_is_claimed(void **)
 	cms_claims_done(&two);
 }
 
+static void the_digest_of_every_signer_is_told(void **)
+{
+	CMS_ContentInfo *cms = begin_signing(0);
+
+	sign_by(cms, &alice, EVP_sha512(), NOATTR | CMS_USE_KEYID);
+	sign_by(cms, &alice, EVP_sha384(), NOATTR | CMS_USE_KEYID);
+	struct cms_claims two = claims(end_signing(cms));
+	bool told[ALG_SHA3_512 + 1] = { 0 };
+
+	assert_int_equal(two.count, 2);
+	for (size_t i = 0; i < two.count; i++) /* DER sorts them */
+		told[two.digest_algs[i]] = true;
+	assert_true(told[ALG_SHA512]);
+	assert_true(told[ALG_SHA384]);
+	cms_claims_done(&two);
+}
+
 static void more_signers_than_fit_are_counted(void **)
 {
 	CMS_ContentInfo *cms = begin_signing(0);
@@ -147,6 +164,7 @@ int main(void)
 		cmocka_unit_test(a_key_identifier_is_claimed),
 		cmocka_unit_test(an_issuer_is_claimed_by_the_digest_of_its_der),
 		cmocka_unit_test(every_signer_is_claimed),
+		cmocka_unit_test(the_digest_of_every_signer_is_told),
 		cmocka_unit_test(more_signers_than_fit_are_counted),
 		cmocka_unit_test(a_long_key_identifier_is_claimed_whole),
 		cmocka_unit_test(garbage_claims_nothing),

@@ -153,6 +153,7 @@ static void an_unknown_digest_is_not_pinned(void **)
 	assert_false(pinned(trust_alice, signature));
 	struct cms_claims claimed = claims(signature);
 	assert_claims_key(&claimed, 0, &alice);
+	assert_int_equal(claimed.digest_algs[0], ALG_OTHER);
 	cms_claims_done(&claimed);
 }
 
@@ -287,6 +288,31 @@ static void what_holds_no_certificate_is_an_error(void **)
 	assert_int_equal(ERR_peek_error(), 0);
 }
 
+static void a_key_has_the_subject_of_its_first_certificate(void **)
+{
+	[[gnu::cleanup(cms_trust_freep)]] struct cms_trust *trust = cms_trust_new();
+	uint8_t spki[SHA256_LEN] = { 0 };
+	struct signature good = sign(&alice, NOATTR | CMS_USE_KEYID);
+	X509_NAME *name = X509_NAME_dup(X509_get_subject_name(alice.cert));
+	struct signer renewed = { .cert = X509_dup(alice.cert) };
+
+	assert_non_null(renewed.cert);
+	assert_int_equal(X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC,
+				 (const unsigned char *)"Acme, Inc.", -1, -1, 0),
+		1);
+	assert_int_equal(X509_set_subject_name(renewed.cert, name), 1);
+	assert_true(i2d_re_X509_tbs(renewed.cert, NULL) > 0);
+	write_cert("renewed.pem", "w", &renewed);
+	assert_int_equal(cms_trust_load(trust, in_dir("renewed.pem")), 0);
+	assert_int_equal(cms_trust_load(trust, in_dir("alice.pem")), 0);
+	assert_true(cms_pinned(trust, data, sizeof(data), good.bytes, good.len, spki));
+	assert_string_equal(cms_trust_subject(trust, spki), "O=Acme\\, Inc.,CN=alice");
+	assert_string_equal(cms_trust_subject(trust_alice, spki), "CN=alice");
+	assert_null(cms_trust_subject(trust_nobody, spki));
+	X509_NAME_free(name);
+	X509_free(renewed.cert);
+}
+
 static void too_many_certificates_are_an_error(void **)
 {
 	[[gnu::cleanup(cms_trust_freep)]] struct cms_trust *trust = cms_trust_new();
@@ -318,6 +344,7 @@ int main(void)
 		cmocka_unit_test(signatures_are_judged_as_by_the_command_line),
 		cmocka_unit_test(certificates_come_from_files_and_directories),
 		cmocka_unit_test(what_holds_no_certificate_is_an_error),
+		cmocka_unit_test(a_key_has_the_subject_of_its_first_certificate),
 		cmocka_unit_test(too_many_certificates_are_an_error),
 	};
 
