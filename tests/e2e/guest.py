@@ -13,7 +13,9 @@ SYS_ADD_KEY, SYS_BPF = 248, 321
 SESSION_KEYRING = -3
 MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_GET_INFO_BY_FD, MAP_FREEZE = 0, 2, 5, 6, 7, 15, 22
 SOCKET_FILTER, ARRAY = 1, 2
-PROG_NAME, SIGNATURE, LOAD_SIZE = 48, 152, 168   # union bpf_attr, BPF_PROG_LOAD
+# union bpf_attr, BPF_PROG_LOAD
+PROG_FLAGS, PROG_NAME, ATTACH_TYPE, TOKEN, SIGNATURE, LOAD_SIZE = 44, 48, 68, 144, 152, 168
+WITH_TOKEN = 1 << 16
 RETURN_ZERO = struct.pack("<BBhi", 0xb7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
 
 CONF = Path("/etc/bpfmeasure/agent.conf")
@@ -40,12 +42,16 @@ def buffer(data):
 class Load:
     """A BPF_PROG_LOAD made ready, so that nothing but the call itself takes time."""
 
-    def __init__(self, name, insns, signature=b"", keyring=SESSION_KEYRING):
+    def __init__(self, name, insns, signature=b"", keyring=SESSION_KEYRING, kind=SOCKET_FILTER, attach=0, token=None):
         self.insns, self.licence, self.signature = buffer(insns), buffer(b"GPL\0"), buffer(signature)
         attributes = bytearray(LOAD_SIZE if signature else SIGNATURE)
-        struct.pack_into("<IIQQ", attributes, 0, SOCKET_FILTER, len(insns) // 8,
+        struct.pack_into("<IIQQ", attributes, 0, kind, len(insns) // 8,
                          ctypes.addressof(self.insns), ctypes.addressof(self.licence))
         struct.pack_into("15s", attributes, PROG_NAME, name.encode())
+        struct.pack_into("<I", attributes, ATTACH_TYPE, attach)
+        if token is not None:
+            struct.pack_into("<I", attributes, PROG_FLAGS, WITH_TOKEN)
+            struct.pack_into("<i", attributes, TOKEN, token)
         if signature:
             struct.pack_into("<QIi", attributes, SIGNATURE, ctypes.addressof(self.signature), len(signature),
                              keyring)
@@ -94,6 +100,21 @@ def add_to_session_keyring(der):
 
 def output(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+def saving(directory, *command):
+    """Run a command that uses libbpf, and keep in a new directory what it hands to bpf(2): tests/tools/savebpf.c."""
+    directory.mkdir()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, "SAVEBPF": str(directory), "LD_PRELOAD": "/t/savebpf.so"}) as process:
+        said = process.communicate()[1]
+    return {"pid": process.pid, "code": process.returncode, "said": said}
+
+
+def generate(header, *words):
+    """What bpftool would have others compile in: reference values are made from it."""
+    with open(header, "w", encoding="ascii") as file:
+        subprocess.run(["bpftool", "gen", "skeleton", "-L", *words], check=True, stdout=file)
 
 
 def save_pcrs(directory):

@@ -123,8 +123,8 @@ def build_bpf(source, target):
 
 
 def build_tool(name, target, *flags):
-    must("cc", "-std=gnu2x", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", *flags,
-         ROOT / "tests/tools" / name, "-o", target)
+    must("cc", "-std=gnu2x", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1",
+         ROOT / "tests/tools" / name, "-o", target, *flags)
 
 
 def build_preload(name, target):

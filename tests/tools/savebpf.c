@@ -96,9 +96,10 @@ static long prog_load(const union bpf_attr *attr, unsigned size)
 	result = next_syscall(SYS_bpf, BPF_PROG_LOAD, attr, size);
 	error = errno;
 	snprintf(line, sizeof(line),
-		"{\"call\":%u,\"kind\":\"load\",\"id\":%u,\"errno\":%d,\"signed\":%s}\n", calls,
-		result < 0 ? 0 : program_id((int)result), result < 0 ? error : 0,
-		signature_len ? "true" : "false");
+		"{\"call\":%u,\"kind\":\"load\",\"type\":%u,\"name\":\"%.15s\",\"id\":%u,\"errno\":%d,"
+		"\"signed\":%s}\n",
+		calls, attr->prog_type, attr->prog_name, result < 0 ? 0 : program_id((int)result),
+		result < 0 ? error : 0, signature_len ? "true" : "false");
 	note(line);
 	errno = error;
 	return result;
