@@ -282,7 +282,7 @@ def check(run_, results):
               and record["signature"]["verdict"] == "verified"]
     return {
         "ways": cells,
-        "hooks": run_.done["status"]["hooks"], "missing": run_.done["status"]["missing"],
+        **{key: run_.done["status"].get(key, []) for key in ("hooks", "missing", "absent")},
         "digest": "32 bytes (sha256)" if has_digest else "tag, 8 bytes (of a sha1)",
         "signs": signed[-1]["covers"] if signed else "nothing",
         "metadata": signed[-1]["metadata"] if signed else "none",

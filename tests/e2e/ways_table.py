@@ -41,7 +41,8 @@ def package(found):
 
 def tables(found):
     """[(title, first heading, {row: cell})] of one kernel."""
-    hooks = {f"`{hook}`": "yes" for hook in found["hooks"]} | {f"`{hook}`": "no" for hook in found["missing"]}
+    hooks = {f"`{hook}`": "yes" for hook in found["hooks"]} | {
+        f"`{hook}`": "no" for hook in [*found["missing"], *found["absent"]]}
     facts = {text: found[name] for name, text in FACTS.items()}
     notes = {NOTES["package"]: package(found), NOTES["bpftool"]: found["bpftool"]}
     return [("Ways in", "way", {text: found["ways"][name] for name, text in WAYS.items()}),
