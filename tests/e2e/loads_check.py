@@ -24,8 +24,8 @@ REFUSED = {
     "denied": ("lsm", "EPERM"),
 }
 
-# covers and metadata of a light skeleton that the kernel's own bpftool signed.
-SKELETON_SAYS = {"7.3": ("insns+maps", "kernel"), "7.2": ("insns", "bound"), "6.18": ("insns", "bound")}
+# From which release on: covers and metadata of a light skeleton that the kernel's own bpftool signed.
+SKELETON_SAYS = (((7, 3), ("insns+maps", "kernel")), ((6, 18), ("insns", "bound")))
 
 
 class Run:
@@ -60,6 +60,11 @@ class Run:
         verdicts = collections.Counter(record["signature"]["verdict"] for record in self.of("load"))
         return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + "; loads " + ", ".join(
             f"{count} {verdict}" for verdict, count in verdicts.items())
+
+
+def release_of(run_):
+    """(7, 3), as the kernel names itself."""
+    return tuple(int(number) for number in run_.of("epoch")[0]["kernel"].split(".")[:2])
 
 
 def signer_facts(run_, name):
@@ -234,7 +239,7 @@ def check_skeleton(run_, results, name, is_signed):
     frozen = [entry["sha256_at_load"] for entry in loader["maps"] if entry["frozen"]]
     results.same(f"{name}: its-metadata-has-its-digest", [sha256(padded)] if is_signed or frozen else [], frozen)
     if is_signed:
-        covers, kind = SKELETON_SAYS[run_.kernel]
+        covers, kind = next(says for first, says in SKELETON_SAYS if release_of(run_) >= first)
         signed_bytes = insns + (metadata if covers == "insns+maps" else b"")
         spki, claim = signer_facts(run_, "signer")
         file = folder / f"{call['call']}.signature"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import loads_check
 from harness import openssl_sha256, run
+from loads_check import release_of
 
 PRELOADED = "preloaded"
 
@@ -19,13 +20,6 @@ LACKING = {
     "run_time": ((6, 18), "E2BIG"),
     "signed_skeleton": ((6, 18), "E2BIG"),
 }
-
-# What bpftool's loader, signed, is vouched for: first release, covers, metadata.
-SKELETONS = (((7, 3), "insns+maps", "kernel"), ((6, 18), "insns", "bound"))
-
-
-def release_of(run_):
-    return tuple(int(number) for number in run_.done["release"].split(".")[:2])
 
 
 def type_names():
@@ -142,11 +136,7 @@ def key_claim(certificate):
 
 
 def check_skeleton(run_, results, way):
-    is_signed = way.name == "signed_skeleton"
-    if is_signed:
-        loads_check.SKELETON_SAYS[run_.kernel] = next(
-            (covers, metadata) for first, covers, metadata in SKELETONS if release_of(run_) >= first)
-    loads_check.check_skeleton(run_, results, way.told["saved"], is_signed)
+    loads_check.check_skeleton(run_, results, way.told["saved"], way.name == "signed_skeleton")
     check_reference(run_, results, way)
 
 
