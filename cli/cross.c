@@ -16,7 +16,7 @@
 #include "db/db.h"
 
 enum {
-	LOOKS = 4, /* that have to agree before a program is called hidden */
+	LOOKS = 4, /* that have to agree where the log and the kernel do not */
 	TRIES_MAX = 12,
 	PAUSE_S = 1, /* the end of a program is known when an RCU grace period is over */
 };
@@ -144,7 +144,8 @@ struct look {
 	const char *socket_path;
 	struct db *db;
 	json_t *loaded; /* what the daemon says: docs/format.md, "Programs loaded now" */
-	json_t *hidden; /* programs that a view lacks, one object each */
+	json_t *hidden; /* programs that some of the kernel's views have and some lack, one object each */
+	json_t *suspect; /* programs that the log and the kernel do not agree on, likewise */
 	json_t *ended; /* programs whose end passed unseen, likewise */
 	size_t programs;
 	char why[ASK_ERROR_MAX]; /* there was none */
@@ -154,6 +155,7 @@ static void look_done(struct look *look)
 {
 	json_decref(look->loaded);
 	json_decref(look->hidden);
+	json_decref(look->suspect);
 	json_decref(look->ended);
 }
 
@@ -180,12 +182,15 @@ static int append(json_t *array, json_t *object)
 	return json_array_append_new(array, object) ? -ENOMEM : 0;
 }
 
-/* A program that the kernel has: all of its own views should show it, and so should the log. */
+/*
+ * A program that the kernel has: all of its own views should show it, and so should the log. Where some of
+ * its own do and some do not, the daemon has made sure; a record may be under way.
+ */
 static int compare_loaded(struct look *look, struct history *history, json_t *program)
 {
 	json_int_t id = json_integer_value(json_object_get(program, "id"));
+	unsigned shown = 0;
 	char key[24];
-	bool is_hidden = false;
 
 	snprintf(key, sizeof(key), "%" JSON_INTEGER_FORMAT, id);
 	json_t *record = json_object_get(history->programs, key);
@@ -196,9 +201,11 @@ static int compare_loaded(struct look *look, struct history *history, json_t *pr
 	if (is_recorded)
 		json_object_set(program, "seq", json_object_get(record, "seq"));
 	json_object_del(history->programs, key);
-	for (size_t i = 0; i < VIEW_COUNT; i++)
-		is_hidden |= !json_is_true(json_object_get(program, views[i]));
-	return is_hidden ? append(look->hidden, json_incref(program)) : 0;
+	for (size_t i = 0; i < VIEW_HISTORY; i++)
+		shown += json_is_true(json_object_get(program, views[i]));
+	if (shown > 0 && shown < VIEW_HISTORY)
+		return append(look->hidden, json_incref(program));
+	return is_recorded ? 0 : append(look->suspect, json_incref(program));
 }
 
 /* Programs that only the log has. */
@@ -218,8 +225,8 @@ static int compare_rest(struct look *look, const struct history *history)
 		json_object_set_new(record, "id", json_integer((json_int_t)number));
 		for (size_t i = 0; i < VIEW_COUNT; i++)
 			json_object_set_new(record, views[i], json_boolean(i == VIEW_HISTORY));
-		r = append(
-			seq < history->blind_seq ? look->ended : look->hidden, json_incref(record));
+		r = append(seq < history->blind_seq ? look->ended : look->suspect,
+			json_incref(record));
 		if (r < 0)
 			return r;
 	}
@@ -240,6 +247,7 @@ static int look_once(struct look *look)
 	if (!look->loaded)
 		return 1;
 	look->hidden = json_array();
+	look->suspect = json_array();
 	look->ended = json_array();
 	history.boot_id = json_string_value(json_object_get(look->loaded, "boot_id"));
 	r = history_read(look->db, &history,
@@ -252,27 +260,43 @@ static int look_once(struct look *look)
 
 /* ---- several ---- */
 
-static bool has(const json_t *array, const json_t *object)
+static bool has(const json_t *array, const json_t *program)
 {
 	size_t i;
 	json_t *other;
 
-	json_array_foreach(array, i, other) if (json_equal(other, object)) return true;
+	json_array_foreach(array, i, other) if (json_equal(json_object_get(other, "id"),
+							json_object_get(program, "id")) &&
+		json_equal(json_object_get(other, "load_time_ns"),
+			json_object_get(program, "load_time_ns"))) return true;
 	return false;
 }
 
-/* Those of hidden that were hidden in the same way before. */
-static void keep_common(json_t *hidden, const json_t *before)
+/* Those of programs that were there before as well. */
+static void keep_common(json_t *programs, const json_t *before)
 {
-	for (size_t i = json_array_size(hidden); i-- > 0;)
-		if (!has(before, json_array_get(hidden, i)))
-			json_array_remove(hidden, i);
+	for (size_t i = json_array_size(programs); i-- > 0;)
+		if (!has(before, json_array_get(programs, i)))
+			json_array_remove(programs, i);
 }
 
-/* Until no program seems hidden, or those that do seemed so LOOKS times. Returns as look_once(). */
+/* And those that are there no more. Returns 0 or -ENOMEM. */
+static int add_missing(json_t *programs, const json_t *before)
+{
+	size_t i;
+	json_t *program;
+	int r = 0;
+
+	json_array_foreach(before, i, program) if (r == 0 && !has(programs, program))
+		r = append(programs, json_incref(program));
+	return r;
+}
+
+/* What was hidden at one look is, and stays so; what was suspect at LOOKS of them is hidden too. Returns as
+ * look_once(). */
 static int look_until_sure(struct look *look)
 {
-	struct look next = *look;
+	struct look next;
 	unsigned looks = 0;
 	int r = 1;
 
@@ -281,21 +305,25 @@ static int look_until_sure(struct look *look)
 		if (i > 0)
 			sleep(PAUSE_S);
 		r = look_once(&next);
-		if (r == 0 && looks++ > 0)
-			keep_common(next.hidden, look->hidden);
-		if (r == 0) {
-			look_done(look);
-			*look = next;
-			if (json_array_size(look->hidden) == 0)
-				return 0;
+		if (r == 0 && looks++ > 0) {
+			keep_common(next.suspect, look->suspect);
+			r = add_missing(next.hidden, look->hidden);
+		}
+		if (r != 0) {
+			look_done(&next);
+			memcpy(look->why, next.why, sizeof(look->why));
+			if (r < 0 || looks == 0)
+				return r;
 			continue;
 		}
-		look_done(&next);
-		memcpy(look->why, next.why, sizeof(look->why));
-		if (r < 0 || looks == 0)
-			return r;
+		look_done(look);
+		*look = next;
+		if (json_array_size(look->suspect) == 0)
+			return 0;
 	}
-	return looks == LOOKS ? 0 : r;
+	if (looks == LOOKS)
+		return add_missing(look->hidden, look->suspect);
+	return json_array_size(look->hidden) > 0 ? 0 : r;
 }
 
 /* ---- what was found ---- */
