@@ -288,7 +288,7 @@ struct record_of_program {
  * What a hook after the kernel's integrity check was told of a program: the kernel's own word, not
  * ours, and never a replacement for struct record_signature.
  *
- * hook     that told: "lsm/bpf_prog_load_post_integrity".
+ * hook     that told: "fexit/security_bpf_prog_load_post_integrity".
  * verdict  the enumerator as this kernel's BTF names it ("LSM_INT_VERDICT_OK"), NULL where the
  *          hook has none (it has one argument) or BTF no name for the value.
  * source   of the verdict: name of the LSM that gave it; NULL where it is not said.

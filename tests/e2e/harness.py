@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = Path(os.environ.get("O", ROOT / "build")).resolve()
 KERNELS = ("7.3", "7.2", "6.18")
+HOOK_KERNELS = ("hook-verdict", "hook-notice")     # 7.3 with a hook: `make hook-kernel`
 
 
 class Results:
