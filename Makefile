@@ -11,8 +11,8 @@ VERSION := 0.1.0
 # ---- what is built from what ---------------------------------------------------------------------
 # A folder becomes an archive; a folder's archive may use those of the folders after it.
 
-SRC_agent  := agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/cross.c agent/describe.c agent/drain.c \
-              agent/epoch.c agent/fault.c agent/holes.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c \
+SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/cross.c \
+              agent/describe.c agent/drain.c agent/epoch.c agent/fault.c agent/holes.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c \
               agent/log_note.c agent/log_pcr.c agent/measurer.c agent/missed.c agent/programs.c agent/quote.c agent/quotes.c agent/requests.c \
               agent/sandbox.c agent/seen.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c agent/unit.c \
               agent/warden.c agent/warden_serve.c

@@ -79,6 +79,7 @@ static size_t stream_max(uint32_t stream)
 		return COLLECT_SIGNATURE_MAX;
 	case STREAM_EXE:
 	case STREAM_CGROUP:
+	case STREAM_TARGET:
 		return COLLECT_TEXT_MAX;
 	default:
 		return COLLECT_SIGNED_MAX;
@@ -250,6 +251,7 @@ static size_t event_size(uint32_t type)
 		[EVENT_END] = sizeof(struct event_end),
 		[EVENT_FREE] = sizeof(struct event_free),
 		[EVENT_INTEGRITY] = sizeof(struct event_integrity),
+		[EVENT_ATTACH] = sizeof(struct event_attach),
 	};
 
 	return type < sizeof(sizes) / sizeof(*sizes) ? sizes[type] : 0;
@@ -277,6 +279,10 @@ static int take(
 	case EVENT_PROG:
 		memcpy(&load->prog, data, sizeof(load->prog));
 		load->has_prog = true;
+		return 0;
+	case EVENT_ATTACH:
+		memcpy(&load->attach, data, sizeof(load->attach));
+		load->has_attach = true;
 		return 0;
 	case EVENT_MAP:
 		return take_map(collect, load, data);

@@ -39,17 +39,19 @@ struct collected_map {
 	struct collected_bytes content;
 };
 
-/* One series that has ended: a load, where end.series says so. What never arrived is absent: has_*
+/* One series that has ended: a load, or an attachment where end.series or has_attach says so. What never arrived is absent: has_*
  * false, bytes empty; without has_end nothing in end is known. */
 struct collected_load {
 	uint64_t number;
 	bool has_load;
 	bool has_prog;
+	bool has_attach;
 	bool has_end;
 	unsigned verify_count; /* before the load event; verify is the last of them */
 	struct event_load load;
 	struct event_verify verify;
 	struct event_prog prog;
+	struct event_attach attach;
 	struct event_end end;
 	struct collected_bytes streams[STREAM_MAP]; /* by enum event_stream */
 	size_t map_count;

@@ -180,15 +180,9 @@ static struct record_text path_text(
 	return text_of(room + at, COLLECT_TEXT_MAX - at);
 }
 
-static void describe_loader(const struct collected_load *load, struct described *memory)
+void describe_task(const struct event_task *task, const struct collected_load *series,
+	struct described *memory, struct record_loader *ret)
 {
-	const struct event_task *task = &load->load.task;
-	struct record_loader *ret = &memory->load.loader;
-
-	if (!load->has_load) {
-		ret->tgid = load->end.tgid;
-		return;
-	}
 	*ret = (struct record_loader){
 		.pid = task->pid,
 		.tgid = task->tgid,
@@ -198,8 +192,8 @@ static void describe_loader(const struct collected_load *load, struct described 
 		.exe_dev = { task->exe_inode != 0, task->exe_dev },
 		.exe_inode = { task->exe_inode != 0, task->exe_inode },
 		.exe_sha256.known = task->exe_sha256_known,
-		.exe = path_text(&load->streams[STREAM_EXE], memory->exe),
-		.cgroup = path_text(&load->streams[STREAM_CGROUP], memory->cgroup),
+		.exe = path_text(&series->streams[STREAM_EXE], memory->exe),
+		.cgroup = path_text(&series->streams[STREAM_CGROUP], memory->cgroup),
 		.exe_fsverity.known = task->exe_fsverity_known,
 		.user_ns = { task->user_ns != 0, task->user_ns },
 		.mnt_ns = { task->mnt_ns != 0, task->mnt_ns },
@@ -210,6 +204,64 @@ static void describe_loader(const struct collected_load *load, struct described 
 	ret->unit = unit_of_cgroup(ret->cgroup, memory->unit);
 	memcpy(ret->exe_sha256.sha256, task->exe_sha256, SHA256_LEN);
 	memcpy(ret->exe_fsverity.sha256, task->exe_fsverity, SHA256_LEN);
+}
+
+static void describe_loader(const struct collected_load *load, struct described *memory)
+{
+	if (load->has_load)
+		describe_task(&load->load.task, load, memory, &memory->load.loader);
+	else
+		memory->load.loader.tgid = load->end.tgid;
+}
+
+/* ---- where it runs ---- */
+
+/* As people call it: not the kernel's function behind a hook, nor the symbol of a program's code. */
+static struct record_text target_name(const struct event_place *place)
+{
+	struct record_text name = text_field(place->name, sizeof(place->name));
+	static const char hook[] = "bpf_lsm_", program[] = "bpf_prog_", module[] = " [bpf]";
+	size_t skip = 0;
+
+	if (!name.bytes)
+		return name;
+	if (place->target_type == TARGET_LSM_HOOK && name.len > strlen(hook) &&
+		!memcmp(name.bytes, hook, strlen(hook)))
+		skip = strlen(hook);
+	if (place->target_type == TARGET_PROGRAM && name.len > strlen(program) + 17 &&
+		!memcmp(name.bytes, program, strlen(program)))
+		skip = strlen(program) + 17; /* the tag in hex, and what divides it from the name */
+	name = text_of(name.bytes + skip, name.len - skip);
+	if (place->target_type == TARGET_PROGRAM && name.len > strlen(module) &&
+		!memcmp(name.bytes + name.len - strlen(module), module, strlen(module)))
+		name.len -= strlen(module);
+	return name;
+}
+
+void describe_place(const struct describe *describe, const struct event_place *event,
+	const struct collected_bytes *target, struct described *memory, struct record_place *ret)
+{
+	*ret = (struct record_place){
+		.via = event->via <= VIA_OTHER ? (enum record_via)event->via : VIA_OTHER,
+		.link_id = { event->link_id != 0, event->link_id },
+		.target = {
+			.type = event->target_type <= TARGET_FILE
+				? (enum record_target_type)event->target_type
+				: TARGET_UNKNOWN,
+			.name = event->has_path && target ? path_text(target, memory->target)
+							  : target_name(event),
+			.id = { event->has_id, event->target_id },
+			.index = { event->has_index, event->index },
+			.count = { event->has_count, event->count },
+		},
+	};
+	if (event->link_id)
+		ret->link_type = enum_text(describe, memory, PROBE_LINK_TYPE, event->link_type);
+	/* Zero is an attach type of cgroups; of others it says that there is none. */
+	if (event->attach_type > 0 ||
+		(event->attach_type == 0 && event->target_type == TARGET_CGROUP))
+		ret->attach_type = enum_text(
+			describe, memory, PROBE_ATTACH_TYPE, (uint32_t)event->attach_type);
 }
 
 /* ---- the whole ---- */

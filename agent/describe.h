@@ -29,6 +29,7 @@ struct described {
 	char exe[COLLECT_TEXT_MAX];
 	char cgroup[COLLECT_TEXT_MAX];
 	char unit[UNIT_TEXT_MAX];
+	char target[COLLECT_TEXT_MAX];
 	struct cms_claims claims;
 };
 
@@ -45,6 +46,17 @@ void described_done(struct described *described);
 /* Describe a verdict, but for the program. ret's texts point into event and the probe. */
 void describe_integrity(const struct describe *describe, const struct event_integrity *event,
 	struct record_integrity *ret);
+
+/*
+ * Describe where a program runs, or ran. The texts point into memory, which is the caller's, and into
+ * event and target (the pieces of its path; NULL for none).
+ */
+void describe_place(const struct describe *describe, const struct event_place *event,
+	const struct collected_bytes *target, struct described *memory, struct record_place *ret);
+
+/* Describe the task of a series that has no load. */
+void describe_task(const struct event_task *task, const struct collected_load *series,
+	struct described *memory, struct record_loader *ret);
 
 /* Describe a program that was there before. earlier is left to the caller. */
 void describe_baseline(const struct describe *describe, const struct event_prog *prog,

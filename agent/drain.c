@@ -37,12 +37,7 @@ enum {
 
 /* ---- events become records ---- */
 
-/*
- * A program that was recorded before this daemon started, or before it was unloaded: from its record.
- *
- * Returns 0, -ENOENT where no record is of it, or an error: then nobody can tell.
- */
-static int program_get(
+int measurer_program_get(
 	struct measurer *measurer, uint32_t id, const struct program_known **ret_program)
 {
 	const struct program_known *known = id ? programs_find(&measurer->programs, id) : NULL;
@@ -171,6 +166,8 @@ static int on_load(void *arg, const struct collected_load *load)
 	const struct program_known *parent; /* describing finds it where it is found here */
 	int err;
 
+	if (load->has_attach || (load->has_end && load->end.series == SERIES_ATTACH))
+		return measurer_attachment(measurer, load);
 	measurer->handed = (struct record_of_program){ .id = { load->has_prog, load->prog.id } };
 
 	/* Who and what it was did not arrive, or whether it passed: a record would have to claim
@@ -178,7 +175,7 @@ static int on_load(void *arg, const struct collected_load *load)
 	if (!load->has_load || (!load->has_prog && !(load->end.hooks & 1U << HOOK_LOAD_EXIT))) {
 		err = measurer_put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
 	} else {
-		err = program_get(measurer, load->end.parent_id, &parent);
+		err = measurer_program_get(measurer, load->end.parent_id, &parent);
 		if (!err || err == -ENOENT)
 			err = put_described(measurer, load);
 	}
@@ -203,7 +200,7 @@ static int on_integrity(
 	if (!load) {
 		integrity.program = (struct record_of_program){ .id = { event->id != 0,
 									event->id } };
-		err = program_get(measurer, event->id, &program);
+		err = measurer_program_get(measurer, event->id, &program);
 		if (!err) {
 			integrity.program.seq = program->seq;
 			integrity.program.sha256 = program->sha256;
@@ -219,7 +216,7 @@ int measurer_put_unload(struct measurer *measurer, const struct event_free *even
 	struct log_put put = { .kind = RECORD_UNLOAD, .boottime_ns = event->boottime_ns };
 	struct record_unload unload = { .program_id = event->id };
 	const struct program_known *program;
-	int err = program_get(measurer, event->id, &program);
+	int err = measurer_program_get(measurer, event->id, &program);
 
 	/* A load that failed after it had its id, or one that was lost and is recorded as such. */
 	if (err)
@@ -301,6 +298,7 @@ int measurer_commit(struct measurer *measurer)
 	if (err)
 		return measurer_fail_log(measurer, err);
 	measurer_mended(measurer, FAULT_SLOT_LOG);
+	attached_settle(&measurer->attached);
 	ends_drop(measurer);
 	needed = collect_needs_from(&measurer->collect, measurer->read_end);
 	/* Of loads that are not over yet the pieces stay on the ring, so that even a kill -9

@@ -251,6 +251,7 @@ static int canaries_load(struct measurer *measurer, unsigned wanted)
 		measurer->canary_due |= err != 0;
 		if (err)
 			return err;
+		measurer->hooks_shown |= (unsigned)probe_state(measurer->probe)->shown & wanted;
 		if ((measurer->hooks_shown & wanted) == wanted)
 			break;
 		usleep(CANARY_POLL_MS * 1000);
@@ -280,6 +281,7 @@ int measurer_canaries(struct measurer *measurer)
 	if (probe_missed(measurer->probe, &missed)) /* at worst the canaries are tried once more */
 		memset(&missed, 0, sizeof(missed));
 	measurer->hooks_shown = 0;
+	probe_state(measurer->probe)->shown = 0;
 	measurer->canary_due = false;
 	measurer->canary_ms = measurer_now_ms();
 	for (unsigned tries = 0; tries < CANARY_TRIES; tries++) {

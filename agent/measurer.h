@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/attached.h"
 #include "agent/collect.h"
 #include "agent/conf.h"
 #include "agent/describe.h"
@@ -51,6 +52,7 @@ struct measurer {
 
 	struct collect collect;
 	struct programs programs;
+	struct attached attached;
 	struct describe describe;
 	struct described described;
 	struct record_of_program handed; /* the program of the load that was handed over last */
@@ -222,6 +224,18 @@ void measurer_excuse(struct measurer *measurer, uint64_t count);
 
 /* The ids that are excused lie before those that will be seen from now on. */
 void measurer_excuses_settle(struct measurer *measurer);
+
+/*
+ * drain.c: a program that was recorded before this daemon started, or before it was unloaded: from its record.
+ *
+ * Returns 0, -ENOENT where no record is of it, or an error: then nobody can tell.
+ */
+[[nodiscard]] int measurer_program_get(
+	struct measurer *measurer, uint32_t id, const struct program_known **ret_program);
+
+/* attach.c: the record of an attachment, or of its end. Returns 0 or a negative errno with nothing put. */
+[[nodiscard]] int measurer_attachment(
+	struct measurer *measurer, const struct collected_load *series);
 
 /* That a program has this id is recorded. */
 void measurer_id_seen(struct measurer *measurer, uint32_t id);

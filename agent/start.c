@@ -376,6 +376,7 @@ void measurer_done(struct measurer *measurer)
 	free(measurer->ends);
 	free(measurer->gone);
 	programs_done(&measurer->programs);
+	attached_done(&measurer->attached);
 	ring_close(measurer->ring);
 	probe_free(measurer->probe);
 	tpm_free(measurer->tpm);

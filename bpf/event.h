@@ -15,7 +15,10 @@
  * a load: both have load 0. An EVENT_END that found the ring full is in the map "ends" instead.
  *
  * What else a task does with a program is a series too, with a number from the same counter and an
- * EVENT_END that says of which kind it was.
+ * EVENT_END that says of which kind it was:
+ *
+ *	EVENT_ATTACH, EVENT_BYTES target, cgroup, exe      it came to a place where it runs, or left it
+ *	EVENT_END
  *
  * Every event carries a ticket from one atomic counter, taken before its place on the ring, so the
  * order of tickets and of places may differ between CPUs, but every ticket arrives exactly once or
@@ -55,6 +58,7 @@ enum event_type {
 	EVENT_END,
 	EVENT_FREE,
 	EVENT_INTEGRITY,
+	EVENT_ATTACH,
 };
 
 /* Which bytes an EVENT_BYTES is a piece of. */
@@ -64,6 +68,7 @@ enum event_stream {
 	STREAM_EXE, /* path of the executable: names from the leaf to the root, each with its NUL */
 	STREAM_CGROUP, /* likewise, of the cgroup; the root's own name is empty */
 	STREAM_INSNS, /* the program as handed to the kernel */
+	STREAM_TARGET, /* what a program is attached to, where that is a path: as STREAM_EXE */
 	STREAM_MAP, /* contents of the map of the EVENT_MAP before it */
 	STREAM_COUNT,
 };
@@ -71,6 +76,7 @@ enum event_stream {
 /* What a series of events is about, as its EVENT_END has it. */
 enum event_series {
 	SERIES_LOAD,
+	SERIES_ATTACH,
 	SERIES_COUNT,
 };
 
@@ -86,6 +92,12 @@ enum event_hook {
 	HOOK_FREE,
 	HOOK_BASELINE,
 	HOOK_INTEGRITY,
+	HOOK_BPF,
+	HOOK_LINK,
+	HOOK_LINK_GET,
+	HOOK_LINK_FREE,
+	HOOK_PROG_GET,
+	HOOK_PROG_GET_TYPE,
 	HOOK_COUNT,
 };
 
@@ -201,6 +213,50 @@ struct event_end {
 	__u8 pad[6];
 };
 
+/* What happened at a place. */
+enum event_action {
+	ACTION_ATTACH,
+	ACTION_UPDATE, /* the program took the place of another */
+	ACTION_FOUND, /* it was there before */
+	ACTION_DETACH, /* somebody asked for it */
+	ACTION_CLOSE, /* nobody holds it any more */
+};
+
+/*
+ * Where a program runs. via, target_type: as enum record_via and enum record_target_type.
+ *
+ * key  tells this place from the others that are not links: the kernel's address of what the
+ *      program hangs on, some bits changed. Of a link: 0.
+ */
+struct event_place {
+	__u64 key;
+	__u64 target_id;
+	__u64 index;
+	__u64 count;
+	__u32 via;
+	__u32 target_type;
+	__u32 link_id; /* 0: no link */
+	__u32 link_type;
+	__s32 attach_type; /* -1: none is named */
+	__u32 prog_id; /* 0: not known */
+	__u32 replaced_id; /* program that was there before, where the kernel tells; else 0 */
+	__u8 has_id;
+	__u8 has_index;
+	__u8 has_count;
+	__u8 has_path; /* the name follows, as STREAM_TARGET */
+	__u8 name[EVENT_TARGET_LEN]; /* NUL-terminated; empty for none */
+};
+
+/* Also what the iterator of links writes, with load 0 and no task. */
+struct event_attach {
+	struct event event;
+	struct event_task task;
+	__u64 boottime_ns;
+	struct event_place place;
+	__u32 action; /* enum event_action */
+	__u32 has_task; /* 0: the kernel did it by itself */
+};
+
 struct event_free {
 	struct event event;
 	__u64 boottime_ns;
@@ -231,7 +287,11 @@ struct event_state {
 	__u64 exe_hash_max;
 	__u64 agent_start; /* when the process of agent_tgid started; 0: set by its next load */
 	__u32 agent_tgid; /* whose loads are marked self */
-	__u32 pad;
+	__u32 kprobe_flag; /* TRACE_EVENT_FL_KPROBE of this kernel, and the like */
+	__u32 uprobe_flag;
+	__u32 tracepoint_flag;
+	__u64 untracked_attachments; /* as untracked */
+	__u64 shown; /* bits of enum event_hook: those of attachments that the agent itself came by */
 };
 
 #endif

@@ -38,12 +38,51 @@ struct bpf_dynptr {
 	__u64 opaque[2];
 } __attribute__((aligned(8)));
 
-enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC };
-enum bpf_attach_type { BPF_CGROUP_INET_INGRESS };
+enum bpf_prog_type {
+	BPF_PROG_TYPE_SCHED_CLS = 3,
+	BPF_PROG_TYPE_XDP = 6,
+	BPF_PROG_TYPE_TRACING = 26,
+	BPF_PROG_TYPE_EXT = 28,
+	BPF_PROG_TYPE_LSM = 29,
+};
+
+enum bpf_attach_type {
+	BPF_SK_SKB_STREAM_PARSER = 4,
+	BPF_SK_SKB_STREAM_VERDICT = 5,
+	BPF_SK_MSG_VERDICT = 7,
+	BPF_FLOW_DISSECTOR = 17,
+	BPF_TRACE_RAW_TP = 23,
+	BPF_XDP_DEVMAP = 35,
+	BPF_XDP_CPUMAP = 36,
+	BPF_XDP = 37,
+	BPF_SK_SKB_VERDICT = 38,
+	BPF_TCX_INGRESS = 46,
+	BPF_NETKIT_PEER = 55,
+};
+
+enum bpf_link_type {
+	BPF_LINK_TYPE_RAW_TRACEPOINT = 1,
+	BPF_LINK_TYPE_TRACING = 2,
+	BPF_LINK_TYPE_CGROUP = 3,
+	BPF_LINK_TYPE_ITER = 4,
+	BPF_LINK_TYPE_NETNS = 5,
+	BPF_LINK_TYPE_XDP = 6,
+	BPF_LINK_TYPE_PERF_EVENT = 7,
+	BPF_LINK_TYPE_KPROBE_MULTI = 8,
+	BPF_LINK_TYPE_STRUCT_OPS = 9,
+	BPF_LINK_TYPE_NETFILTER = 10,
+	BPF_LINK_TYPE_TCX = 11,
+	BPF_LINK_TYPE_UPROBE_MULTI = 12,
+	BPF_LINK_TYPE_NETKIT = 13,
+	BPF_LINK_TYPE_SOCKMAP = 14,
+	BPF_LINK_TYPE_TRACING_MULTI = 15,
+};
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_SOCKMAP = 15,
+	BPF_MAP_TYPE_SOCKHASH = 18,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -142,6 +181,12 @@ union bpf_attr {
 	__u64 signature; /* 6.18, as the next two */
 	__u32 signature_size;
 	__s32 keyring_id;
+	__u32 target_fd; /* BPF_PROG_ATTACH */
+	__u32 target_ifindex; /* of the same union, where the kernel has it */
+	__u32 attach_type;
+	struct {
+		__u32 attach_type;
+	} link_create;
 };
 
 struct lsm_id { /* 6.8 */
@@ -207,6 +252,7 @@ struct timespec64 {
 
 struct inode {
 	struct super_block *i_sb;
+	void *i_private;
 	unsigned long i_ino;
 	__s64 i_size;
 	__s64 i_ctime_sec; /* 6.11 */
@@ -233,6 +279,7 @@ struct qstr {
 struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
+	struct inode *d_inode;
 };
 
 struct vfsmount {
@@ -252,6 +299,7 @@ struct path {
 
 struct file {
 	struct inode *f_inode;
+	void *private_data;
 	struct path f_path;
 };
 
@@ -282,6 +330,7 @@ struct pid_namespace {
 
 struct net {
 	struct ns_common ns;
+	struct hlist_head *dev_index_head;
 };
 
 struct nsproxy {
@@ -308,6 +357,7 @@ struct cred {
 };
 
 struct kernfs_node {
+	__u64 id;
 	const char *name;
 	struct kernfs_node *__parent; /* 6.15 */
 };
@@ -324,7 +374,18 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
+	unsigned int flags;
+	struct files_struct *files;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	__u64 self_exec_id;

@@ -450,3 +450,5 @@ int baseline(struct bpf_iter__bpf_prog *ctx)
 	bpf_map_update_elem(&programs, &aux, &id, BPF_ANY); /* another's end may have been missed */
 	return 0;
 }
+
+#include "bpf/measure_attach.bpf.h"

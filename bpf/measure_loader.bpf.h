@@ -188,10 +188,10 @@ int identity(__u64 *ctx)
 
 /* ---- paths ---- */
 
-/* A walk to the root of a hierarchy, putting each name on the way, with its NUL,
- * into series->path. */
+/* A walk to the root of a hierarchy, putting each name on the way, with its NUL, into path, which
+ * has room for PATH_LEN bytes. */
 struct path_walk {
-	struct series *series;
+	char *path;
 	void *node;
 	struct vfsmount *mount; /* of a file */
 	__u32 len;
@@ -205,24 +205,30 @@ static __always_inline long path_add(struct path_walk *walk, const void *name)
 
 	if (at > PATH_LEN - PATH_NAME_LEN)
 		return 1;
-	len = bpf_probe_read_kernel_str(&walk->series->path[at], PATH_NAME_LEN, name);
+	len = bpf_probe_read_kernel_str(&walk->path[at], PATH_NAME_LEN, name);
 	if (len < 0)
 		return 1;
 	walk->len += len;
 	return 0;
 }
 
-static __always_inline void path_send(struct path_walk *walk, enum event_stream stream)
+static __always_inline void path_finish(struct path_walk *walk)
 {
 	__u32 at = walk->len;
 
 	/* A top that is missing shows: there is no such name. */
 	if (!walk->whole && at <= PATH_LEN - PATH_NAME_LEN) {
-		__builtin_memcpy(&walk->series->path[at], "...", 4);
+		__builtin_memcpy(&walk->path[at], "...", 4);
 		walk->len += 4;
 	}
+}
+
+static __always_inline void path_send(
+	struct series *series, struct path_walk *walk, enum event_stream stream)
+{
+	path_finish(walk);
 	if (walk->len <= PATH_LEN)
-		bytes_send(walk->series, stream, walk->series->path, walk->len);
+		bytes_send(series, stream, walk->path, walk->len);
 }
 
 static long cgroup_step(__u32 i, struct path_walk *walk)
@@ -248,6 +254,10 @@ static long file_step(__u32 i, struct path_walk *walk)
 	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 	struct mount *mount;
 
+	if (dentry == parent && !vfsmount) { /* no further than its file system */
+		walk->whole = 1;
+		return 1;
+	}
 	if (dentry == BPF_CORE_READ(vfsmount, mnt_root) || dentry == parent) {
 		mount = (void *)vfsmount -
 			__builtin_preserve_field_info(
@@ -334,17 +344,17 @@ static __always_inline void task_paths_send(struct series *series)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct file *exe = task->mm->exe_file;
-	struct path_walk cgroup = { .series = series };
-	struct path_walk file = { .series = series };
+	struct path_walk cgroup = { .path = series->path };
+	struct path_walk file = { .path = series->path };
 
 	cgroup.node = task->cgroups->dfl_cgrp->kn;
 	bpf_loop(PATH_DEPTH, cgroup_step, &cgroup, 0);
-	path_send(&cgroup, STREAM_CGROUP);
+	path_send(series, &cgroup, STREAM_CGROUP);
 	if (exe) { /* a kernel thread has none */
 		file.node = exe->f_path.dentry;
 		file.mount = exe->f_path.mnt;
 		bpf_loop(PATH_DEPTH, file_step, &file, 0);
-		path_send(&file, STREAM_EXE);
+		path_send(series, &file, STREAM_EXE);
 	}
 }
 

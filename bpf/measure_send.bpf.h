@@ -244,7 +244,9 @@ static __always_inline void series_end(struct series *series, struct event_end *
 		return;
 	/* Of which something arrived, the reader finds that no end will come. */
 	if (bpf_map_update_elem(&ends, &end->event.load, end, BPF_ANY) && !series->events)
-		__sync_fetch_and_add(&state.untracked, 1);
+		__sync_fetch_and_add(end->series == SERIES_LOAD ? &state.untracked
+								: &state.untracked_attachments,
+			1);
 	__sync_fetch_and_add(
 		&state.dropped_events, 1); /* last: the reader looks into ends for it */
 }

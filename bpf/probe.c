@@ -290,6 +290,10 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 		return err;
 	probe->state->map_content_max = options->map_content_max;
 	probe->state->exe_hash_max = options->exe_hash_max;
+	probe->state->agent_tgid = (uint32_t)getpid(); /* whose the links are */
+	probe->state->kprobe_flag = probe->kernel.kprobe_flag;
+	probe->state->uprobe_flag = probe->kernel.uprobe_flag;
+	probe->state->tracepoint_flag = probe->kernel.tracepoint_flag;
 	if (getrandom(&probe->state->instance, sizeof(probe->state->instance), 0) < 0)
 		return probe_fail(probe, -errno, "getrandom");
 

@@ -145,7 +145,8 @@ enum probe_enum {
 	PROBE_ATTACH_TYPE,
 	PROBE_MAP_TYPE,
 	PROBE_INTEGRITY_VERDICT,
-	PROBE_ENUM_COUNT
+	PROBE_LINK_TYPE,
+	PROBE_ENUM_COUNT,
 };
 enum { PROBE_NAME_MAX = 48 };
 const char *probe_enum_name(const struct probe *probe, enum probe_enum which, uint32_t value,

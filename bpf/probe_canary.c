@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <linux/keyctl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -163,6 +164,42 @@ static int run_signed(void)
 	return run_and_close(fd);
 }
 
+/*
+ * A link to a tracepoint that hardly ever fires. What else is asked for is refused, by which time
+ * the hooks of it have been come by.
+ */
+static void run_links(int plain_fd)
+{
+	int fd = load(BPF_PROG_TYPE_RAW_TRACEPOINT, plain, sizeof(plain) / sizeof(*plain), 0, NULL);
+	union bpf_attr open = {
+		.raw_tracepoint = { .name = (uintptr_t) "bpf_test_finish", .prog_fd = (__u32)fd },
+	};
+	union bpf_attr detach = {}, update = {};
+	int link = fd < 0 ? fd : sys_bpf(BPF_RAW_TRACEPOINT_OPEN, &open, sizeof(open));
+
+	detach.link_detach.link_fd = update.link_update.link_fd = (__u32)link;
+	update.link_update.new_prog_fd = (__u32)plain_fd;
+	if (link >= 0) {
+		sys_bpf(BPF_LINK_DETACH, &detach, sizeof(detach));
+		sys_bpf(BPF_LINK_UPDATE, &update, sizeof(update));
+		close(link);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* On a socket that nothing ever comes by. */
+static void run_sockets(int plain_fd)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	if (!setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &plain_fd, sizeof(plain_fd)))
+		setsockopt(fd, SOL_SOCKET, SO_DETACH_BPF, &plain_fd, sizeof(plain_fd));
+	close(fd);
+}
+
 int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), void *arg)
 {
 	static const struct signature not_a_signature = { "canary", 7, 0 };
@@ -173,8 +210,11 @@ int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), v
 	if (fd < 0)
 		return fd;
 	err = program_id(fd, &id);
-	if (!err)
+	if (!err) {
+		run_links(fd);
+		run_sockets(fd);
 		err = during(arg, id);
+	}
 	close(fd);
 	if (err)
 		return err;

@@ -32,6 +32,14 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_BASELINE, "baseline", "iter/bpf_prog", { "bpf_iter_bpf_prog" }, .required = true },
 	{ HOOK_INTEGRITY, "integrity", "fexit/security_bpf_prog_load_post_integrity",
 		{ "security_bpf_prog_load_post_integrity" }, .out_of_tree = true },
+	{ HOOK_BPF, "bpf_exit", "fexit/__sys_bpf", { "__sys_bpf", "security_bpf" } },
+	{ HOOK_BPF, "bpf_enter", "fentry/security_bpf", { "__sys_bpf", "security_bpf" } },
+	{ HOOK_LINK, "link_prime", "fexit/bpf_link_prime", { "bpf_link_prime" } },
+	{ HOOK_LINK_GET, "link_get", "fexit/bpf_link_get_from_fd", { "bpf_link_get_from_fd" } },
+	{ HOOK_LINK_FREE, "link_free", "fentry/bpf_link_free", { "bpf_link_free" } },
+	{ HOOK_PROG_GET, "prog_get", "fexit/__bpf_prog_get", { "__bpf_prog_get" } },
+	{ HOOK_PROG_GET_TYPE, "prog_get_type", "fexit/bpf_prog_get_type_dev",
+		{ "bpf_prog_get_type_dev" } },
 	{},
 };
 
@@ -164,6 +172,21 @@ static void enum_read(const struct btf *btf, const char *type_name, const char *
 	}
 }
 
+/* Of an enum without a name; 0 where there is no such value. */
+static uint32_t nameless_read(const struct btf *btf, const char *name)
+{
+	for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+
+		if (!btf_is_enum(type) || type->name_off)
+			continue;
+		for (int i = 0; i < btf_vlen(type); i++)
+			if (!strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), name))
+				return (uint32_t)btf_enum(type)[i].val;
+	}
+	return 0;
+}
+
 static void btf_freep(struct btf **btf)
 {
 	btf__free(*btf);
@@ -181,5 +204,9 @@ int probe_kernel_read(struct probe_kernel *ret_kernel)
 	enum_read(btf, "bpf_attach_type", "BPF_", ret_kernel->names[PROBE_ATTACH_TYPE]);
 	enum_read(btf, "bpf_map_type", "BPF_MAP_TYPE_", ret_kernel->names[PROBE_MAP_TYPE]);
 	enum_read(btf, "lsm_integrity_verdict", "", ret_kernel->names[PROBE_INTEGRITY_VERDICT]);
+	enum_read(btf, "bpf_link_type", "BPF_LINK_TYPE_", ret_kernel->names[PROBE_LINK_TYPE]);
+	ret_kernel->kprobe_flag = nameless_read(btf, "TRACE_EVENT_FL_KPROBE");
+	ret_kernel->uprobe_flag = nameless_read(btf, "TRACE_EVENT_FL_UPROBE");
+	ret_kernel->tracepoint_flag = nameless_read(btf, "TRACE_EVENT_FL_TRACEPOINT");
 	return 0;
 }

@@ -28,6 +28,7 @@ struct probe_program {
 
 struct probe_kernel {
 	uint64_t chosen; /* bits of indices into probe_programs[] */
+	uint32_t kprobe_flag, uprobe_flag, tracepoint_flag; /* of struct trace_event_call */
 	char names[PROBE_ENUM_COUNT][PROBE_ENUM_MAX][PROBE_NAME_MAX];
 };
 

@@ -15,7 +15,7 @@ struct teller {
 	struct describe describe;
 	struct described described; /* the last load; its texts into the load are gone */
 	char line[RECORD_LINE_MAX + 1]; /* of it, with a NUL */
-	size_t loads, integrities, frees;
+	size_t loads, integrities, frees, attachments;
 	int error; /* of describe_load() */
 };
 
@@ -30,6 +30,7 @@ static inline void teller_check(struct teller *teller, const struct line *line)
 		abort();
 }
 
+/* Encode, and hold it against the strict check. */
 static inline void teller_encode(struct teller *teller, bool rejected)
 {
 	struct record_head head = { .seq = 1, .extend = true };
@@ -43,10 +44,37 @@ static inline void teller_encode(struct teller *teller, bool rejected)
 	teller_check(teller, &line);
 }
 
+/* Both kinds of record that an attachment may become. */
+static inline void teller_attach(struct teller *teller, const struct collected_load *series)
+{
+	struct record_head head = { .seq = 1, .extend = true };
+	struct record_attach attach = { .has_by = series->attach.has_task };
+	struct record_detach detach = { .has_by = series->attach.has_task };
+	struct line line;
+
+	teller->described.enum_count = 0;
+	describe_place(&teller->describe, &series->attach.place, &series->streams[STREAM_TARGET],
+		&teller->described, &attach.place);
+	describe_task(&series->attach.task, series, &teller->described, &attach.by);
+	detach.place = attach.place;
+	detach.by = attach.by;
+	line_init(&line, teller->line, RECORD_LINE_MAX);
+	record_encode_detach(&line, head, &detach);
+	teller_check(teller, &line);
+	line_init(&line, teller->line, RECORD_LINE_MAX);
+	record_encode_attach(&line, head, &attach);
+	teller_check(teller, &line);
+}
+
 static inline int teller_load(void *arg, const struct collected_load *load)
 {
 	struct teller *teller = arg;
 
+	if (load->has_attach || (load->has_end && load->end.series == SERIES_ATTACH)) {
+		teller->attachments++;
+		teller_attach(teller, load);
+		return 0;
+	}
 	teller->loads++;
 	teller->error = describe_load(&teller->describe, load, &teller->described);
 	if (!teller->error)

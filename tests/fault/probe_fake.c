@@ -403,6 +403,7 @@ int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), v
 
 	if (err)
 		return err;
+	kernel_state(probe->kernel)->shown = ~0ULL;
 	id = *probe->answer;
 	err = during(arg, id);
 	if (err) {

@@ -23,6 +23,7 @@ static const size_t sizes[RAW] = {
 	[EVENT_END] = sizeof(struct event_end),
 	[EVENT_FREE] = sizeof(struct event_free),
 	[EVENT_INTEGRITY] = sizeof(struct event_integrity),
+	[EVENT_ATTACH] = sizeof(struct event_attach),
 };
 
 static void restart(struct collect *collect)

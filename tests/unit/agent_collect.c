@@ -304,7 +304,7 @@ static void events_that_make_no_sense_are_counted_and_passed_by(void **state)
 		size_t len;
 	} nonsense[] = {
 		{ 1, 0, 600 },
-		{ 1, EVENT_INTEGRITY + 1, 600 },
+		{ 1, EVENT_ATTACH + 1, 600 },
 		{ 1, UINT32_MAX, 600 },
 		{ 0, EVENT_LOAD, 600 },
 		{ 0, EVENT_END, 600 },
@@ -315,6 +315,7 @@ static void events_that_make_no_sense_are_counted_and_passed_by(void **state)
 		{ 1, EVENT_PROG, sizeof(struct event_prog) - 1 },
 		{ 1, EVENT_MAP, sizeof(struct event_map) - 1 },
 		{ 1, EVENT_END, sizeof(struct event_end) - 1 },
+		{ 1, EVENT_ATTACH, sizeof(struct event_attach) - 1 },
 		{ 0, EVENT_FREE, sizeof(struct event_free) - 1 },
 		{ 0, EVENT_INTEGRITY, sizeof(struct event_integrity) - 1 },
 		{ 1, EVENT_INTEGRITY, sizeof(struct event_integrity) - 1 },
@@ -362,6 +363,7 @@ static void streams_have_a_largest_size(void **state)
 		[STREAM_SIGNATURE] = COLLECT_SIGNATURE_MAX,
 		[STREAM_EXE] = COLLECT_TEXT_MAX,
 		[STREAM_CGROUP] = COLLECT_TEXT_MAX,
+		[STREAM_TARGET] = COLLECT_TEXT_MAX,
 		[STREAM_INSNS] = COLLECT_INSNS_MAX,
 	};
 	struct fixture *f = *state;

@@ -87,6 +87,7 @@ static void any_story(struct sampler *sampler, struct story *story, uint64_t num
 		[STREAM_SIGNATURE] = sizeof(content),
 		[STREAM_EXE] = COLLECT_TEXT_MAX,
 		[STREAM_CGROUP] = COLLECT_TEXT_MAX,
+		[STREAM_TARGET] = COLLECT_TEXT_MAX,
 		[STREAM_INSNS] = sizeof(content),
 	};
 
