@@ -329,14 +329,15 @@ static int put_replaced(
 	return measurer_put_lost(measurer, LOST_LOADS, count, loads->end, replaced.load);
 }
 
-/* Pinned hooks that this log knows nothing of: what is still on the ring is where it begins. */
+/* Pinned hooks that this log knows nothing of: what is still on the ring is where it begins. Of a ring that
+ * nobody has read that is everything, what found no room included. */
 static void begin_within(struct measurer *measurer)
 {
 	uint64_t first = probe_state(measurer->probe)->ticket, end;
 	const void *data;
 	size_t len;
 
-	if (!probe_was_pinned(measurer->probe))
+	if (!measurer->read_end)
 		return;
 	while (ring_next(measurer->ring, &data, &len, &end) > 0) {
 		const struct event *event = data;

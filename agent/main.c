@@ -32,12 +32,13 @@ struct daemon {
 };
 
 static const char usage[] =
-	"usage: bpfmeasured [--config FILE] [--check | --detach]\n"
+	"usage: bpfmeasured [--config FILE] [--check | --attach | --detach]\n"
 	"\n"
 	"Measure every BPF program that this kernel loads into a TPM and a log.\n"
 	"\n"
 	"  --config FILE   default " CONF_DEFAULT "\n"
 	"  --check         read the configuration and say whether it is good\n"
+	"  --attach        attach the hooks, unless they are, and exit: they record for the daemon to come\n"
 	"  --detach        remove the hooks from the kernel (they outlive the daemon) and exit\n"
 	"  --version\n"
 	"  --help\n"
@@ -200,6 +201,18 @@ static int loop(struct daemon *daemon)
 
 /* ---- the program ---- */
 
+/* Hooks of another build are the daemon's to replace: it records what nobody has read of them. */
+static int attach(const struct conf *conf)
+{
+	[[gnu::cleanup(probe_freep)]] struct probe *probe = probe_new();
+	struct probe_options options = measurer_probe_options(conf);
+
+	if (probe_is_pinned() || (probe && !probe_attach(probe, &options)))
+		return 0;
+	fprintf(stderr, "bpfmeasured: hooks: %s\n", probe ? probe_errmsg(probe) : "out of memory");
+	return EXIT_UNABLE;
+}
+
 static int detach(void)
 {
 	[[gnu::cleanup(probe_freep)]] struct probe *probe = probe_new();
@@ -251,6 +264,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check", no_argument, NULL, 'k' },
+		{ "attach", no_argument, NULL, 'a' },
 		{ "detach", no_argument, NULL, 'd' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -259,9 +273,9 @@ int main(int argc, char **argv)
 	const char *conf_path = CONF_DEFAULT;
 	char error[CONF_ERR_SIZE];
 	struct conf conf;
-	bool check = false, detaching = false;
+	int task = 0; /* the letter of the option; 0: measure */
 	static char name[] = "bpfmeasured";
-	int option;
+	int option, tasks = 0;
 
 	if (argc == 2 && !strcmp(argv[1], WARDEN_ARGUMENT))
 		return warden_serve();
@@ -273,10 +287,10 @@ int main(int argc, char **argv)
 			conf_path = optarg;
 			break;
 		case 'k':
-			check = true;
-			break;
+		case 'a':
 		case 'd':
-			detaching = true;
+			tasks += task != option;
+			task = option;
 			break;
 		case 'v':
 			puts("bpfmeasured " VERSION);
@@ -288,16 +302,19 @@ int main(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
-	if (optind < argc || (check && detaching)) {
+	if (optind < argc || tasks > 1) {
 		fprintf(stderr, "bpfmeasured: %s; see bpfmeasured --help\n",
-			optind < argc ? "too many arguments" : "--check or --detach, not both");
+			optind < argc ? "too many arguments"
+				      : "one of --check, --attach and --detach");
 		return EXIT_USAGE;
 	}
-	if (detaching)
+	if (task == 'd')
 		return detach();
 	if (conf_load(conf_path, &conf, error, sizeof(error))) {
 		fprintf(stderr, "bpfmeasured: %s\n", error);
 		return EXIT_USAGE;
 	}
-	return check ? 0 : run(&conf, conf_path);
+	if (task == 'a')
+		return attach(&conf);
+	return task == 'k' ? 0 : run(&conf, conf_path);
 }

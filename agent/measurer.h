@@ -255,6 +255,9 @@ int measurer_locate(struct measurer *measurer);
 /* The TPM, asked after wall_ns, had the counters and the PCR that the log leads to. */
 void measurer_confirm(struct measurer *measurer, uint64_t wall_ns);
 
+/* What the configuration says of the hooks. */
+struct probe_options measurer_probe_options(const struct conf *conf);
+
 /* start.c: the steps of the start that are left, as far as they can be done now. Returns 0 or what
  * the step that failed returned, a fault by then. */
 int measurer_go_on(struct measurer *measurer);

@@ -156,14 +156,18 @@ static int log_start(struct measurer *measurer)
 
 /* ---- hooks ---- */
 
-static int hooks_start(struct measurer *measurer)
+struct probe_options measurer_probe_options(const struct conf *conf)
 {
-	const struct conf *conf = measurer->conf;
-	struct probe_options options = {
+	return (struct probe_options){
 		.ring_size = conf->measure_ring_size,
 		.map_content_max = conf->measure_map_content_max,
 		.exe_hash_max = conf->measure_exe_hash_max,
 	};
+}
+
+static int hooks_start(struct measurer *measurer)
+{
+	struct probe_options options = measurer_probe_options(measurer->conf);
 	int err = probe_attach(measurer->probe, &options);
 
 	if (err)
@@ -180,14 +184,19 @@ static int hooks_start(struct measurer *measurer)
 	return 0;
 }
 
-/* The ids of the time before, known by now, do not end where the hooks' own begin. */
+/* The ids of the time before, known by now, do not end where the hooks' own begin. Where they are not known,
+ * and the hooks were there before us, they begin where the hooks' own end. */
 static int own_ids(struct measurer *measurer)
 {
 	uint32_t first, last;
 
-	if (probe_own_ids(measurer->probe, &first, &last))
-		for (uint32_t id = first; id <= last; id++)
-			measurer_id_seen(measurer, id);
+	if (!probe_own_ids(measurer->probe, &first, &last))
+		return 0;
+	if (measurer->ids.low == UINT64_MAX && probe_was_pinned(measurer->probe) &&
+		!measurer->read_end)
+		seen_init(&measurer->ids, measurer->excused_from[0] = last + 1);
+	for (uint32_t id = first; id <= last; id++)
+		measurer_id_seen(measurer, id);
 	return 0;
 }
 
@@ -228,6 +237,7 @@ static int put_start(struct measurer *measurer)
 		.next_program_id = measurer->highest_id + 1,
 		.last_exit = measurer->last_exit,
 		.kept_measuring = probe_was_pinned(measurer->probe),
+		.attached_ns = probe_state(measurer->probe)->attached_ns,
 	};
 
 	int err;

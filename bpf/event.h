@@ -286,12 +286,15 @@ struct event_state {
 	__u64 map_content_max;
 	__u64 exe_hash_max;
 	__u64 agent_start; /* when the process of agent_tgid started; 0: set by its next load */
+	__u64 attached_ns; /* CLOCK_BOOTTIME, when they all were; 0: not yet */
 	__u32 agent_tgid; /* whose loads are marked self */
 	__u32 kprobe_flag; /* TRACE_EVENT_FL_KPROBE of this kernel, and the like */
 	__u32 uprobe_flag;
 	__u32 tracepoint_flag;
 	__u64 untracked_attachments; /* as untracked */
 	__u64 shown; /* bits of enum event_hook: those of attachments that the agent itself came by */
+	__u32 own_first; /* program ids given while the hooks were being attached; 0: unknown */
+	__u32 own_last;
 };
 
 #endif

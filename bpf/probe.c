@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bpf/probe_own.h"
@@ -255,11 +256,20 @@ static int program_attach(
 	return err;
 }
 
+static uint64_t boottime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 /* Everything is pinned in a directory beside its place and then renamed, so that pins are whole. */
 static int attach_new(struct probe *probe, const struct probe_options *options)
 {
 	[[gnu::cleanup(object_closep)]] struct bpf_object *object = NULL;
 	char build[PIN_NAME_MAX + 4], path_new[256], path[256];
+	uint32_t own_first = next_id();
 	int state_fd, err;
 
 	snprintf(build, sizeof(build), "new-%s", probe->build);
@@ -273,7 +283,6 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	if (mkdir(path_new, 0700))
 		return probe_fail(probe, -errno, "%s", path_new);
 
-	probe->own_first = next_id();
 	err = object_load(probe, options, &object);
 	if (!err)
 		err = map_pin(probe, object, "ring", build, "ring", &probe->ring_fd);
@@ -300,7 +309,9 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	for (unsigned i = 0; !err && probe_programs[i].name; i++)
 		if (probe->kernel.chosen & 1ULL << i)
 			err = program_attach(probe, object, build, i);
-	probe->own_last = highest_id(object);
+	probe->state->own_first = own_first;
+	probe->state->own_last = highest_id(object);
+	probe->state->attached_ns = boottime_ns();
 	if (!err && rename(path_new, path))
 		err = probe_fail(probe, -errno, "%s", path);
 	return err;
@@ -383,9 +394,9 @@ bool probe_replaced(const struct probe *probe, struct event_state *ret_state)
 
 bool probe_own_ids(const struct probe *probe, uint32_t *ret_first, uint32_t *ret_last)
 {
-	*ret_first = probe->own_first;
-	*ret_last = probe->own_last;
-	return probe->own_first && probe->own_first <= probe->own_last;
+	*ret_first = probe->state->own_first;
+	*ret_last = probe->state->own_last;
+	return *ret_first && *ret_first <= *ret_last;
 }
 
 int probe_detach(struct probe *probe)

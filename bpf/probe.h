@@ -46,13 +46,16 @@ struct probe_options {
 [[nodiscard]] int probe_attach(struct probe *probe, const struct probe_options *options);
 bool probe_was_pinned(const struct probe *probe);
 
+/* Whether there are pins, of whichever build: then hooks may be attached. */
+bool probe_is_pinned(void);
+
 /* Whether hooks of another build were replaced, and what they had counted when they were: loads
  * that they saw and nobody read are lost. */
 bool probe_replaced(const struct probe *probe, struct event_state *ret_state);
 
 /*
- * The program ids that were given while new hooks were being attached, ours and libbpf's trials:
- * none of them is a load that somebody hid. Returns whether there are any.
+ * The program ids that were given while the hooks were being attached, by whichever process, to ours and to
+ * libbpf's trials: none of them is a load that somebody hid. Returns whether they are known.
  */
 bool probe_own_ids(const struct probe *probe, uint32_t *ret_first, uint32_t *ret_last);
 

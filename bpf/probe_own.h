@@ -27,7 +27,6 @@ struct probe {
 	int lock_fd; /* of the directory of pins, for as long as the hooks are ours */
 	int baseline_fd; /* link of the iterator */
 	struct event_state *state;
-	uint32_t own_first, own_last; /* ids given while new hooks were attached; 0: none were */
 	uint32_t programs[PROBE_PROGRAMS_MAX]; /* ids, by index into probe_programs[]; 0: none */
 	bool replaced;
 	struct event_state replaced_state;

@@ -84,6 +84,16 @@ int probe_builds_unpin(struct probe *probe, const char *keep)
 	return 0;
 }
 
+bool probe_is_pinned(void)
+{
+	[[gnu::cleanup(dir_closep)]] DIR *dir = opendir(PROBE_PIN_DIR);
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		if (entry->d_name[0] != '.')
+			return true;
+	return false;
+}
+
 int probe_pinned_fd(const struct probe *probe, const char *name)
 {
 	char path[256];

@@ -253,6 +253,7 @@ void record_encode_start(struct line *line, struct record_head head, const struc
 	line_uint(line, "next_program_id", rec->next_program_id);
 	line_word(line, "last_exit", record_exits[rec->last_exit]);
 	line_bool(line, "kept_measuring", rec->kept_measuring);
+	line_uint(line, "attached_ns", rec->attached_ns);
 	end(line);
 }
 

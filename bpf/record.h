@@ -271,6 +271,7 @@ struct record_start {
 	uint64_t next_program_id;
 	enum record_exit last_exit;
 	bool kept_measuring; /* the pinned hooks went on while no daemon ran */
+	uint64_t attached_ns; /* CLOCK_BOOTTIME, when the hooks in use were attached */
 };
 
 struct record_stop {

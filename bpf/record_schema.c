@@ -215,6 +215,7 @@ static const struct line_field start_fields[] = {
 	{ NUMBER("next_program_id") },
 	{ WORD("last_exit", record_exits) },
 	{ FLAG("kept_measuring") },
+	{ NUMBER("attached_ns") },
 	{ .key = NULL },
 };
 

@@ -159,7 +159,8 @@ static const char views[] =
 	" line ->> '$.missing' AS missing,\n"
 	" line ->> '$.next_program_id' AS next_program_id,\n"
 	" line ->> '$.last_exit' AS last_exit,\n"
-	" line ->> '$.kept_measuring' AS kept_measuring\n" OF_KIND "'start';\n"
+	" line ->> '$.kept_measuring' AS kept_measuring,\n"
+	" line ->> '$.attached_ns' AS attached_ns\n" OF_KIND "'start';\n"
 
 	"CREATE TEMP VIEW stop AS SELECT\n" HEAD ",\n"
 	" line ->> '$.why' AS why\n" OF_KIND "'stop';\n"

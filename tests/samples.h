@@ -416,6 +416,7 @@ static inline struct record_start sample_start(struct sampler *sampler)
 		.next_program_id = sample_uint(sampler),
 		.last_exit = (enum record_exit)sample_below(sampler, EXIT_UNCLEAN + 1),
 		.kept_measuring = sample_bool(sampler),
+		.attached_ns = sample_uint(sampler),
 	};
 
 	for (size_t i = 0; i < start.hook_count; i++)

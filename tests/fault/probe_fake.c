@@ -131,6 +131,11 @@ bool probe_was_pinned(const struct probe *probe)
 	return probe->was_pinned;
 }
 
+bool probe_is_pinned(void)
+{
+	return false;
+}
+
 bool probe_replaced(const struct probe *probe, struct event_state *ret_state)
 {
 	if (probe->replaced)

@@ -69,6 +69,7 @@ static void put_start(struct maker *maker, enum record_exit last)
 		.next_program_id = maker->next_id,
 		.last_exit = last,
 		.kept_measuring = last == EXIT_UNCLEAN,
+		.attached_ns = 1000000000,
 	};
 
 	record_encode_start(&maker->line, head(maker), &start);

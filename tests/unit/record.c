@@ -107,6 +107,7 @@ static void start_and_stop_speak_of_the_daemon(void **)
 		.next_program_id = 12,
 		.last_exit = EXIT_UNCLEAN,
 		.kept_measuring = true,
+		.attached_ns = 5,
 	};
 	struct line line = new_line();
 
@@ -115,7 +116,7 @@ static void start_and_stop_speak_of_the_daemon(void **)
 		HEAD_OF("start") "\"version\":\"0.1.0\",\"exe_sha256\":\"" ZEROS "\","
 				 "\"conf_sha256\":null,\"hooks\":[\"lsm/bpf_prog_load\",\"lsm/bpf_prog\"],"
 				 "\"missing\":[\"lsm/bpf_prog_load_post_integrity\"],\"next_program_id\":12,"
-				 "\"last_exit\":\"unclean\",\"kept_measuring\":true}");
+				 "\"last_exit\":\"unclean\",\"kept_measuring\":true,\"attached_ns\":5}");
 	record_encode_stop(&line, head(), &(struct record_stop){ text_of("SIGTERM") });
 	assert_line(&line, HEAD_OF("stop") "\"why\":\"SIGTERM\"}");
 }
