@@ -214,6 +214,7 @@ check-vm: all
 	@tests/e2e/flood
 	@tests/e2e/audit
 	@tests/e2e/attest
+	@tests/e2e/debian
 
 # Kernels with a hook that no released one has: a build of minutes, so not a part of `make check`.
 hook-kernel:
@@ -231,6 +232,14 @@ bench:
 	@tests/bench/run
 	@tests/bench/attest
 
+# $(1) mode, $(2) what of init/, $(3) where below PREFIX: with the daemon's place filled in
+define install_init
+install -d $(DESTDIR)$(PREFIX)/$(dir $(3))
+sed 's|@SBINDIR@|$(PREFIX)/sbin|' init/$(2) >$(DESTDIR)$(PREFIX)/$(3)
+chmod $(1) $(DESTDIR)$(PREFIX)/$(3)
+endef
+INITRAMFS := initramfs-tools
+
 install: all
 	install -D -m 755 $(O)/bpfmeasure $(DESTDIR)$(PREFIX)/bin/bpfmeasure
 	install -D -m 755 $(O)/bpfmeasured $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
@@ -238,9 +247,15 @@ install: all
 	install -m 644 policies/*.sql $(DESTDIR)$(PREFIX)/share/bpfmeasure/policies
 	test -e $(DESTDIR)/etc/bpfmeasure/agent.conf || \
 		install -D -m 644 agent.conf $(DESTDIR)/etc/bpfmeasure/agent.conf
+	install -D -m 644 init/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfmeasure.conf
+	$(call install_init,644,bpfmeasured.service,lib/systemd/system/bpfmeasured.service)
+	$(call install_init,755,$(INITRAMFS)/hooks/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/hooks/bpfmeasure)
+	$(call install_init,755,$(INITRAMFS)/scripts/init-top/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/scripts/init-top/bpfmeasure)
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/bpfmeasured.service
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfmeasure.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/bpfmeasure
 
 # ---- unit tests ----------------------------------------------------------------------------------
