@@ -43,8 +43,9 @@ def merged(path):
 class Archive:
     """A cpio archive in the making. Parents come by themselves, and what is there already stays."""
 
-    def __init__(self, out, present=()):
+    def __init__(self, out, present=(), own_libraries=False):
         self.out = out
+        self.own_libraries = own_libraries  # links are kept, and nothing is brought along
         self.paths = set(present)   # in the guest
         self.sources = {}           # on the host, with what tells whether they changed
 
@@ -74,18 +75,21 @@ class Archive:
         self._add(path, stat.S_IFREG | mode, os.fsencode(text))
 
     def file(self, host, guest):
-        """One file of the host, symbolic links followed. A program brings its libraries."""
+        """One file of the host, symbolic links followed. A program brings its libraries, unless the guest has its own."""
         guest = merged(guest)
         data = Path(host).read_bytes()
         self.sources[os.path.abspath(host)] = fingerprint(host)
         info = os.stat(host)
         new = self._add(guest, stat.S_IFREG | stat.S_IMODE(info.st_mode), data, int(info.st_mtime))
-        if new and data.startswith(b"\x7fELF"):
+        if new and not self.own_libraries and data.startswith(b"\x7fELF"):
             for library in libraries(host):
                 self.file(library, library)
 
     def tree(self, host, guest):
         """A file or a whole directory of the host."""
+        if self.own_libraries and os.path.islink(host):
+            self.symlink(guest, os.readlink(host))
+            return
         if not os.path.isdir(host):
             self.file(host, guest)
             return
