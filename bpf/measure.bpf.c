@@ -121,13 +121,14 @@ static __always_inline void load_checked(
 	bytes_send(&load->series, STREAM_INSNS, &prog->insnsi, (__u64)BPF_CORE_READ(prog, len) * 8);
 }
 
-/* security_bpf_prog_load(prog, attr, token, ...): the combined answer of all LSMs. */
+/* security_bpf_prog_load(prog, attr, token, kernel (6.15)): the combined answer of all LSMs. */
 static __always_inline int load_answered(__u64 *ctx)
 {
 	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
 	union bpf_attr *attr = (union bpf_attr *)ctx[1];
-	struct load_state *load = load_checking(HOOK_LOAD, attr, (__u64)prog->aux);
-	__u64 ret = 0;
+	__u64 origin = 0, ret = 0;
+	bool is_told = !bpf_get_func_arg(ctx, 3, &origin);
+	struct load_state *load = load_checking(attr, (__u64)prog->aux, is_told ? &origin : NULL);
 
 	if (!load)
 		return 0;
@@ -158,7 +159,7 @@ static __always_inline int load_in_check(__u64 *ctx)
 
 	bpf_get_func_arg(ctx, 0, &where); /* the verifier reads no pointer to a pointer from ctx */
 	bpf_probe_read_kernel(&prog, sizeof(prog), (void *)where);
-	load = load_checking(HOOK_LOAD, attr, (__u64)BPF_CORE_READ(prog, aux));
+	load = load_checking(attr, (__u64)BPF_CORE_READ(prog, aux), NULL);
 	if (load)
 		load_checked(load, attr, prog, 0);
 	return 0;

@@ -295,17 +295,18 @@ static __always_inline void load_begin(
 /*
  * The state of the load that this task is in, at a hook that only a load comes by; NULL where it is
  * described already. The first hook may not have run: then the state is of the load before, or of none.
+ * origin: NULL where the hook is not told.
  */
 static __always_inline struct load_state *load_checking(
-	enum event_hook hook, union bpf_attr *attr, __u64 aux)
+	union bpf_attr *attr, __u64 aux, const __u64 *origin)
 {
 	struct load_state *load = load_state();
 
 	if (!load || (load->inside && load->described && load->aux == aux))
 		return NULL;
 	if (!load->inside || load->described)
-		load_begin(load, hook, attr, load->parent_id != 0);
-	load->hooks |= 1U << hook;
+		load_begin(load, HOOK_LOAD, attr, origin ? *origin & 1 : load->parent_id != 0);
+	load->hooks |= 1U << HOOK_LOAD;
 	return load;
 }
 

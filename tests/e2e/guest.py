@@ -11,11 +11,12 @@ from pathlib import Path
 
 SYS_ADD_KEY, SYS_BPF = 248, 321
 SESSION_KEYRING = -3
-MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_GET_INFO_BY_FD, MAP_FREEZE = 0, 2, 5, 6, 7, 15, 22
-SOCKET_FILTER, ARRAY = 1, 2
+MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_TEST_RUN, OBJ_GET_INFO_BY_FD, MAP_FREEZE = \
+    0, 2, 5, 6, 7, 10, 15, 22
+SOCKET_FILTER, SYSCALL, ARRAY = 1, 31, 2
 # union bpf_attr, BPF_PROG_LOAD
 PROG_FLAGS, PROG_NAME, ATTACH_TYPE, TOKEN, SIGNATURE, LOAD_SIZE = 44, 48, 68, 144, 152, 168
-WITH_TOKEN = 1 << 16
+SLEEPABLE, WITH_TOKEN = 1 << 4, 1 << 16
 RETURN_ZERO = struct.pack("<BBhi", 0xb7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
 
 CONF = Path("/etc/bpfmeasure/agent.conf")
@@ -49,6 +50,7 @@ class Load:
                          ctypes.addressof(self.insns), ctypes.addressof(self.licence))
         struct.pack_into("15s", attributes, PROG_NAME, name.encode())
         struct.pack_into("<I", attributes, ATTACH_TYPE, attach)
+        struct.pack_into("<I", attributes, PROG_FLAGS, SLEEPABLE if kind == SYSCALL else 0)
         if token is not None:
             struct.pack_into("<I", attributes, PROG_FLAGS, WITH_TOKEN)
             struct.pack_into("<i", attributes, TOKEN, token)
