@@ -471,6 +471,8 @@ int probe_end_next(struct probe *probe, uint64_t after_load, struct event_end *r
 		return errno == ENOENT ? 0 : probe_fail(probe, -errno, "reading the ends of loads");
 	if (bpf_map_lookup_elem(probe->ends_fd, &load, ret_end))
 		return probe_fail(probe, -errno, "reading the ends of loads");
+	/* The map's word for it: root can write to the map, and what stands in it may lead back. */
+	ret_end->event.load = load;
 	return 1;
 }
 
