@@ -76,8 +76,8 @@ bool collected_is_complete(const struct collected_load *load);
 /*
  * All return 0, or a negative errno that ends collect_event() and is returned by it.
  *
- * integrity  a verdict on the load that was handed over last, right after it; or, load NULL, one that came
- *            apart from any.
+ * integrity  a verdict on a load that was handed over: right after it, or later where the sink refused it
+ *            then. Or, load NULL, one that came apart from any.
  */
 struct collect_sink {
 	void *arg;

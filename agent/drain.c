@@ -169,6 +169,7 @@ static int on_load(void *arg, const struct collected_load *load)
 	if (load->has_attach || (load->has_end && load->end.series == SERIES_ATTACH))
 		return measurer_attachment(measurer, load);
 	measurer->handed = (struct record_of_program){ .id = { load->has_prog, load->prog.id } };
+	measurer->handed_load = load->number;
 
 	/* Who and what it was did not arrive, or whether it passed: a record would have to claim
 	 * things. */
@@ -191,16 +192,18 @@ static int on_integrity(
 	struct log_put put = { .kind = RECORD_INTEGRITY, .boottime_ns = event->boottime_ns };
 	struct record_integrity integrity;
 	const struct program_known *program;
+	uint32_t id;
 	int err = 0;
 
 	if (event->self)
 		measurer->hooks_shown |= 1U << HOOK_INTEGRITY;
 	describe_integrity(&measurer->describe, event, &integrity);
-	integrity.program = measurer->handed;
-	if (!load) {
-		integrity.program = (struct record_of_program){ .id = { event->id != 0,
-									event->id } };
-		err = measurer_program_get(measurer, event->id, &program);
+	if (load && load->number == measurer->handed_load) {
+		integrity.program = measurer->handed;
+	} else { /* apart from it, or another was handed over since the log refused this */
+		id = load ? (load->has_prog ? load->prog.id : 0) : event->id;
+		integrity.program = (struct record_of_program){ .id = { id != 0, id } };
+		err = measurer_program_get(measurer, id, &program);
 		if (!err) {
 			integrity.program.seq = program->seq;
 			integrity.program.sha256 = program->sha256;

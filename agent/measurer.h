@@ -55,7 +55,8 @@ struct measurer {
 	struct attached attached;
 	struct describe describe;
 	struct described described;
-	struct record_of_program handed; /* the program of the load that was handed over last */
+	struct record_of_program handed; /* the program of the load that was handed over last, */
+	uint64_t handed_load; /* which has this number */
 
 	/* the ring and the log */
 	uint64_t read_end; /* ring position up to which events were taken */
