@@ -9,8 +9,8 @@
 enum {
 	FIRST = 0,
 	SECOND = CROSS_VIEW_COUNT,
-	UNLISTED_MAX = 1
-		<< 15, /* ids that are tried though nobody lists them: some hundredths of a second */
+	/* Ids that are tried though nobody lists them, or one view alone: some hundredths of a second. */
+	UNLISTED_MAX = 1 << 15,
 };
 
 /* One look at the kernel. */
@@ -18,6 +18,7 @@ struct look {
 	struct measurer *measurer;
 	struct cross cross;
 	unsigned pass; /* FIRST or SECOND: the place of its bits in seen */
+	size_t ids_max; /* a list of more ids is made up */
 };
 
 void cross_done(struct cross *cross)
@@ -116,10 +117,13 @@ static int note_iterated(
 static int list_ids(struct look *look)
 {
 	uint32_t before = 0, id = 0;
+	size_t count = 0;
 	int err;
 
-	/* One that does not come after the one before is no answer of the kernel's. */
-	while (!(err = probe_next_id(look->measurer->probe, before, &id)) && id > before) {
+	/* One that does not come after the one before is no answer of the kernel's; nor are very many that
+	 * nothing else shows: what comes behind them is not in this view. */
+	while (!(err = probe_next_id(look->measurer->probe, before, &id)) && id > before &&
+		count++ < look->ids_max) {
 		struct cross_program *program = note(&look->cross, id);
 
 		if (!program)
@@ -176,6 +180,8 @@ static int look_once(struct look *look, unsigned pass)
 
 	look->pass = pass;
 	err = probe_baseline(look->measurer->probe, note_iterated, look);
+	if (pass == FIRST)
+		look->ids_max = look->cross.count + UNLISTED_MAX;
 	if (!err)
 		err = list_ids(look);
 	for (size_t i = 0; i < look->cross.count && !err; i++)

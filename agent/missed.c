@@ -2,8 +2,11 @@
 /*
  * What the kernel's own count of hooks that it passed by comes to, where nothing else shows it.
  *
- * What was attached: it is lost. Ends of programs, also where the ring was full: every program that is known is looked for in the kernel, twice, so that one
- * whose end is under way is not taken for it: the kernel gives up the id some time before our hook runs.
+ * What was attached: it is lost.
+ *
+ * Ends of programs, also where the ring was full: every program that is known is looked for in the kernel,
+ * twice, so that one whose end is under way is not taken for it: the kernel gives up the id some time
+ * before our hook runs. It has ended where all three ways to ask say so: a rootkit may falsify two.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +26,6 @@ static bool is_loaded(struct measurer *measurer, uint32_t id)
 
 	if ((err && err != -ENOENT) || next == id)
 		return true;
-	/* Two who say so: a rootkit may falsify one. */
 	return probe_program_get(measurer->probe, id, &load_time_ns, name) != -ENOENT;
 }
 
@@ -73,6 +75,30 @@ bool measurer_is_ended(struct measurer *measurer, uint32_t id)
 	return false;
 }
 
+static int compare(const void *one, const void *other)
+{
+	uint32_t a = *(const uint32_t *)one, b = *(const uint32_t *)other;
+
+	return (a > b) - (a < b);
+}
+
+static int is_iterated(
+	void *arg, const struct event_prog *prog, const struct event_map *maps, size_t map_count)
+{
+	struct measurer *measurer = arg;
+	uint32_t *found = bsearch(
+		&prog->id, measurer->gone, measurer->gone_count, sizeof(*measurer->gone), compare);
+
+	(void)maps;
+	(void)map_count;
+	if (!found)
+		return 0;
+	measurer->gone_count--;
+	memmove(found, found + 1,
+		(size_t)(measurer->gone + measurer->gone_count - found) * sizeof(*found));
+	return 0;
+}
+
 /* Returns 0 or a negative errno. */
 static int look(struct measurer *measurer)
 {
@@ -83,6 +109,9 @@ static int look(struct measurer *measurer)
 		measurer->gone_count = 0;
 		err = programs_each(&measurer->programs, look_for, measurer);
 	}
+	if (!measurer->ends_wait && measurer->gone_count &&
+		probe_baseline(measurer->probe, is_iterated, measurer))
+		measurer->ends_wait = LOOK_S; /* nobody can tell now */
 	while (!measurer->ends_wait && !err && measurer->gone_count) {
 		err = take(measurer, measurer->gone[measurer->gone_count - 1]);
 		measurer->gone_count -= !err;

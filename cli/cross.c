@@ -81,7 +81,8 @@ static int history_line(void *arg, const struct filter_line *line)
 		history_end(history, line);
 		break;
 	case RECORD_LOST: /* among the events that are lost may be ends */
-		if (field_text(line->line, line->len, "what", what) && strcmp(what, "loads") != 0)
+		if (field_text(line->line, line->len, "what", what) && strcmp(what, "loads") != 0 &&
+			strcmp(what, "attachments") != 0)
 			history->blind_seq = line->head.seq;
 		break;
 	case RECORD_START: /* nobody watched while the hooks were not there */

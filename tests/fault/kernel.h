@@ -10,7 +10,7 @@
  *	DIR/lock    held for a moment by whoever changes any of them
  *	DIR/bell    a FIFO that is readable when there is something new on the ring
  *	DIR/hide    where there is one: an id and then words; this program is not shown by these ways
- *	            to ask: iterator, ids, fd
+ *	            to ask: iterator, ids, fd. With the word made-up, that of ids names every number
  *
  * Events go on the ring in the manner of bpf/measure_send.bpf.h: a ticket first, then room on the
  * ring, with the busy bit until it is filled; where there is none the ticket stays a hole.

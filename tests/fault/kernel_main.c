@@ -25,7 +25,7 @@ static const char usage[] =
 	"    --keep K       unload the oldest where more than K are loaded (all are kept)\n"
 	"    --seed S       of what mixed does (1)\n"
 	"  free        unload every program\n"
-	"  vanish      likewise, and the hook is passed by\n"
+	"  vanish      likewise but for the newest K (--keep), and the hook is passed by\n"
 	"  attach      attach something, and the hook is passed by\n"
 	"  count       one line: loads and how they ended\n"
 	"  ledger      one line for each load: serial load boot id error how self freed free_seen sha256\n"
@@ -155,12 +155,12 @@ static int load(const char *dir, const struct options *options)
 
 /* ---- the other commands ---- */
 
-static void vanish_all(struct kernel *kernel)
+static void vanish(struct kernel *kernel, size_t keep)
 {
-	uint32_t id;
+	uint32_t ids[KEEP_MAX + 1];
 
-	while (kernel_programs(kernel, 1, &id))
-		kernel_free_unseen(kernel, id);
+	while (kernel_programs(kernel, keep + 1, ids) > keep)
+		kernel_free_unseen(kernel, ids[0]);
 }
 
 static void free_all(struct kernel *kernel, const char *dir)
@@ -277,7 +277,7 @@ static int run(const char *dir, const char *command, const struct options *optio
 	if (!strcmp(command, "free"))
 		free_all(kernel, dir);
 	else if (!strcmp(command, "vanish"))
-		vanish_all(kernel);
+		vanish(kernel, options->keep);
 	else if (!strcmp(command, "attach"))
 		kernel_attach_unseen(kernel);
 	else if (!strcmp(command, "count"))

@@ -255,6 +255,8 @@ int probe_next_id(struct probe *probe, uint32_t after_id, uint32_t *ret_id)
 {
 	uint32_t id = kernel_next_id(probe->kernel, after_id);
 
+	if (is_hidden(0, "made-up"))
+		id = after_id + 1;
 	while (id && is_hidden(id, "ids"))
 		id = kernel_next_id(probe->kernel, id);
 	if (!id)
