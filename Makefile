@@ -11,19 +11,23 @@ VERSION := 0.1.0
 # ---- what is built from what ---------------------------------------------------------------------
 # A folder becomes an archive; a folder's archive may use those of the folders after it.
 
-SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/collect.c agent/conf.c agent/cross.c \
-              agent/describe.c agent/drain.c agent/epoch.c agent/fault.c agent/holes.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c \
-              agent/log_note.c agent/log_pcr.c agent/measurer.c agent/missed.c agent/programs.c agent/quote.c agent/quotes.c agent/requests.c \
-              agent/sandbox.c agent/seen.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c agent/unit.c \
-              agent/warden.c agent/warden_serve.c
-SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c cli/before.c \
-              cli/cli.c cli/cross.c cli/enroll.c cli/enrolment.c cli/export.c cli/field.c cli/filter.c cli/log.c cli/memory.c \
-              cli/output.c cli/query.c cli/quote.c cli/reference.c cli/reference_object.c \
-              cli/reference_skeleton.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c cli/status.c \
-              cli/status_stopped.c cli/table.c cli/tree.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
-SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c attest/replay.c \
-              attest/diagnose.c attest/quoted.c attest/verify.c attest/verify_kept.c attest/verify_log.c \
-              attest/verify_after.c attest/history.c attest/history_epoch.c attest/history_result.c
+SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/collect.c \
+              agent/conf.c agent/cross.c agent/describe.c agent/drain.c agent/epoch.c \
+              agent/fault.c agent/holes.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c \
+              agent/log_note.c agent/log_pcr.c agent/measurer.c agent/missed.c agent/programs.c \
+              agent/quote.c agent/quotes.c agent/requests.c agent/sandbox.c agent/seen.c \
+              agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c \
+              agent/unit.c agent/warden.c agent/warden_serve.c
+SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c \
+              cli/before.c cli/cli.c cli/cross.c cli/enroll.c cli/enrolment.c cli/export.c \
+              cli/field.c cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c \
+              cli/reference.c cli/reference_object.c cli/reference_skeleton.c cli/row.c cli/show.c \
+              cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
+              cli/tree.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
+SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c \
+              attest/replay.c attest/diagnose.c attest/quoted.c attest/verify.c \
+              attest/verify_kept.c attest/verify_log.c attest/verify_after.c attest/history.c \
+              attest/history_epoch.c attest/history_result.c
 SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/memory_round.c \
                 attest/memory_violation.c attest/client.c attest/round.c attest/round_gap.c \
                 attest/round_judge.c attest/round_remember.c \
@@ -31,8 +35,9 @@ SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/
                 attest/credential.c attest/ek.c attest/ek_roots.c \
                 attest/enrol.c attest/identity.c attest/round_peer.c
 SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
-              attest/server_connection.c attest/server_exchange.c attest/server_library.c attest/server_listen.c \
-              attest/server_metrics.c attest/server_stream.c attest/server_tls.c
+              attest/server_connection.c attest/server_exchange.c attest/server_library.c \
+              attest/server_listen.c attest/server_metrics.c attest/server_stream.c \
+              attest/server_tls.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/tpm_credential.c tpm/swtpm.c
 SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
@@ -46,12 +51,14 @@ MAIN_cli   := cli/main.c
 UNIT_bpf    := bank line line_values record record_check record_facts
 UNIT_tpm    := tpm_pcr tpm_key tpm_ek tpm_credential tpm_errors tpm_device tpm_proxy tpm_swtpm
 UNIT_db     := db_log db_reader db_crash db_query db_faults db_trim db_file db_audit
-UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attest_replay attest_verify attest_log attest_break \
-               attest_tamper attest_history attest_history_tpm
+UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attest_replay \
+               attest_verify attest_log attest_break attest_tamper attest_history \
+               attest_history_tpm
 UNIT_oracle := attest_tpms attest_tpm
-UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring \
-               agent_collect agent_collect_end agent_collect_model agent_integrity agent_signature agent_describe \
-               agent_identity agent_log agent_log_find agent_quotes agent_requests agent_sandbox agent_unit
+UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring agent_collect \
+               agent_collect_end agent_collect_model agent_integrity agent_signature \
+               agent_describe agent_identity agent_log agent_log_find agent_quotes agent_requests \
+               agent_sandbox agent_unit
 UNIT_server := attest_server
 UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped policy_manual
 UNIT_enrolment := attest_credential attest_ek attest_enrol
@@ -83,7 +90,8 @@ probe_flag = $(shell echo 'int main(void){return 0;}' | \
                $(CC) -Werror $(1) -x c -o /dev/null - 2>/dev/null && echo $(1))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes \
-            -Wpointer-arith -Wundef -Wvla -Wwrite-strings -Wformat=2 -Wno-missing-field-initializers $(call probe_flag,-Wjump-misses-init)
+            -Wpointer-arith -Wundef -Wvla -Wwrite-strings -Wformat=2 \
+            -Wno-missing-field-initializers $(call probe_flag,-Wjump-misses-init)
 HARDENING := $(call probe_flag,-fstack-protector-strong) $(call probe_flag,-fcf-protection) \
              $(call probe_flag,-fstack-clash-protection) -fPIE
 LINK_HARDENING := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
@@ -122,7 +130,8 @@ help:
 	@echo 'make check          every test, sampled; make check-long: the full counts'
 	@echo 'make check-unit     unit tests only, with ASan and UBSan'
 	@echo 'make check-vm       tests on real kernels only'
-	@echo 'make hook-kernel    build the kernels of tests/vm/hook-kernel, once; make check-hook-kernel: tests on them'
+	@echo 'make hook-kernel    build the kernels of tests/vm/hook-kernel, once'
+	@echo 'make check-hook-kernel  tests on them'
 	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each; T=0 only builds the fuzzers'
 	@echo 'make fuzz-coverage  which lines of each parser the fuzzers reach'
 	@echo 'make bench          figures: of measuring, in the virtual machine, and of attesting'
