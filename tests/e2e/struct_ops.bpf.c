@@ -5,6 +5,11 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#ifndef STRUCT_OPS
+#define STRUCT_OPS ".struct_ops"
+#define NAME       "calm"
+#endif
+
 struct sock;
 
 struct tcp_congestion_ops {
@@ -31,12 +36,12 @@ __u32 BPF_PROG(calm_undo, struct sock *sk)
 	return 4;
 }
 
-SEC(".struct_ops")
+SEC(STRUCT_OPS)
 struct tcp_congestion_ops calm = {
 	.ssthresh = (void *)calm_ssthresh,
 	.cong_avoid = (void *)calm_avoid,
 	.undo_cwnd = (void *)calm_undo,
-	.name = "calm",
+	.name = NAME,
 };
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
