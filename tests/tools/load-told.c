@@ -4,7 +4,8 @@
  *
  * Says "ready" when it has all of itself in memory. Then a line on standard input is the name of a small
  * program to load; it says how many nanoseconds the system call took and how it ended: "1234567 0", or
- * a positive errno. The name "!" loads one with a signature that is none. Programs stay until it ends.
+ * a positive errno. The name "!" loads one with a signature that is none; "/PATH" attaches the program that
+ * is pinned there, to the raw tracepoint sched_process_exit. All stay until it ends.
  *
  * Linked statically: what it runs from is one file.
  */
@@ -41,7 +42,19 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void load(const char *name)
+static int attach(const char *path)
+{
+	union bpf_attr get = { .pathname = (uintptr_t)path };
+	union bpf_attr open = { .raw_tracepoint.name = (uintptr_t) "sched_process_exit" };
+	long fd = syscall(SYS_bpf, BPF_OBJ_GET, &get, sizeof(get));
+
+	if (fd < 0)
+		return errno;
+	open.raw_tracepoint.prog_fd = (__u32)fd;
+	return syscall(SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &open, sizeof(open)) < 0 ? errno : 0;
+}
+
+static int load(const char *name)
 {
 	static const char no_signature[] = "no signature";
 	struct bpf_insn insns[] = {
@@ -54,23 +67,23 @@ static void load(const char *name)
 		.insns = (uintptr_t)insns,
 		.license = (uintptr_t) "GPL",
 	};
-	uint64_t begin;
-	long fd;
 
 	strncpy(attr.prog_name, *name == '!' ? "refused" : name, sizeof(attr.prog_name) - 1);
 	if (*name == '!') {
 		attr.signature = (uintptr_t)no_signature;
 		attr.signature_size = sizeof(no_signature);
 	}
-	begin = now_ns();
-	fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr,
-		attr.signature ? sizeof(attr) : offsetof(struct load_attr, signature));
-	printf("%llu %d\n", (unsigned long long)(now_ns() - begin), fd < 0 ? errno : 0);
+	if (syscall(SYS_bpf, BPF_PROG_LOAD, &attr,
+		    attr.signature ? sizeof(attr) : offsetof(struct load_attr, signature)) < 0)
+		return errno;
+	return 0;
 }
 
 int main(void)
 {
 	char name[64];
+	uint64_t begin;
+	int error;
 
 	setlinebuf(stdout);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
@@ -78,7 +91,9 @@ int main(void)
 	puts("ready");
 	while (fgets(name, sizeof(name), stdin)) {
 		name[strcspn(name, "\n")] = 0;
-		load(name);
+		begin = now_ns();
+		error = *name == '/' ? attach(name) : load(name);
+		printf("%llu %d\n", (unsigned long long)(now_ns() - begin), error);
 	}
 	return 0;
 }
