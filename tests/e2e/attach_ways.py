@@ -445,16 +445,20 @@ def prog_array(told):
     yield
     calls.map_delete(array, 2)
     told.detach(event, "asked")
-    calls.map_delete(array, 3)
-    told.detach(other, "asked")
+    os.close(array)
+    told.detach(other, "closed")
 
 
 # ---- sockets ----
 
+def a_socket(one):
+    return named("socket", "2/17", id=os.fstat(one.fileno()).st_ino)
+
+
 def socket_filter(told):
     one, program = calls.bound(), told.load(SOCKET_FILTER)
     one.setsockopt(socket.SOL_SOCKET, calls.SO_ATTACH_BPF, program)
-    event = told.attach("socket", program, named("socket", "2/17"))
+    event = told.attach("socket", program, a_socket(one))
     yield
     one.setsockopt(socket.SOL_SOCKET, calls.SO_DETACH_BPF, 0)
     told.detach(event, "asked")
@@ -463,7 +467,7 @@ def socket_filter(told):
 def socket_closed(told):
     one, program = calls.bound(), told.load(SOCKET_FILTER)
     one.setsockopt(socket.SOL_SOCKET, calls.SO_ATTACH_BPF, program)
-    event = told.attach("socket", program, named("socket", "2/17"))
+    event = told.attach("socket", program, a_socket(one))
     yield
     one.close()
     told.detach(event, "closed")
@@ -472,7 +476,7 @@ def socket_closed(told):
 def reuseport(told):
     one, program = calls.bound(), told.load(SK_REUSEPORT)
     one.setsockopt(socket.SOL_SOCKET, calls.SO_ATTACH_REUSEPORT_EBPF, program)
-    event = told.attach("socket", program, named("socket", "2/17"))
+    event = told.attach("socket", program, a_socket(one))
     yield
     one.setsockopt(socket.SOL_SOCKET, calls.SO_DETACH_REUSEPORT_BPF, 0)
     told.detach(event, "asked")
@@ -493,9 +497,9 @@ def pins(told):
     os.close(link)     # the pin holds it
     yield
     paths[0].unlink()
-    told.detach(of_program, "asked")
+    told.detach(of_program, "closed")
     paths[1].unlink()
-    told.detach(of_link_, "asked")
+    told.detach(of_link_, "closed")
     told.detach(event, "closed")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Judge what tests/e2e/attach brought home from a machine: the records of each way by what its process says it
+"""Judge what tests/e2e/attachments brought home from a machine: the records of each way by what its process says it
 did, and what is attached now by bpftool."""
 import re
 
