@@ -25,6 +25,7 @@ LINK_TYPES = {1: "raw_tracepoint", 2: "tracing", 3: "cgroup", 4: "iter", 5: "net
 NEWNET = 0x40000000
 CGROUPS = Path("/sys/fs/cgroup")
 RACES = 30
+NOBODY = {}     # no task's doing
 
 
 class Told:
@@ -67,7 +68,8 @@ class Told:
         return self.attach("link", program, target, attach_type, link, **more)
 
     def detach(self, event, why, by=None):
-        self.events.append({"kind": "detach", "why": why, "of": event["at"], "by": by or self.by})
+        self.events.append({"kind": "detach", "why": why, "of": event["at"],
+                            "by": None if by is NOBODY else by or self.by})
 
     def close(self, link, event):
         os.close(link)
@@ -445,8 +447,8 @@ def prog_array(told):
     yield
     calls.map_delete(array, 2)
     told.detach(event, "asked")
-    os.close(array)
-    told.detach(other, "closed")
+    os.close(array)     # what is left in it goes later, when no task is at it
+    told.detach(other, "closed", NOBODY)
 
 
 # ---- sockets ----
@@ -551,12 +553,13 @@ def struct_ops(name, is_link):
         made = [{"id": one["id"], "type": "struct_ops"} for one in bpftool_list("link")
                 if one["type"] == "struct_ops" and one["map_id"] == number] if is_link else [None]
         events = [told.attach("link" if is_link else "struct_ops", {"id": programs[f"calm_{function}"]},
-                              named("struct_ops", "tcp_congestion_ops", id=number), link=made[0], by=by)
+                              named("struct_ops", "tcp_congestion_ops", id=number),
+                              "struct_ops" if is_link else None, made[0], by=by)
                   for function in ("ssthresh", "avoid", "undo")]
         yield
         if is_link:
             next(links.iterdir()).unlink()
-            by = None
+            by = told.by
         else:
             by = others("bpftool", "struct_ops", "unregister", "id", str(number))
         for event in events:
