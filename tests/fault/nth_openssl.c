@@ -86,11 +86,15 @@ WRAP_INT(
 	CMS_SignerInfo_verify_content, -1, (CMS_SignerInfo * signer, BIO *digests), signer, digests)
 WRAP_POINTER(X509 *, PEM_read_bio_X509,
 	(BIO * bio, X509 **cert, pem_password_cb *password, void *arg), bio, cert, password, arg)
+WRAP_INT(X509_NAME_print_ex, -1,
+	(BIO * out, const X509_NAME *name, int indent, unsigned long flags), out, name, indent,
+	flags)
 WRAP_POINTER(EVP_PKEY *, X509_get0_pubkey, (const X509 *cert), cert)
 WRAP_INT(i2d_X509_PUBKEY, -1, (const X509_PUBKEY *key, unsigned char **out), key, out)
 
 /* ---- BIO ---- */
 
+WRAP_POINTER(BIO *, BIO_new, (const BIO_METHOD *method), method)
 WRAP_POINTER(BIO *, BIO_new_mem_buf, (const void *bytes, int len), bytes, len)
 WRAP_POINTER(BIO *, BIO_new_file, (const char *path, const char *mode), path, mode)
 WRAP_INT(BIO_read, -1, (BIO * bio, void *to, int len), bio, to, len)
