@@ -40,7 +40,8 @@ SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/s
               attest/server_tls.c
 SRC_db     := db/handle.c db/stmt.c db/open.c db/log.c db/quote.c db/audit.c db/file.c db/query.c
 SRC_tpm    := tpm/tcti.c tpm/tpm.c tpm/tpm_pcr.c tpm/tpm_key.c tpm/tpm_ek.c tpm/tpm_credential.c tpm/swtpm.c
-SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_kernel.c bpf/probe_pins.c bpf/ring.c
+SRC_probe  := bpf/probe.c bpf/probe_canary.c bpf/probe_iter.c bpf/probe_kernel.c \
+              bpf/probe_pins.c bpf/ring.c
 SRC_bpf    := bpf/bank.c bpf/line_write.c bpf/line_check.c bpf/line_value.c bpf/record_schema.c \
               bpf/record.c bpf/record_facts.c bpf/record_views.c
 
@@ -55,8 +56,8 @@ UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attes
                attest_verify attest_log attest_break attest_tamper attest_history \
                attest_history_tpm
 UNIT_oracle := attest_tpms attest_tpm
-UNIT_agent  := cms_claims cms_pinned conf agent_seen agent_programs agent_ring agent_collect \
-               agent_collect_end agent_collect_model agent_integrity agent_signature \
+UNIT_agent  := cms_claims cms_pinned conf agent_attached agent_seen agent_programs agent_ring \
+               agent_collect agent_collect_end agent_collect_model agent_integrity agent_signature \
                agent_describe agent_identity agent_log agent_log_find agent_quotes agent_requests \
                agent_sandbox agent_unit
 UNIT_server := attest_server

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From what the kernel saw of an attachment to its records. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/measurer.h"
+
+/* A pin of a link is a place of its own. */
+static uint64_t ref_of(const struct event_place *place, uint32_t prog_id)
+{
+	return attached_ref(place->key ? 0 : place->link_id, place->key, prog_id);
+}
 
 /* The program as its own record knows it. */
 static int program_of(struct measurer *measurer, uint32_t id, struct record_of_program *ret)
@@ -48,7 +55,7 @@ static int attach_find(struct measurer *measurer, uint64_t ref, uint64_t *ret_se
 static int put_attach(struct measurer *measurer, const struct event_place *place,
 	struct record_attach *record, const struct log_put *put)
 {
-	uint64_t ref = attached_ref(place->link_id, place->key, place->prog_id);
+	uint64_t ref = ref_of(place, place->prog_id);
 	int err = program_of(measurer, place->prog_id, &record->program);
 
 	if (!err && record->has_replaced)
@@ -69,7 +76,7 @@ static int put_attach(struct measurer *measurer, const struct event_place *place
 static int put_detach(struct measurer *measurer, const struct event_place *place, uint32_t prog_id,
 	struct record_detach *record, struct log_put *put)
 {
-	uint64_t ref = attached_ref(place->link_id, place->key, prog_id);
+	uint64_t ref = ref_of(place, prog_id);
 	int err = attach_find(measurer, ref, &record->attach_seq);
 
 	/* A link that somebody detached is there until it is closed: that is no news. */
@@ -119,6 +126,95 @@ int measurer_attachment(struct measurer *measurer, const struct collected_load *
 	attach.how = event->action == ACTION_UPDATE ? HOW_UPDATE : HOW_NEW;
 	attach.has_replaced = event->action == ACTION_UPDATE && place->replaced_id;
 	put.kind = RECORD_ATTACH;
-	put.ref = attached_ref(place->link_id, place->key, place->prog_id);
+	put.ref = ref_of(place, place->prog_id);
 	return err ? err : put_attach(measurer, place, &attach, &put);
+}
+
+/* ---- what was attached before ---- */
+
+/* A link that has no record in this epoch, as far as was known when the iterator met it. */
+struct found {
+	struct event_attach link;
+	struct collected_bytes path;
+	struct found *next;
+};
+
+struct finds {
+	struct measurer *measurer;
+	struct found *first;
+};
+
+static void finds_done(struct finds *finds)
+{
+	while (finds->first) {
+		struct found *found = finds->first;
+
+		finds->first = found->next;
+		free(found->path.bytes);
+		free(found);
+	}
+}
+
+static int link_found(void *arg, const struct event_attach *link, const uint8_t *path, size_t len)
+{
+	struct finds *finds = arg;
+	struct found *found;
+	uint64_t seq;
+	int got = attach_find(finds->measurer, ref_of(&link->place, link->place.prog_id), &seq);
+
+	if (got)
+		return got < 0 ? got : 0;
+	found = calloc(1, sizeof(*found));
+	if (!found)
+		return -ENOMEM;
+	found->link = *link;
+	found->next = finds->first;
+	finds->first = found;
+	if (!len)
+		return 0;
+	found->path.bytes = malloc(len);
+	if (!found->path.bytes)
+		return -ENOMEM;
+	memcpy(found->path.bytes, path, len);
+	found->path.len = found->path.room = len;
+	return 0;
+}
+
+static int put_found(struct measurer *measurer, const struct found *found)
+{
+	const struct event_place *place = &found->link.place;
+	struct log_put put = { .kind = RECORD_ATTACH, .ref = ref_of(place, place->prog_id) };
+	struct record_attach record = { .how = HOW_BASELINE };
+	uint64_t seq;
+	int got = attach_find(measurer, put.ref, &seq);
+
+	if (got)
+		return got < 0 ? got : 0;
+	measurer->described.enum_count = 0;
+	describe_place(
+		&measurer->describe, place, &found->path, &measurer->described, &record.place);
+	return put_attach(measurer, place, &record, &put);
+}
+
+int measurer_links(struct measurer *measurer)
+{
+	[[gnu::cleanup(finds_done)]] struct finds finds = { .measurer = measurer };
+	uint64_t epoch = log_epoch_seq(measurer->log);
+	int err;
+
+	if (measurer->links_epoch == epoch)
+		return 0;
+	err = probe_links(measurer->probe, link_found, &finds);
+	if (err)
+		measurer_fault(measurer, FAULT_SLOT_HOOKS,
+			err == -ENOMEM ? FAULT_MEMORY : FAULT_HOOKS_SILENT, "%s",
+			probe_errmsg(measurer->probe));
+	/* What was attached meanwhile is on the ring by now. */
+	if (!err && finds.first)
+		err = measurer_drain(measurer);
+	for (const struct found *found = finds.first; found && !err; found = found->next)
+		err = put_found(measurer, found);
+	if (!err)
+		measurer->links_epoch = epoch;
+	return err;
 }

@@ -192,6 +192,9 @@ int measurer_baseline(struct measurer *measurer)
 			err = baseline_put(measurer, &strangers.all[i]);
 	}
 	if (!err)
+		err = measurer_links(
+			measurer); /* which are of programs that have a record by now */
+	if (!err)
 		measurer->baseline_due = false;
 	return err;
 }
@@ -280,7 +283,7 @@ int measurer_canaries(struct measurer *measurer)
 
 	if (probe_missed(measurer->probe, &missed)) /* at worst the canaries are tried once more */
 		memset(&missed, 0, sizeof(missed));
-	measurer->hooks_shown = 0;
+	measurer->hooks_shown = probe_attached(measurer->probe) & PROBE_UNTRIED;
 	probe_state(measurer->probe)->shown = 0;
 	measurer->canary_due = false;
 	measurer->canary_ms = measurer_now_ms();

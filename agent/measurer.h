@@ -53,6 +53,7 @@ struct measurer {
 	struct collect collect;
 	struct programs programs;
 	struct attached attached;
+	uint64_t links_epoch; /* whose record of every link that was there before is written */
 	struct describe describe;
 	struct described described;
 	struct record_of_program handed; /* the program of the load that was handed over last, */
@@ -237,6 +238,10 @@ void measurer_excuses_settle(struct measurer *measurer);
 /* attach.c: the record of an attachment, or of its end. Returns 0 or a negative errno with nothing put. */
 [[nodiscard]] int measurer_attachment(
 	struct measurer *measurer, const struct collected_load *series);
+
+/* attach.c: a baseline record for every link that has no record in this epoch: once in it, and once after a start.
+ * Returns 0 or a negative errno. */
+[[nodiscard]] int measurer_links(struct measurer *measurer);
 
 /* That a program has this id is recorded. */
 void measurer_id_seen(struct measurer *measurer, uint32_t id);

@@ -41,6 +41,7 @@ enum {
 	EVENT_NAME_LEN = 16, /* BPF_OBJ_NAME_LEN, TASK_COMM_LEN */
 	EVENT_DIGEST_LEN = 32, /* sha256 */
 	EVENT_TARGET_LEN = 96, /* of an attach target's name; longer ones are cut */
+	EVENT_PATH_MAX = 1024, /* of names with their NULs; a longer or deeper path loses its top */
 	EVENT_MAPS_MAX = 64, /* MAX_USED_MAPS */
 
 	/* Two sizes of a piece of bytes: a tiny program takes little of the ring, a large one
@@ -98,6 +99,18 @@ enum event_hook {
 	HOOK_LINK_FREE,
 	HOOK_PROG_GET,
 	HOOK_PROG_GET_TYPE,
+	HOOK_CGROUP,
+	HOOK_MPROG,
+	HOOK_PROG_ATTACH,
+	HOOK_XDP,
+	HOOK_TC,
+	HOOK_PERF,
+	HOOK_SOCKET,
+	HOOK_REUSEPORT,
+	HOOK_STRUCT_OPS,
+	HOOK_PROG_ARRAY,
+	HOOK_PIN,
+	HOOK_LINKS,
 	HOOK_COUNT,
 };
 
@@ -247,7 +260,8 @@ struct event_place {
 	__u8 name[EVENT_TARGET_LEN]; /* NUL-terminated; empty for none */
 };
 
-/* Also what the iterator of links writes, with load 0 and no task. */
+/* Also what the iterator of links writes, with load 0 and no task, and behind it the path, if there is one: size
+ * is of both. */
 struct event_attach {
 	struct event event;
 	struct event_task task;

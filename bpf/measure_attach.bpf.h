@@ -47,19 +47,34 @@ static __noinline int attach_send(
 	return 0;
 }
 
-/* A place that has a key: its end is told only where its beginning was. */
-static __always_inline void place_send(
-	struct use *use, struct event_place *place, enum event_action action)
+/*
+ * A place that has a key: its end is told only where its beginning was, and so is what was there
+ * before. multi: the place may have several programs at once.
+ */
+static __noinline int place_send(
+	struct use *use, struct event_place *place, enum event_action action, bool multi)
 {
-	__u64 key = place->key;
+	__u64 key = place->key, of_prog = key ^ (__u64)place->prog_id << 40;
+	__u32 id = place->prog_id;
+	__u32 *known = bpf_map_lookup_elem(&places, &key);
 
 	if (action >= ACTION_DETACH) {
-		if (bpf_map_delete_elem(&places, &key))
-			return;
+		if (known && (!id || *known == id)) {
+			place->prog_id = *known;
+			bpf_map_delete_elem(&places, &key);
+		} else if (bpf_map_delete_elem(&places, &of_prog)) {
+			return 0;
+		}
+	} else if (multi) {
+		bpf_map_update_elem(&places, &of_prog, &id, BPF_ANY);
 	} else {
-		bpf_map_update_elem(&places, &key, &place->prog_id, BPF_ANY);
+		if (known) {
+			place->replaced_id = *known;
+			action = ACTION_UPDATE;
+		}
+		bpf_map_update_elem(&places, &key, &id, BPF_ANY);
 	}
-	attach_send(use, place, action);
+	return attach_send(use, place, action);
 }
 
 /* ---- through bpf() ---- */
@@ -179,8 +194,11 @@ int prog_get_type(__u64 *ctx)
 	if (!use)
 		return 0;
 	prog = (struct bpf_prog *)ret;
-	if (use->cmd)
+	if (use->cmd) { /* where nothing else names it */
+		if (!use->place.prog_id)
+			use->place.prog_id = prog_id(prog);
 		return 0;
+	}
 	type = BPF_CORE_READ(prog, type);
 	if (use->socket || type == BPF_PROG_TYPE_SCHED_CLS) {
 		use->wanted = prog_id(prog);
@@ -202,6 +220,7 @@ int prog_get_type(__u64 *ctx)
 /* Of a map of functions: each of its programs by itself. */
 struct ops_walk {
 	struct use *use;
+	struct seq_file *seq; /* of the iterator */
 	struct event_place *place;
 	struct bpf_link **links;
 	__u32 count;
@@ -221,21 +240,27 @@ static long ops_send(__u32 i, struct ops_walk *walk)
 	return 0;
 }
 
-static __always_inline void ops_send_all(
-	struct use *use, struct event_place *place, void *map, enum event_action action)
+static __always_inline void ops_count(struct ops_walk *walk, void *map)
 {
 	struct bpf_struct_ops_map *ops = map;
 	struct bpf_struct_ops_map___6_1 *ops_6_1 = map;
 	struct bpf_struct_ops_map___6_9 *ops_6_9 = map;
+
+	walk->links = BPF_CORE_READ(ops, links);
+	if (bpf_core_field_exists(ops->funcs_cnt))
+		walk->count = BPF_CORE_READ(ops, funcs_cnt);
+	else if (bpf_core_field_exists(ops_6_9->links_cnt))
+		walk->count = BPF_CORE_READ(ops_6_9, links_cnt);
+	else
+		walk->count = BPF_CORE_READ(ops_6_1, st_ops, type, info) & 0xffff;
+}
+
+static __always_inline void ops_send_all(
+	struct use *use, struct event_place *place, void *map, enum event_action action)
+{
 	struct ops_walk walk = { .use = use, .place = place, .action = action };
 
-	walk.links = BPF_CORE_READ(ops, links);
-	if (bpf_core_field_exists(ops->funcs_cnt))
-		walk.count = BPF_CORE_READ(ops, funcs_cnt);
-	else if (bpf_core_field_exists(ops_6_9->links_cnt))
-		walk.count = BPF_CORE_READ(ops_6_9, links_cnt);
-	else
-		walk.count = BPF_CORE_READ(ops_6_1, st_ops, type, info) & 0xffff;
+	ops_count(&walk, map);
 	bpf_loop(OPS_MAX, ops_send, &walk, 0);
 }
 
@@ -269,9 +294,11 @@ static __always_inline void use_send_prog(struct use *use, enum event_action act
 	struct net *net = BPF_CORE_READ(
 		task, nsproxy, net_ns); /* a number: it becomes part of one */
 	struct event_place *place = &use->place;
+	bool multi = 0;
 
 	switch (place->attach_type) {
 	case BPF_TCX_INGRESS ... BPF_NETKIT_PEER:
+		multi = 1;
 		device_fill(place, device_find(net, use->ifindex));
 		place->key = (__u64)net ^ use->ifindex ^ (__u64)place->attach_type << 32;
 		break;
@@ -279,10 +306,15 @@ static __always_inline void use_send_prog(struct use *use, enum event_action act
 		netns_fill(place, net);
 		place->key = (__u64)net ^ place->attach_type;
 		break;
-	default:
+	default: /* a map of sockets, or what is new */
+		place->target_type = TARGET_MAP;
+		place->key = place->attach_type;
+		multi = 1;
 		break;
 	}
-	attach_send(use, place, action);
+	if (action == ACTION_ATTACH && place->replaced_id)
+		action = ACTION_UPDATE;
+	place_send(use, place, action, multi);
 }
 
 /* __sys_bpf(cmd, ...) */

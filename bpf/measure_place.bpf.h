@@ -52,6 +52,7 @@ struct use {
 	struct series series;
 	struct event_place place; /* of the bpf() that it is in */
 	struct event_place other; /* of a hook that is told at once */
+	struct event_attach found; /* for the iterator, likewise */
 	struct event_end end; /* made here before it is sent, for want of stack */
 	__u64 link; /* struct bpf_link of this bpf() */
 	__u32 cmd; /* 0: in no such bpf() */

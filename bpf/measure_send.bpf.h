@@ -6,7 +6,7 @@
 #define BPF_MEASURE_SEND_BPF_H
 
 enum {
-	PATH_LEN = 1024, /* of names with their NULs; a longer or deeper path loses its top */
+	PATH_LEN = EVENT_PATH_MAX,
 	PATH_DEPTH = 48,
 	PATH_NAME_LEN = 256,
 	PIECES_MAX = 4096, /* of EVENT_BYTES_LARGE: 32 MiB, four times the largest program */

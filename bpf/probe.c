@@ -53,7 +53,8 @@ struct probe *probe_new(void)
 
 	if (!probe)
 		return NULL;
-	probe->ring_fd = probe->ends_fd = probe->lock_fd = probe->baseline_fd = -1;
+	probe->ring_fd = probe->ends_fd = probe->lock_fd = -1;
+	probe->baseline_fd = probe->links_fd = -1;
 	return probe;
 }
 
@@ -71,6 +72,8 @@ void probe_free(struct probe *probe)
 		close(probe->lock_fd);
 	if (probe->baseline_fd >= 0)
 		close(probe->baseline_fd);
+	if (probe->links_fd >= 0)
+		close(probe->links_fd);
 	free(probe);
 }
 
@@ -94,6 +97,14 @@ static int state_map(struct probe *probe, int fd)
 		return probe_fail(probe, -errno, "mapping the state");
 	probe->state = state;
 	return 0;
+}
+
+/* Where the link of an iterator is kept; NULL for the hooks that wait to be come by. */
+static int *iterator_fd(struct probe *probe, enum event_hook hook)
+{
+	if (hook == HOOK_BASELINE)
+		return &probe->baseline_fd;
+	return hook == HOOK_LINKS ? &probe->links_fd : NULL;
 }
 
 /* Returns 1 when the hooks of this build were pinned and are ours now, 0 when there are none. */
@@ -128,8 +139,8 @@ static int take_over(struct probe *probe, const struct probe_options *options)
 		if (link_fd < 0)
 			continue;
 		probe->attached |= 1ULL << i;
-		if (probe_programs[i].hook == HOOK_BASELINE)
-			probe->baseline_fd = link_fd;
+		if (iterator_fd(probe, probe_programs[i].hook))
+			*iterator_fd(probe, probe_programs[i].hook) = link_fd;
 		else
 			close(link_fd);
 	}
@@ -237,6 +248,7 @@ static int program_attach(
 	const struct probe_program *program = &probe_programs[i];
 	struct bpf_program *bpf = bpf_object__find_program_by_name(object, program->name);
 	struct bpf_link *link = bpf_program__attach(bpf);
+	int *iterator = iterator_fd(probe, program->hook);
 	char path[256];
 	int err = 0;
 
@@ -245,9 +257,9 @@ static int program_attach(
 	probe_pin_path(path, sizeof(path), build, program->name);
 	if (bpf_obj_pin(bpf_link__fd(link), path))
 		err = probe_fail(probe, -errno, "pinning %s", path);
-	if (!err && program->hook == HOOK_BASELINE) {
-		probe->baseline_fd = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0);
-		if (probe->baseline_fd < 0)
+	if (!err && iterator) {
+		*iterator = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0);
+		if (*iterator < 0)
 			err = probe_fail(probe, -errno, "duplicating a descriptor");
 	}
 	if (!err)
@@ -520,47 +532,4 @@ const char *probe_enum_name(const struct probe *probe, enum probe_enum which, ui
 		return probe->kernel.names[which][value];
 	snprintf(buf, PROBE_NAME_MAX, "%u", value);
 	return buf;
-}
-
-/* ---- what was loaded before ---- */
-
-static int iterator_read(int fd, void *ret_bytes, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		ssize_t n = read(fd, (char *)ret_bytes + at, len - at);
-
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			return -errno;
-		if (n == 0)
-			return at ? -EIO : 0;
-		if (n > 0)
-			at += (size_t)n;
-	}
-	return 1;
-}
-
-int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg)
-{
-	struct event_map maps[EVENT_MAPS_MAX];
-	struct event_prog prog;
-	int fd, err;
-
-	probe->error[0] = 0;
-	fd = bpf_iter_create(probe->baseline_fd);
-	if (fd < 0)
-		return probe_fail(probe, -errno, "starting the program iterator");
-	while ((err = iterator_read(fd, &prog, sizeof(prog))) > 0) {
-		size_t count = prog.map_count < EVENT_MAPS_MAX ? prog.map_count : EVENT_MAPS_MAX;
-
-		err = count ? iterator_read(fd, maps, count * sizeof(*maps)) : 1;
-		if (err == 0)
-			err = -EIO;
-		if (err < 0)
-			break;
-		err = fn(arg, &prog, maps, count);
-		if (err < 0)
-			break;
-	}
-	close(fd);
-	return err < 0 ? probe_fail(probe, err, "reading the program iterator") : 0;
 }

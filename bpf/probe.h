@@ -65,6 +65,13 @@ bool probe_is_own(const struct probe *probe, uint32_t id);
 /* Detach every hook of every build: the kernel is as if we had never been there. */
 [[nodiscard]] int probe_detach(struct probe *probe);
 
+/* Hooks that cannot be tried without doing something to the machine: that they are attached is all that
+ * is known of them. */
+enum {
+	PROBE_UNTRIED = 1U << HOOK_CGROUP | 1U << HOOK_MPROG | 1U << HOOK_PROG_ATTACH |
+		1U << HOOK_TC | 1U << HOOK_STRUCT_OPS,
+};
+
 /* Bits of enum event_hook: what is attached, and what this kernel can have. */
 unsigned probe_attached(const struct probe *probe);
 unsigned probe_wanted(const struct probe *probe);
@@ -137,6 +144,17 @@ struct probe_missed {
 typedef int probe_baseline_fn(
 	void *arg, const struct event_prog *prog, const struct event_map *maps, size_t map_count);
 [[nodiscard]] int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg);
+
+/*
+ * Every link of the kernel, as an attachment with ACTION_FOUND, and the names of its path (as
+ * STREAM_TARGET has them; len 0: it has none). A link of several programs is told as often. None where
+ * the kernel has no iterator of links.
+ *
+ * fn returns 0, or a negative errno that ends the walk and is returned.
+ */
+typedef int probe_links_fn(
+	void *arg, const struct event_attach *link, const uint8_t *path, size_t len);
+[[nodiscard]] int probe_links(struct probe *probe, probe_links_fn *fn, void *arg);
 
 /*
  * The kernel's name of an enum's value without its prefix, in lower case: "xdp", "array"; that of a

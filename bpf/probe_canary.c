@@ -6,13 +6,15 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/keyctl.h>
+#include <linux/perf_event.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bpf/canary_signed.h"
-#include "bpf/probe.h"
+#include "bpf/probe_own.h"
 
 #define INSN(CODE, DST, SRC, OFF, IMM)                                                             \
 	((struct bpf_insn){ .code = (CODE),                                                        \
@@ -189,15 +191,103 @@ static void run_links(int plain_fd)
 }
 
 /* On a socket that nothing ever comes by. */
-static void run_sockets(int plain_fd)
+static void run_socket(int plain_fd, int attach, int detach)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return;
-	if (!setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &plain_fd, sizeof(plain_fd)))
-		setsockopt(fd, SOL_SOCKET, SO_DETACH_BPF, &plain_fd, sizeof(plain_fd));
+	if (!setsockopt(fd, SOL_SOCKET, attach, &plain_fd, sizeof(plain_fd)))
+		setsockopt(fd, SOL_SOCKET, detach, &plain_fd, sizeof(plain_fd));
 	close(fd);
+}
+
+/* The loopback device refuses it for its flags, before anything happens to it. */
+static void run_device(void)
+{
+	enum { LOOPBACK = 1, XDP_FLAGS_UPDATE_IF_NOEXIST = 1 };
+	int fd = load(BPF_PROG_TYPE_XDP, plain, sizeof(plain) / sizeof(*plain), 0, NULL);
+	union bpf_attr attr = {
+		.link_create = {
+			.prog_fd = (__u32)fd,
+			.target_ifindex = LOOPBACK,
+			.attach_type = BPF_XDP,
+			.flags = XDP_FLAGS_UPDATE_IF_NOEXIST,
+		},
+	};
+	int link = fd < 0 ? fd : sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr));
+
+	if (link >= 0)
+		close(link);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Refused, as it is of another type. */
+static void run_perf(int plain_fd)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_DUMMY,
+	};
+	int fd = (int)syscall(__NR_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	ioctl(fd, PERF_EVENT_IOC_SET_BPF, plain_fd);
+	close(fd);
+}
+
+static void run_map(int plain_fd)
+{
+	union bpf_attr create = {
+		.map_type = BPF_MAP_TYPE_PROG_ARRAY,
+		.key_size = sizeof(__u32),
+		.value_size = sizeof(__u32),
+		.max_entries = 1,
+	};
+	__u32 key = 0;
+	int fd = sys_bpf(BPF_MAP_CREATE, &create, sizeof(create));
+	union bpf_attr update = {
+		.map_fd = (__u32)fd,
+		.key = (uintptr_t)&key,
+		.value = (uintptr_t)&plain_fd,
+	};
+
+	if (fd < 0)
+		return;
+	sys_bpf(BPF_MAP_UPDATE_ELEM, &update, sizeof(update));
+	close(fd);
+}
+
+static void run_pin(const struct probe *probe, int plain_fd)
+{
+	char path[256];
+	union bpf_attr attr = { .pathname = (uintptr_t)path, .bpf_fd = (__u32)plain_fd };
+
+	probe_pin_path(path, sizeof(path), probe->build, "canary");
+	unlink(path);
+	if (!sys_bpf(BPF_OBJ_PIN, &attr, sizeof(attr)))
+		unlink(path);
+}
+
+static int link_ignore(void *, const struct event_attach *, const uint8_t *, size_t)
+{
+	return 0;
+}
+
+/* Where programs are attached, as far as that can be tried without anything happening. */
+static void run_places(struct probe *probe, int plain_fd)
+{
+	(void)!probe_links(probe, link_ignore, NULL);
+	run_links(plain_fd);
+	run_socket(plain_fd, SO_ATTACH_BPF, SO_DETACH_BPF);
+	run_socket(plain_fd, SO_ATTACH_REUSEPORT_EBPF, SO_DETACH_REUSEPORT_BPF);
+	run_device();
+	run_perf(plain_fd);
+	run_map(plain_fd);
+	run_pin(probe, plain_fd);
 }
 
 int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), void *arg)
@@ -211,8 +301,7 @@ int probe_canaries(struct probe *probe, int (*during)(void *arg, uint32_t id), v
 		return fd;
 	err = program_id(fd, &id);
 	if (!err) {
-		run_links(fd);
-		run_sockets(fd);
+		run_places(probe, fd);
 		err = during(arg, id);
 	}
 	close(fd);

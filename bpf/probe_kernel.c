@@ -17,7 +17,8 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_LOAD, "load", "fexit/security_bpf_prog_load", { "security_bpf_prog_load" },
 		.required = true },
 	{ HOOK_LOAD, "load_again", "fexit/security_bpf_prog_load", { "security_bpf_prog_load" } },
-	{ HOOK_LOAD, "load_before_6_9", "fentry/bpf_check", { "bpf_check" }, .required = true },
+	{ HOOK_LOAD, "load_before_6_9", "fentry/bpf_check", { "bpf_check" }, .required = true,
+		.stand_in = true },
 	{ HOOK_LOAD, "load_before_6_9_again", "fentry/bpf_check", { "bpf_check" } },
 	{ HOOK_PROG, "prog", "fexit/security_bpf_prog", { "security_bpf_prog" }, .required = true },
 	{ HOOK_PROG, "prog_again", "fexit/security_bpf_prog", { "security_bpf_prog" } },
@@ -32,25 +33,69 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_BASELINE, "baseline", "iter/bpf_prog", { "bpf_iter_bpf_prog" }, .required = true },
 	{ HOOK_INTEGRITY, "integrity", "fexit/security_bpf_prog_load_post_integrity",
 		{ "security_bpf_prog_load_post_integrity" }, .out_of_tree = true },
-	{ HOOK_BPF, "bpf_exit", "fexit/__sys_bpf", { "__sys_bpf", "security_bpf" } },
-	{ HOOK_BPF, "bpf_enter", "fentry/security_bpf", { "__sys_bpf", "security_bpf" } },
-	{ HOOK_LINK, "link_prime", "fexit/bpf_link_prime", { "bpf_link_prime" } },
-	{ HOOK_LINK_GET, "link_get", "fexit/bpf_link_get_from_fd", { "bpf_link_get_from_fd" } },
-	{ HOOK_LINK_FREE, "link_free", "fentry/bpf_link_free", { "bpf_link_free" } },
-	{ HOOK_PROG_GET, "prog_get", "fexit/__bpf_prog_get", { "__bpf_prog_get" } },
+	{ HOOK_BPF, "bpf_exit", "fexit/__sys_bpf", { "__sys_bpf", "security_bpf" },
+		.attaches = true },
+	{ HOOK_BPF, "bpf_enter", "fentry/security_bpf", { "__sys_bpf", "security_bpf" },
+		.attaches = true },
+	{ HOOK_LINK, "link_prime", "fexit/bpf_link_prime", { "bpf_link_prime" }, .attaches = true },
+	{ HOOK_LINK_GET, "link_get", "fexit/bpf_link_get_from_fd", { "bpf_link_get_from_fd" },
+		.attaches = true },
+	{ HOOK_LINK_FREE, "link_free", "fentry/bpf_link_free", { "bpf_link_free" },
+		.attaches = true },
+	{ HOOK_PROG_GET, "prog_get", "fexit/__bpf_prog_get", { "__bpf_prog_get" },
+		.attaches = true },
 	{ HOOK_PROG_GET_TYPE, "prog_get_type", "fexit/bpf_prog_get_type_dev",
-		{ "bpf_prog_get_type_dev" } },
+		{ "bpf_prog_get_type_dev" }, .attaches = true },
+	{ HOOK_CGROUP, "cgroup_attach", "fexit/__cgroup_bpf_attach", { "__cgroup_bpf_attach" },
+		.attaches = true },
+	{ HOOK_CGROUP, "cgroup_detach", "fexit/__cgroup_bpf_detach", { "__cgroup_bpf_detach" },
+		.attaches = true },
+	{ HOOK_MPROG, "mprog_attach", "fentry/bpf_mprog_attach", { "bpf_mprog_attach" },
+		.attaches = true },
+	{ HOOK_MPROG, "mprog_detach", "fentry/bpf_mprog_detach", { "bpf_mprog_detach" },
+		.attaches = true },
+	{ HOOK_PROG_ATTACH, "netns_attach", "fentry/netns_bpf_prog_attach",
+		{ "netns_bpf_prog_attach" }, .attaches = true },
+	{ HOOK_PROG_ATTACH, "sockmap_attach", "fentry/sock_map_get_from_fd",
+		{ "sock_map_get_from_fd" }, .attaches = true },
+	{ HOOK_XDP, "xdp_attach", "fexit/dev_xdp_attach", { "dev_xdp_attach" }, .attaches = true },
+	{ HOOK_TC, "tc_attach", "fexit/tc_new_tfilter", { "tc_new_tfilter" }, .attaches = true },
+	{ HOOK_PERF, "perf_attach", "fexit/__perf_event_set_bpf_prog",
+		{ "__perf_event_set_bpf_prog" }, .attaches = true },
+	{ HOOK_LINKS, "links", "iter/bpf_link", { "bpf_iter_bpf_link" } },
+	{ HOOK_PERF, "perf_free", "fentry/security_perf_event_free", { "security_perf_event_free" },
+		.attaches = true },
+	{ HOOK_SOCKET, "socket_attach_enter", "fexit/sk_attach_bpf", { "sk_attach_bpf" },
+		.attaches = true },
+	{ HOOK_SOCKET, "socket_attach_exit", "fexit/sk_attach_bpf", { "sk_attach_bpf" },
+		.attaches = true },
+	{ HOOK_SOCKET, "socket_detach_exit", "fexit/sk_detach_filter", { "sk_detach_filter" },
+		.attaches = true },
+	{ HOOK_REUSEPORT, "reuseport_attach_enter", "fexit/sk_reuseport_attach_bpf",
+		{ "sk_reuseport_attach_bpf" }, .attaches = true },
+	{ HOOK_REUSEPORT, "reuseport_attach_exit", "fexit/sk_reuseport_attach_bpf",
+		{ "sk_reuseport_attach_bpf" }, .attaches = true },
+	{ HOOK_REUSEPORT, "reuseport_detach_exit", "fexit/reuseport_detach_prog",
+		{ "reuseport_detach_prog" }, .attaches = true },
+	{ HOOK_STRUCT_OPS, "ops_attach", "fexit/bpf_struct_ops_map_update_elem",
+		{ "bpf_struct_ops_map_update_elem" }, .attaches = true },
+	{ HOOK_STRUCT_OPS, "ops_detach", "fexit/bpf_struct_ops_map_delete_elem",
+		{ "bpf_struct_ops_map_delete_elem" }, .attaches = true },
+	{ HOOK_PROG_ARRAY, "array_change", "fentry/prog_array_map_poke_run",
+		{ "prog_array_map_poke_run" }, .attaches = true },
+	{ HOOK_PIN, "pin_prog", "fexit/bpf_mkprog", { "bpf_mkprog" }, .attaches = true },
+	{ HOOK_PIN, "pin_link", "fexit/bpf_mklink", { "bpf_mklink" }, .attaches = true },
+	{ HOOK_PIN, "unpin", "fentry/bpf_destroy_inode", { "bpf_destroy_inode" },
+		.attaches = true },
 	{},
 };
 
 static_assert(sizeof(probe_programs) / sizeof(*probe_programs) <= PROBE_PROGRAMS_MAX + 1);
 
-/* Whether another place in the kernel was chosen for its hook already: load_before_6_9 stands in for load. */
-static bool is_stand_in(const struct probe_program *program, uint64_t chosen)
+static bool is_chosen(enum event_hook hook, uint64_t chosen)
 {
-	for (unsigned i = 0; &probe_programs[i] < program; i++)
-		if (chosen & 1ULL << i && probe_programs[i].hook == program->hook &&
-			strcmp(probe_programs[i].needs[0], program->needs[0]))
+	for (unsigned i = 0; probe_programs[i].name; i++)
+		if (chosen & 1ULL << i && probe_programs[i].hook == hook)
 			return true;
 	return false;
 }
@@ -133,7 +178,7 @@ static uint64_t choose(const struct btf *btf)
 
 		if (program->signatures_only && !signatures)
 			continue;
-		if (is_stand_in(program, chosen))
+		if (program->stand_in && is_chosen(program->hook, chosen))
 			continue;
 		if (program->hook == HOOK_INTEGRITY && !integrity_is_known(btf, program->needs[0]))
 			continue;

@@ -25,7 +25,8 @@ struct probe {
 	size_t ring_size;
 	int ends_fd;
 	int lock_fd; /* of the directory of pins, for as long as the hooks are ours */
-	int baseline_fd; /* link of the iterator */
+	int baseline_fd; /* link of the iterator of programs */
+	int links_fd; /* of that of links; -1 where the kernel has none */
 	struct event_state *state;
 	uint32_t programs[PROBE_PROGRAMS_MAX]; /* ids, by index into probe_programs[]; 0: none */
 	bool replaced;

@@ -233,6 +233,7 @@ int probe_missed(struct probe *probe, struct probe_missed *ret_missed)
 	for (unsigned i = 0; probe_programs[i].name; i++)
 		if (probe_programs[i].attaches)
 			sum.attachments += missed_by_all(missed, &i);
+	sum.attachments += probe->state->untracked_attachments;
 	*ret_missed = sum;
 	return 0;
 }

@@ -346,6 +346,11 @@ int probe_baseline(struct probe *probe, probe_baseline_fn *fn, void *arg)
 	return err < 0 ? fail(probe, err, "reading the program iterator") : 0;
 }
 
+int probe_links(struct probe *, probe_links_fn *, void *)
+{
+	return 0;
+}
+
 /* ---- canaries ---- */
 
 static uint32_t canary(struct kernel *kernel, enum kernel_how how, uint32_t type, uint32_t parent)
