@@ -11,14 +11,17 @@ struct attachment {
 };
 
 static const uint64_t REF_OF_LINK = 1ULL << 62, REF_OF_KEY = 1ULL << 61;
+static const uint64_t SPREAD = 0x9e3779b97f4a7c15; /* odd: no two numbers become one */
 
-/* A link's and a program's number have 31 bits each. Of a key most bits are the same in all: they are
- * spread before some are left out. */
+/*
+ * A link's and a program's number have 31 bits each. Keys differ in few bits, as programs' numbers do: one is
+ * spread before it meets the other, so that their differences do not cancel, and again before bits are left out.
+ */
 uint64_t attached_ref(uint32_t link_id, uint64_t key, uint32_t prog_id)
 {
 	if (link_id)
 		return REF_OF_LINK | (link_id & INT32_MAX) * (1ULL << 31) | (prog_id & INT32_MAX);
-	key = (key ^ prog_id) * 0x9e3779b97f4a7c15;
+	key = (key * SPREAD ^ prog_id) * SPREAD;
 	return REF_OF_KEY | key >> 3;
 }
 

@@ -76,6 +76,8 @@ static void every_place_has_a_number_of_its_own(void **)
 		attached_ref(0, SOCKET, 1),
 		attached_ref(0, SOCKET, 2),
 		attached_ref(0, SOCKET ^ 1, 1),
+		attached_ref(
+			0, SOCKET ^ 3, 2), /* it differs from the first in the same bits twice */
 		attached_ref(0, OTHER, 1),
 		attached_ref(0, 0, 1),
 	};
