@@ -172,13 +172,13 @@ int identity(__u64 *ctx)
 	struct load_state *load;
 	struct file *exe;
 
-	/* Should the end of the run before have been passed by: an LSM program never is. */
-	if (command == BPF_PROG_TEST_RUN) {
-		load = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
-		if (load)
-			load->parent_id = 0;
-		return 0;
-	}
+	/* Should the last hooks of the load or of the run before have been passed by: an LSM program never is.
+	 * Within a load there is no other command; within a run there is, so its end is told by the next. */
+	load = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	if (load)
+		load_forget(load);
+	if (load && command == BPF_PROG_TEST_RUN)
+		load->parent_id = 0;
 	if (command >= 64 || !(COMMANDS_ASKED_OF & 1ULL << command))
 		return 0;
 	load = load_state();

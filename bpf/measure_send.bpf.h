@@ -267,18 +267,25 @@ static __always_inline void load_end(struct load_state *load, __s32 error)
 
 /* ---- a load begins ---- */
 
-static __always_inline void load_begin(
-	struct load_state *load, enum event_hook hook, union bpf_attr *attr, __u8 kernel_origin)
+/* The load before is over. Where its last hook did not run, how it ended is not known; and where its program was,
+ * another may be by now. */
+static __always_inline void load_forget(struct load_state *load)
 {
-	/* The load before it is over, and its last hook did not run: how it ended is not known. */
 	if (load->inside && load->series.number) {
 		load->series.dropped++;
 		load_end(load, 0);
 	}
+	load->inside = 0;
+	load->aux = 0;
+}
+
+static __always_inline void load_begin(
+	struct load_state *load, enum event_hook hook, union bpf_attr *attr, __u8 kernel_origin)
+{
+	load_forget(load);
 	load->series.number = 0;
 	load->series.events = 0;
 	load->series.dropped = 0;
-	load->aux = 0;
 	load->inside = 1;
 	load->hooks = 1U << hook | load->identified << HOOK_IDENTITY;
 	load->identified = 0;
