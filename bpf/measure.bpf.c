@@ -365,8 +365,7 @@ int load_exit_again(__u64 *ctx)
 /* ---- a loader program runs ---- */
 
 /* bpf_prog_test_run_syscall(prog, ...) */
-SEC("fentry/bpf_prog_test_run_syscall")
-int run_enter(__u64 *ctx)
+static __always_inline int run_begins(__u64 *ctx)
 {
 	struct bpf_prog *prog = (struct bpf_prog *)ctx[0];
 	struct load_state *load = load_state();
@@ -376,14 +375,37 @@ int run_enter(__u64 *ctx)
 	return 0;
 }
 
-SEC("fexit/bpf_prog_test_run_syscall")
-int run_exit(__u64 *ctx)
+SEC("fentry/bpf_prog_test_run_syscall")
+int run_enter(__u64 *ctx)
+{
+	return run_begins(ctx);
+}
+
+SEC("fentry/bpf_prog_test_run_syscall")
+int run_enter_again(__u64 *ctx)
+{
+	return run_begins(ctx);
+}
+
+static __always_inline int run_ends(void)
 {
 	struct load_state *load = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
 
 	if (load)
 		load->parent_id = 0;
 	return 0;
+}
+
+SEC("fexit/bpf_prog_test_run_syscall")
+int run_exit(__u64 *ctx)
+{
+	return run_ends();
+}
+
+SEC("fexit/bpf_prog_test_run_syscall")
+int run_exit_again(__u64 *ctx)
+{
+	return run_ends();
 }
 
 /* ---- the end of a program ---- */
