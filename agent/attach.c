@@ -15,14 +15,14 @@ static uint64_t ref_of(const struct event_place *place, uint32_t prog_id)
 /* The program as its own record knows it. */
 static int program_of(struct measurer *measurer, uint32_t id, struct record_of_program *ret)
 {
-	const struct program_known *known;
+	struct program_known known;
 	int err = measurer_program_get(measurer, id, &known);
 
 	*ret = (struct record_of_program){ .id = { id != 0, id } };
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	ret->seq = known->seq;
-	ret->sha256 = known->sha256;
+	ret->seq = known.seq;
+	ret->sha256 = known.sha256;
 	return 0;
 }
 

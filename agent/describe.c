@@ -266,14 +266,10 @@ void describe_place(const struct describe *describe, const struct event_place *e
 
 /* ---- the whole ---- */
 
-static void describe_parent(
-	const struct describe *describe, const struct collected_load *load, struct record_load *ret)
+static void describe_parent(const struct collected_load *load, const struct program_known *parent,
+	struct record_load *ret)
 {
-	const struct program_known *parent = load->load.kernel_origin && load->end.parent_id
-		? programs_find(describe->programs, load->end.parent_id)
-		: NULL;
-
-	if (!parent)
+	if (!load->load.kernel_origin || !parent)
 		return;
 	ret->has_parent = true;
 	ret->parent = (struct record_parent){
@@ -293,8 +289,8 @@ static enum record_stage stage_of(const struct collected_load *load)
 	return load->has_prog ? STAGE_OTHER : STAGE_VERIFIER;
 }
 
-int describe_load(
-	const struct describe *describe, const struct collected_load *load, struct described *ret)
+int describe_load(const struct describe *describe, const struct collected_load *load,
+	const struct program_known *parent, struct described *ret)
 {
 	int err;
 
@@ -307,7 +303,7 @@ int describe_load(
 	if (err)
 		return err;
 	describe_loader(load, ret);
-	describe_parent(describe, load, &ret->load);
+	describe_parent(load, parent, &ret->load);
 	err = signature_describe(load, describe->trust, ret);
 	if (err)
 		return err;

@@ -16,7 +16,6 @@
 /* What describing needs to know of the world; everything is the caller's. */
 struct describe {
 	const struct probe *probe; /* the kernel's names */
-	const struct programs *programs;
 	const struct cms_trust *trust; /* configured certificates; NULL for none */
 };
 
@@ -35,12 +34,13 @@ struct described {
 
 /*
  * Describe a load that has ended, refused ones too: then stage and error are set.
+ * parent: the program end.parent_id, NULL where nobody knows it.
  *
  * ret's texts point into it and into load. Returns 0; -EIO when OpenSSL cannot hash; -ENOMEM.
  * described_done() is due either way.
  */
-[[nodiscard]] int describe_load(
-	const struct describe *describe, const struct collected_load *load, struct described *ret);
+[[nodiscard]] int describe_load(const struct describe *describe, const struct collected_load *load,
+	const struct program_known *parent, struct described *ret);
 void described_done(struct described *described);
 
 /* Describe a verdict, but for the program. ret's texts point into event and the probe. */

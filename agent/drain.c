@@ -37,8 +37,7 @@ enum {
 
 /* ---- events become records ---- */
 
-int measurer_program_get(
-	struct measurer *measurer, uint32_t id, const struct program_known **ret_program)
+int measurer_program_get(struct measurer *measurer, uint32_t id, struct program_known *ret_program)
 {
 	const struct program_known *known = id ? programs_find(&measurer->programs, id) : NULL;
 	[[gnu::cleanup(db_line_freep)]] char *line = NULL;
@@ -51,13 +50,14 @@ int measurer_program_get(
 		err = db_ref_last(measurer->db, id, log_epoch_seq(measurer->log), &seq);
 	if (!known && !err)
 		err = db_line_get(measurer->db, seq, &line, &len);
-	if (!known && !err) {
-		record_program_facts(line, len, &facts);
-		err = programs_add_recorded(&measurer->programs, id, seq, &facts);
-	}
 	if (err)
 		return err;
-	*ret_program = known ? known : programs_find(&measurer->programs, id);
+	if (known) {
+		*ret_program = *known;
+	} else { /* it is not remembered: it may have ended, and that be recorded */
+		record_program_facts(line, len, &facts);
+		*ret_program = program_recorded(id, seq, &facts);
+	}
 	return 0;
 }
 
@@ -152,8 +152,12 @@ static void account(struct measurer *measurer, const struct collected_load *load
 
 static int put_described(struct measurer *measurer, const struct collected_load *load)
 {
-	int err = describe_load(&measurer->describe, load, &measurer->described);
+	struct program_known parent;
+	int err = measurer_program_get(measurer, load->end.parent_id, &parent);
 
+	if (err && err != -ENOENT)
+		return err;
+	err = describe_load(&measurer->describe, load, err ? NULL : &parent, &measurer->described);
 	if (!err)
 		err = put_load(measurer, load);
 	described_done(&measurer->described);
@@ -163,7 +167,6 @@ static int put_described(struct measurer *measurer, const struct collected_load 
 static int on_load(void *arg, const struct collected_load *load)
 {
 	struct measurer *measurer = arg;
-	const struct program_known *parent; /* describing finds it where it is found here */
 	int err;
 
 	if (load->has_attach || (load->has_end && load->end.series == SERIES_ATTACH))
@@ -173,13 +176,10 @@ static int on_load(void *arg, const struct collected_load *load)
 
 	/* Who and what it was did not arrive, or whether it passed: a record would have to claim
 	 * things. */
-	if (!load->has_load || (!load->has_prog && !(load->end.hooks & 1U << HOOK_LOAD_EXIT))) {
+	if (!load->has_load || (!load->has_prog && !(load->end.hooks & 1U << HOOK_LOAD_EXIT)))
 		err = measurer_put_lost(measurer, LOST_LOADS, 1, load->number, load->number);
-	} else {
-		err = measurer_program_get(measurer, load->end.parent_id, &parent);
-		if (!err || err == -ENOENT)
-			err = put_described(measurer, load);
-	}
+	else
+		err = put_described(measurer, load);
 	if (!err)
 		account(measurer, load);
 	return err;
@@ -191,7 +191,7 @@ static int on_integrity(
 	struct measurer *measurer = arg;
 	struct log_put put = { .kind = RECORD_INTEGRITY, .boottime_ns = event->boottime_ns };
 	struct record_integrity integrity;
-	const struct program_known *program;
+	struct program_known program;
 	uint32_t id;
 	int err = 0;
 
@@ -205,8 +205,8 @@ static int on_integrity(
 		integrity.program = (struct record_of_program){ .id = { id != 0, id } };
 		err = measurer_program_get(measurer, id, &program);
 		if (!err) {
-			integrity.program.seq = program->seq;
-			integrity.program.sha256 = program->sha256;
+			integrity.program.seq = program.seq;
+			integrity.program.sha256 = program.sha256;
 		}
 	}
 	if (err && err != -ENOENT)
@@ -218,13 +218,13 @@ int measurer_put_unload(struct measurer *measurer, const struct event_free *even
 {
 	struct log_put put = { .kind = RECORD_UNLOAD, .boottime_ns = event->boottime_ns };
 	struct record_unload unload = { .program_id = event->id };
-	const struct program_known *program;
+	struct program_known program;
 	int err = measurer_program_get(measurer, event->id, &program);
 
 	/* A load that failed after it had its id, or one that was lost and is recorded as such. */
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	unload.program_seq = program->seq;
+	unload.program_seq = program.seq;
 	err = log_put(measurer->log, &put, &unload, NULL);
 	if (!err)
 		programs_remove(&measurer->programs, event->id);

@@ -140,6 +140,7 @@ static int baseline_put(struct measurer *measurer, const struct stranger *strang
 	struct record_program_facts facts = {};
 	struct record_baseline baseline;
 	uint8_t digest[SHA256_LEN];
+	struct program_known known;
 	uint64_t seq = 0;
 	int err, found = earlier_find(measurer, prog, &seq, digest, &facts);
 	bool is_new = !found || seq < log_epoch_seq(measurer->log);
@@ -161,7 +162,8 @@ static int baseline_put(struct measurer *measurer, const struct stranger *strang
 	}
 	facts.load_time_ns = prog->load_time_ns;
 	/* Remembered first: its record cannot be taken back. */
-	err = programs_add_recorded(&measurer->programs, prog->id, seq, &facts);
+	known = program_recorded(prog->id, seq, &facts);
+	err = programs_add(&measurer->programs, &known);
 	if (!err && is_new) {
 		err = log_put(measurer->log, &put, &baseline, NULL);
 		if (err)

@@ -229,11 +229,12 @@ void measurer_excuses_settle(struct measurer *measurer);
 
 /*
  * drain.c: a program that was recorded before this daemon started, or before it was unloaded: from its record.
+ * One that is loaded now is known without.
  *
  * Returns 0, -ENOENT where no record is of it, or an error: then nobody can tell.
  */
 [[nodiscard]] int measurer_program_get(
-	struct measurer *measurer, uint32_t id, const struct program_known **ret_program);
+	struct measurer *measurer, uint32_t id, struct program_known *ret_program);
 
 /* attach.c: the record of an attachment, or of its end. Returns 0 or a negative errno with nothing put. */
 [[nodiscard]] int measurer_attachment(

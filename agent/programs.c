@@ -42,18 +42,17 @@ int programs_add(struct programs *programs, const struct program_known *program)
 	return 0;
 }
 
-int programs_add_recorded(struct programs *programs, uint32_t id, uint64_t seq,
-	const struct record_program_facts *facts)
+struct program_known program_recorded(
+	uint32_t id, uint64_t seq, const struct record_program_facts *facts)
 {
-	return programs_add(programs,
-		&(struct program_known){
-			.id = id,
-			.load_time_ns = facts->load_time_ns,
-			.seq = seq,
-			.sha256 = facts->sha256,
-			.chain_digest = facts->chain_digest,
-			.verdict = facts->verdict,
-		});
+	return (struct program_known){
+		.id = id,
+		.load_time_ns = facts->load_time_ns,
+		.seq = seq,
+		.sha256 = facts->sha256,
+		.chain_digest = facts->chain_digest,
+		.verdict = facts->verdict,
+	};
 }
 
 const struct program_known *programs_find(const struct programs *programs, uint32_t id)

@@ -30,9 +30,9 @@ void programs_done(struct programs *programs);
 /* Remember a program, in the place of one with the same id. Returns 0 or -ENOMEM. */
 [[nodiscard]] int programs_add(struct programs *programs, const struct program_known *program);
 
-/* The same of a program that record seq is about, by what the record says. */
-[[nodiscard]] int programs_add_recorded(struct programs *programs, uint32_t id, uint64_t seq,
-	const struct record_program_facts *facts);
+/* A program that record seq is about, by what the record says. */
+struct program_known program_recorded(
+	uint32_t id, uint64_t seq, const struct record_program_facts *facts);
 
 /* NULL where there is none. Valid until the next programs_add() or programs_remove(). */
 const struct program_known *programs_find(const struct programs *programs, uint32_t id);

@@ -268,7 +268,6 @@ static int objects_new(struct measurer *measurer)
 		return fail(measurer, -ENOMEM, "out of memory");
 	measurer->describe = (struct describe){
 		.probe = measurer->probe,
-		.programs = &measurer->programs,
 		.trust = measurer->trust,
 	};
 	return 0;

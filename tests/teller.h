@@ -76,7 +76,8 @@ static inline int teller_load(void *arg, const struct collected_load *load)
 		return 0;
 	}
 	teller->loads++;
-	teller->error = describe_load(&teller->describe, load, &teller->described);
+	teller->error = describe_load(&teller->describe, load,
+		programs_find(&teller->programs, load->end.parent_id), &teller->described);
 	if (!teller->error)
 		teller_encode(teller, load->end.error != 0);
 	described_done(&teller->described);
@@ -118,7 +119,6 @@ static inline struct teller *teller_new(void)
 		&(struct collect_sink){ teller, teller_load, teller_integrity, teller_freed });
 	teller->describe.probe = probe_new();
 	assert(teller->describe.probe);
-	teller->describe.programs = &teller->programs;
 	return teller;
 }
 

@@ -22,6 +22,7 @@ static const char usage[] =
 	"                   mixed: some of each of the first five (plain)\n"
 	"    --rate R       a second and process; 0: as fast as it goes (0)\n"
 	"    --processes P  that load at the same time (1)\n"
+	"    --parent ID    of the loader program that loads them\n"
 	"    --keep K       unload the oldest where more than K are loaded (all are kept)\n"
 	"    --seed S       of what mixed does (1)\n"
 	"  free        unload every program\n"
@@ -47,7 +48,7 @@ static const char *const hows[LOAD_HOW_COUNT] = {
 enum { KEEP_MAX = 1024 };
 
 struct options {
-	unsigned long count, rate, processes, keep, seed;
+	unsigned long count, rate, processes, keep, seed, parent;
 	enum kernel_how how; /* LOAD_HOW_COUNT: mixed */
 };
 
@@ -117,6 +118,7 @@ static void load_process(const char *dir, const struct options *options, unsigne
 			&(struct kernel_load){
 				.how = how_next(options, &random),
 				.tgid = (uint32_t)getpid(),
+				.parent_id = (uint32_t)options->parent,
 				.prog_type = 6, /* xdp */
 				.name = "prog",
 			});
@@ -242,6 +244,7 @@ static struct options options_parse(int argc, char **argv)
 		{ "processes", required_argument, NULL, 'p' },
 		{ "keep", required_argument, NULL, 'k' },
 		{ "seed", required_argument, NULL, 's' },
+		{ "parent", required_argument, NULL, 'P' },
 		{},
 	};
 	struct options options = { .count = 1, .processes = 1, .seed = 1 };
@@ -251,6 +254,7 @@ static struct options options_parse(int argc, char **argv)
 		['p'] = &options.processes,
 		['k'] = &options.keep,
 		['s'] = &options.seed,
+		['P'] = &options.parent,
 	};
 	int option;
 

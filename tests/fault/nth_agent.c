@@ -134,15 +134,14 @@ enum { STORIES = 3 };
 
 static struct tape tape;
 static struct collect collect;
-static struct programs programs;
-static struct describe describe = { .programs = &programs };
+static struct describe describe;
 static struct described described;
 static size_t next, loads, integrities, frees;
 static uint64_t numbers[STORIES + 1];
 
 static int load_describe(void *, const struct collected_load *load)
 {
-	int err = describe_load(&describe, load, &described);
+	int err = describe_load(&describe, load, NULL, &described);
 
 	if (!err) {
 		assert_true(described.load.program.captured);
