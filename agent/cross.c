@@ -141,6 +141,8 @@ static int open_one(struct look *look, struct cross_program *program)
 	uint8_t name[EVENT_NAME_LEN];
 	int err = probe_program_get(look->measurer->probe, program->id, &load_time_ns, name);
 
+	if (err == -EPERM || err == -EACCES)
+		program->refused |= 1U << CROSS_FD;
 	if (err)
 		return err == -ENOMEM || err == -EMFILE || err == -ENFILE ? err : 0;
 	if (!program->load_time_ns)
@@ -207,6 +209,7 @@ static bool judge(struct cross_program *program)
 		program->hidden |= 1U << CROSS_IDS;
 	if (opened && !was_seen(program, SECOND, CROSS_ITERATOR))
 		program->hidden |= 1U << CROSS_ITERATOR;
+	program->hidden &= ~program->refused;
 	return iterated || opened;
 }
 

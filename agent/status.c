@@ -163,7 +163,9 @@ static json_t *loaded_json(struct writer *writer, const struct cross_program *pr
 	put(writer, object, "name", json_string(program->name));
 	for (enum cross_view view = 0; view < CROSS_VIEW_COUNT; view++)
 		put(writer, object, cross_view_name(view),
-			json_boolean(!(program->hidden & 1U << view)));
+			program->refused & 1U << view
+				? json_null()
+				: json_boolean(!(program->hidden & 1U << view)));
 	return object;
 }
 

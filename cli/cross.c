@@ -149,6 +149,7 @@ struct look {
 	json_t *suspect; /* programs that the log and the kernel do not agree on, likewise */
 	json_t *ended; /* programs whose end passed unseen, likewise */
 	size_t programs;
+	size_t refused; /* answers: that of one who may not ask */
 	char why[ASK_ERROR_MAX]; /* there was none */
 };
 
@@ -190,7 +191,7 @@ static int append(json_t *array, json_t *object)
 static int compare_loaded(struct look *look, struct history *history, json_t *program)
 {
 	json_int_t id = json_integer_value(json_object_get(program, "id"));
-	unsigned shown = 0;
+	unsigned shown = 0, lacking = 0;
 	char key[24];
 
 	snprintf(key, sizeof(key), "%" JSON_INTEGER_FORMAT, id);
@@ -202,9 +203,14 @@ static int compare_loaded(struct look *look, struct history *history, json_t *pr
 	if (is_recorded)
 		json_object_set(program, "seq", json_object_get(record, "seq"));
 	json_object_del(history->programs, key);
-	for (size_t i = 0; i < VIEW_HISTORY; i++)
-		shown += json_is_true(json_object_get(program, views[i]));
-	if (shown > 0 && shown < VIEW_HISTORY)
+	for (size_t i = 0; i < VIEW_HISTORY; i++) {
+		const json_t *is_shown = json_object_get(program, views[i]);
+
+		shown += json_is_true(is_shown);
+		lacking += !json_is_true(is_shown) && !json_is_null(is_shown);
+		look->refused += json_is_null(is_shown);
+	}
+	if (shown > 0 && lacking > 0)
 		return append(look->hidden, json_incref(program));
 	return is_recorded ? 0 : append(look->suspect, json_incref(program));
 }
@@ -335,7 +341,8 @@ static void print_views(const json_t *program, const char *label, bool shown)
 
 	fputs(label, stdout);
 	for (size_t i = 0; i < VIEW_COUNT; i++)
-		if (json_is_true(json_object_get(program, views[i])) == shown) {
+		if (json_is_boolean(json_object_get(program, views[i])) &&
+			json_is_true(json_object_get(program, views[i])) == shown) {
 			printf("%s%s", between, views[i]);
 			between = ", ";
 		}
@@ -398,6 +405,9 @@ int cross_run(const char *socket_path, const char *db_path, bool json)
 	int r = look_until_sure(&look);
 	if (r > 0)
 		return cli_unknown("%s", look.why);
+	if (r == 0 && look.refused > 0 && json_array_size(look.hidden) == 0)
+		return cli_unknown("the kernel does not let the daemon open %zu of the programs",
+			look.refused);
 	if (r == -ENOMEM)
 		return cli_unknown("%s", strerror(ENOMEM));
 	if (r < 0)

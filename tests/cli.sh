@@ -844,6 +844,11 @@ run status --cross-check --json
 same 'cross-check --json: only in the history, and not in it' "hidden $newest:history 999999:iterator,ids,fd 1" \
 	"$(jq -r '"\(.verdict) \(.hidden | sort_by(.id) | map("\(.id):\([to_entries[] | select(.value == true) | .key] | join(","))") | join(" "))"' \
 		"$dir/out") $code"
+jq '.programs[0].fd = null' "$dir/loaded" >"$dir/hidden"
+serve "$dir/hidden"
+run status --cross-check
+same 'cross-check: what the kernel refuses to say is exit 3' 3 $code
+contains 'cross-check: how many may not be opened' "$(cat "$dir/err")" 'does not let the daemon open 1 of the programs'
 run status --cross-check --db "$dir/none.db"
 same 'cross-check: no log is exit 3' 3 $code
 run status --cross-check --socket "$dir/none"

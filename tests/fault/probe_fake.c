@@ -272,6 +272,8 @@ int probe_program_get(struct probe *probe, uint32_t id, uint64_t *ret_load_time_
 
 	if (!kernel_program_get(probe->kernel, id, &prog) || is_hidden(id, "fd"))
 		return -ENOENT;
+	if (is_hidden(id, "refused"))
+		return -EPERM;
 	*ret_load_time_ns = prog.load_time_ns;
 	memcpy(ret_name, prog.name, sizeof(prog.name));
 	return 0;
