@@ -57,6 +57,7 @@ enum bpf_attach_type {
 	BPF_XDP_CPUMAP = 36,
 	BPF_XDP = 37,
 	BPF_SK_SKB_VERDICT = 38,
+	BPF_PERF_EVENT = 41,
 	BPF_TCX_INGRESS = 46,
 	BPF_NETKIT_PEER = 55,
 };

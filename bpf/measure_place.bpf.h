@@ -349,6 +349,23 @@ static __always_inline void link_fill_newer(
 	}
 }
 
+/* For what a link is, on kernels whose links do not say it; -1: unknown. */
+static __always_inline int attach_type_before_6_18(struct bpf_link *link, __u32 link_type)
+{
+	struct bpf_cgroup_link___6_1 *cgroup = (void *)link;
+
+	switch (link_type) {
+	case BPF_LINK_TYPE_CGROUP:
+		return bpf_core_field_exists(cgroup->type) ? (int)BPF_CORE_READ(cgroup, type) : -1;
+	case BPF_LINK_TYPE_PERF_EVENT:
+		return BPF_PERF_EVENT;
+	case BPF_LINK_TYPE_XDP:
+		return BPF_XDP;
+	default:
+		return BPF_CORE_READ(link, prog, expected_attach_type);
+	}
+}
+
 /* The place of a link, its program left aside. What is set up later is empty until then. */
 static __noinline int link_fill(struct use *use, struct event_place *place, struct bpf_link *link)
 {
@@ -362,7 +379,7 @@ static __noinline int link_fill(struct use *use, struct event_place *place, stru
 	if (bpf_core_field_exists(link_6_18->attach_type))
 		place->attach_type = BPF_CORE_READ(link_6_18, attach_type);
 	else if (place->attach_type < 0)
-		place->attach_type = BPF_CORE_READ(link, prog, expected_attach_type);
+		place->attach_type = attach_type_before_6_18(link, place->link_type);
 	switch (place->link_type) {
 	case BPF_LINK_TYPE_RAW_TRACEPOINT:
 		place->target_type = TARGET_TRACEPOINT;
