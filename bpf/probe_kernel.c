@@ -19,7 +19,8 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_LOAD, "load_again", "fexit/security_bpf_prog_load", { "security_bpf_prog_load" } },
 	{ HOOK_LOAD, "load_before_6_9", "fentry/bpf_check", { "bpf_check" }, .required = true,
 		.stand_in = true },
-	{ HOOK_LOAD, "load_before_6_9_again", "fentry/bpf_check", { "bpf_check" } },
+	{ HOOK_LOAD, "load_before_6_9_again", "fentry/bpf_check", { "bpf_check" },
+		.stand_in = true },
 	{ HOOK_PROG, "prog", "fexit/security_bpf_prog", { "security_bpf_prog" }, .required = true },
 	{ HOOK_PROG, "prog_again", "fexit/security_bpf_prog", { "security_bpf_prog" } },
 	{ HOOK_LOAD_EXIT, "load_exit", "fexit/bpf_prog_load", { "bpf_prog_load" },
@@ -96,10 +97,12 @@ const struct probe_program probe_programs[] = {
 
 static_assert(sizeof(probe_programs) / sizeof(*probe_programs) <= PROBE_PROGRAMS_MAX + 1);
 
-static bool is_chosen(enum event_hook hook, uint64_t chosen)
+/* Whether its hook has a program at another place in the kernel. */
+static bool is_elsewhere(const struct probe_program *program, uint64_t chosen)
 {
 	for (unsigned i = 0; probe_programs[i].name; i++)
-		if (chosen & 1ULL << i && probe_programs[i].hook == hook)
+		if (chosen & 1ULL << i && probe_programs[i].hook == program->hook &&
+			strcmp(probe_programs[i].hook_name, program->hook_name) != 0)
 			return true;
 	return false;
 }
@@ -182,7 +185,7 @@ static uint64_t choose(const struct btf *btf)
 
 		if (program->signatures_only && !signatures)
 			continue;
-		if (program->stand_in && is_chosen(program->hook, chosen))
+		if (program->stand_in && is_elsewhere(program, chosen))
 			continue;
 		if (program->hook == HOOK_INTEGRITY && !integrity_is_known(btf, program->needs[0]))
 			continue;

@@ -22,7 +22,7 @@ struct probe_program {
 	const char *needs[3]; /* functions that the kernel must have; NULL ends */
 	bool signatures_only; /* pointless where loads cannot be signed */
 	bool out_of_tree; /* no released kernel has it: one that has not lacks nothing */
-	bool stand_in; /* only where none before it was chosen for its hook */
+	bool stand_in; /* only where its hook has no place before it that the kernel has */
 	bool required; /* without its hook no load can be followed */
 	bool attaches; /* it is of attaching or detaching: what it misses shows nowhere else */
 };
