@@ -444,7 +444,7 @@ unsigned probe_expected(const struct probe *probe)
 	unsigned hooks = probe_wanted(probe);
 
 	for (unsigned i = 0; probe_programs[i].name; i++)
-		if (!probe_programs[i].out_of_tree)
+		if (!probe_programs[i].optional)
 			hooks |= 1U << probe_programs[i].hook;
 	return hooks;
 }

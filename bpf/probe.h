@@ -76,8 +76,8 @@ enum {
 unsigned probe_attached(const struct probe *probe);
 unsigned probe_wanted(const struct probe *probe);
 
-/* Bits of enum event_hook: what a kernel can have that nobody has patched, and what this one has besides.
- * A hook of these that is not in use is missing. */
+/* Bits of enum event_hook: what every kernel should have, and what this one has besides. A hook of these that
+ * is not in use is missing. */
 unsigned probe_expected(const struct probe *probe);
 
 /* The hook's program type and kernel function, "fexit/bpf_prog_load". */

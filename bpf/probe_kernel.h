@@ -21,7 +21,7 @@ struct probe_program {
 	const char *hook_name; /* "fexit/bpf_prog_load" */
 	const char *needs[3]; /* functions that the kernel must have; NULL ends */
 	bool signatures_only; /* pointless where loads cannot be signed */
-	bool out_of_tree; /* no released kernel has it: one that has not lacks nothing */
+	bool optional; /* a kernel that has not lacks nothing: nor has it what this shows, or another hook shows it */
 	bool stand_in; /* only where its hook has no place before it that the kernel has */
 	bool required; /* without its hook no load can be followed */
 	bool attaches; /* it is of attaching or detaching: what it misses shows nowhere else */
