@@ -20,8 +20,7 @@ struct cross_program {
 	char name[EVENT_NAME_LEN + 1]; /* printable ASCII; empty where nobody told it */
 	unsigned seen; /* when and where: this file's own */
 	unsigned hidden; /* bits of enum cross_view: it was there, and this did not show it */
-	unsigned
-		refused; /* likewise: it was not shown to us, for which an LSM may have its reasons */
+	unsigned refused; /* likewise: an LSM, say, does not let us see; no answer */
 };
 
 /* Programs that were loaded all the time while this was made, in the order of ids. */
