@@ -158,15 +158,10 @@ static void loads_may_be_interleaved(void **state)
 static void a_programs_end_before_its_loads_end_comes_after_it(void **state)
 {
 	struct fixture *f = *state;
-	struct story story;
-	size_t end;
+	size_t end = tape_load(f);
 
-	story_init(&story, 1);
-	tape_story(&f->tape, &story);
-	end = f->tape.count - 1;
 	tape_free(&f->tape, 501, 77);
-	play(f, 0, end);
-	play(f, end + 1, end + 2);
+	play_but_one(f, end);
 	assert_int_equal(f->free_count, 0);
 	play(f, end, end + 1);
 	assert_int_equal(f->load_count, 1);
@@ -189,15 +184,10 @@ static void an_end_that_was_told_before_is_passed_by(void **state)
 static void a_programs_end_is_not_lost_with_a_daemon_that_waited_for_its_loads_end(void **state)
 {
 	struct fixture *f = *state;
-	struct story story;
-	size_t end;
+	size_t end = tape_load(f);
 
-	story_init(&story, 1);
-	tape_story(&f->tape, &story);
-	end = f->tape.count - 1;
 	tape_free(&f->tape, 501, 77);
-	play(f, 0, end);
-	play(f, end + 1, end + 2);
+	play_but_one(f, end);
 	restart(f);
 	play(f, 0, end);
 	play(f, end + 1, end + 2);

@@ -172,4 +172,21 @@ static inline void play_all(struct fixture *f)
 	play(f, 0, f->tape.count);
 }
 
+/* A plain load, number 1 with program 501, on the tape. Returns where its end is. */
+static inline size_t tape_load(struct fixture *f)
+{
+	struct story story;
+
+	story_init(&story, 1);
+	tape_story(&f->tape, &story);
+	return f->tape.count - 1;
+}
+
+/* All that is on the tape but this. */
+static inline void play_but_one(struct fixture *f, size_t late)
+{
+	play(f, 0, late);
+	play(f, late + 1, f->tape.count);
+}
+
 #endif
