@@ -27,8 +27,8 @@ static int program_of(struct measurer *measurer, uint32_t id, struct record_of_p
 }
 
 /*
- * The record that says that a program is attached there: 1 and its number, or 0 where none does, or
- * the newest says that it is not; or an error.
+ * The record that says that a program is attached there: 1 and its number; 0 where the newest says that
+ * it is not any more; -ENOENT where none is of it; or an error.
  */
 static int attach_find(struct measurer *measurer, uint64_t ref, uint64_t *ret_seq)
 {
@@ -45,7 +45,7 @@ static int attach_find(struct measurer *measurer, uint64_t ref, uint64_t *ret_se
 	if (!err)
 		err = db_line_get(measurer->db, seq, &line, &len);
 	if (err)
-		return err == -ENOENT ? 0 : err;
+		return err;
 	if (record_check(line, len, &head, &error) || head.kind != RECORD_ATTACH)
 		return 0;
 	*ret_seq = seq;
@@ -79,9 +79,11 @@ static int put_detach(struct measurer *measurer, const struct event_place *place
 	uint64_t ref = ref_of(place, prog_id);
 	int err = attach_find(measurer, ref, &record->attach_seq);
 
+	if (err == -ENOENT && place->link_id)
+		attached_end_early(&measurer->attached, ref);
 	/* A link that somebody detached is there until it is closed: that is no news. */
 	if (err <= 0)
-		return err;
+		return err == -ENOENT ? 0 : err;
 	err = program_of(measurer, prog_id, &record->program);
 	if (err)
 		return err;
@@ -127,7 +129,13 @@ int measurer_attachment(struct measurer *measurer, const struct collected_load *
 	attach.has_replaced = event->action == ACTION_UPDATE && place->replaced_id;
 	put.kind = RECORD_ATTACH;
 	put.ref = ref_of(place, place->prog_id);
-	return err ? err : put_attach(measurer, place, &attach, &put);
+	if (!err)
+		err = put_attach(measurer, place, &attach, &put);
+	if (err || !attached_was_early(&measurer->attached, put.ref))
+		return err;
+	detach.why = ENDED_CLOSED;
+	detach.has_by = false; /* whose event it was is not remembered */
+	return put_detach(measurer, place, place->prog_id, &detach, &put);
 }
 
 /* ---- what was attached before ---- */
@@ -162,7 +170,7 @@ static int link_found(void *arg, const struct event_attach *link, const uint8_t 
 	uint64_t seq;
 	int got = attach_find(finds->measurer, ref_of(&link->place, link->place.prog_id), &seq);
 
-	if (got)
+	if (got != -ENOENT)
 		return got < 0 ? got : 0;
 	found = calloc(1, sizeof(*found));
 	if (!found)
@@ -188,7 +196,7 @@ static int put_found(struct measurer *measurer, const struct found *found)
 	uint64_t seq;
 	int got = attach_find(measurer, put.ref, &seq);
 
-	if (got)
+	if (got != -ENOENT)
 		return got < 0 ? got : 0;
 	measurer->described.enum_count = 0;
 	describe_place(

@@ -92,6 +92,22 @@ int attached_end(struct attached *attached, uint64_t ref)
 	return 0;
 }
 
+void attached_end_early(struct attached *attached, uint64_t ref)
+{
+	attached->early[attached->early_next++ % ATTACHED_EARLY_MAX] = ref;
+}
+
+bool attached_was_early(struct attached *attached, uint64_t ref)
+{
+	for (size_t i = 0; i < ATTACHED_EARLY_MAX; i++) {
+		if (attached->early[i] != ref)
+			continue;
+		attached->early[i] = 0;
+		return true;
+	}
+	return false;
+}
+
 static void ended_remove(struct attached *attached, uint64_t ref)
 {
 	struct attachment key = { .ref = ref };

@@ -14,11 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { ATTACHED_EARLY_MAX = 1024 };
+
 struct attached {
 	void *tree;
 	size_t count;
 	uint64_t *ended; /* whose end is not in the database yet */
 	size_t ended_count, ended_room;
+	uint64_t early
+		[ATTACHED_EARLY_MAX]; /* the last so many that ended before they were told to begin */
+	size_t early_next;
 };
 
 /* Number of an attachment in this boot; never one of a program (struct log_put). */
@@ -37,6 +42,13 @@ void attached_done(struct attached *attached);
 
 /* It is not attached any more. Returns 0 or -ENOMEM with nothing changed. */
 [[nodiscard]] int attached_end(struct attached *attached, uint64_t ref);
+
+/*
+ * Another thread may close a link before the one that made it has told so: its end is remembered until then.
+ * attached_was_early() says whether there was one, once.
+ */
+void attached_end_early(struct attached *attached, uint64_t ref);
+bool attached_was_early(struct attached *attached, uint64_t ref);
 
 /* The batch is in the database: of what has ended nothing needs to be remembered. */
 void attached_settle(struct attached *attached);

@@ -53,8 +53,8 @@ enum bpf_attach_type {
 	BPF_SK_MSG_VERDICT = 7,
 	BPF_FLOW_DISSECTOR = 17,
 	BPF_TRACE_RAW_TP = 23,
-	BPF_XDP_DEVMAP = 35,
-	BPF_XDP_CPUMAP = 36,
+	BPF_XDP_DEVMAP = 33,
+	BPF_XDP_CPUMAP = 35,
 	BPF_XDP = 37,
 	BPF_SK_SKB_VERDICT = 38,
 	BPF_PERF_EVENT = 41,
@@ -85,6 +85,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_SOCKMAP = 15,
 	BPF_MAP_TYPE_SOCKHASH = 18,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -255,6 +256,7 @@ struct timespec64 {
 struct inode {
 	struct super_block *i_sb;
 	void *i_private;
+	unsigned int i_nlink;
 	unsigned long i_ino;
 	__s64 i_size;
 	__s64 i_ctime_sec; /* 6.11 */

@@ -292,6 +292,7 @@ struct nlmsghdr {
 
 struct tcmsg {
 	int tcm_ifindex;
+	__u32 tcm_handle;
 	__u32 tcm_parent;
 	__u32 tcm_info;
 };

@@ -474,4 +474,4 @@ int baseline(struct bpf_iter__bpf_prog *ctx)
 	return 0;
 }
 
-#include "bpf/measure_direct.bpf.h"
+#include "bpf/measure_keep.bpf.h"

@@ -19,6 +19,7 @@ static __noinline int attach_send(
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct file *exe = task->mm->exe_file;
+	bool has_task = !use->no_task && !(task->flags & PF_KTHREAD);
 	struct event_attach *event;
 
 	if (is_agent()) /* its hooks are found as what is there before; its canaries are tests */
@@ -34,12 +35,12 @@ static __noinline int attach_send(
 		event->place = *place;
 		event->place.has_path = place == &use->place && use->path_len;
 		event->action = action;
-		event->has_task = !(task->flags & PF_KTHREAD);
+		event->has_task = has_task;
 		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	}
 	if (place == &use->place && use->path_len && use->path_len <= PATH_LEN)
 		bytes_send(&use->series, STREAM_TARGET, use->path, use->path_len);
-	if (!(task->flags & PF_KTHREAD))
+	if (has_task)
 		task_paths_send(&use->series);
 	__builtin_memset(&use->end, 0, sizeof(use->end));
 	use->end.series = SERIES_ATTACH;
@@ -55,24 +56,27 @@ static __noinline int place_send(
 	struct use *use, struct event_place *place, enum event_action action, bool multi)
 {
 	__u64 key = place->key, of_prog = key ^ (__u64)place->prog_id << 40;
+	struct known now = { place->prog_id, place->link_id, place->link_type };
+	struct known *known = bpf_map_lookup_elem(&places, &key);
 	__u32 id = place->prog_id;
-	__u32 *known = bpf_map_lookup_elem(&places, &key);
 
 	if (action >= ACTION_DETACH) {
-		if (known && (!id || *known == id)) {
-			place->prog_id = *known;
+		if (known && (!id || known->prog_id == id)) {
+			place->prog_id = known->prog_id;
+			place->link_id = known->link_id;
+			place->link_type = known->link_type;
 			bpf_map_delete_elem(&places, &key);
 		} else if (bpf_map_delete_elem(&places, &of_prog)) {
 			return 0;
 		}
 	} else if (multi) {
-		bpf_map_update_elem(&places, &of_prog, &id, BPF_ANY);
+		bpf_map_update_elem(&places, &of_prog, &now, BPF_ANY);
 	} else {
 		if (known) {
-			place->replaced_id = *known;
+			place->replaced_id = known->prog_id;
 			action = ACTION_UPDATE;
 		}
-		bpf_map_update_elem(&places, &key, &id, BPF_ANY);
+		bpf_map_update_elem(&places, &key, &now, BPF_ANY);
 	}
 	return attach_send(use, place, action);
 }
@@ -139,6 +143,15 @@ static __always_inline bool is_error(__u64 pointer)
 	return pointer >= -4095ULL;
 }
 
+/* The map of functions of a link; 0 where it has none any more. */
+static __always_inline __u64 ops_map(struct bpf_link *link)
+{
+	struct bpf_struct_ops_link *ops = (void *)link;
+
+	return bpf_core_type_exists(struct bpf_struct_ops_link) ? (__u64)BPF_CORE_READ(ops, map)
+								: 0;
+}
+
 /* bpf_link_get_from_fd(): the link that is updated or detached. */
 SEC("fexit/bpf_link_get_from_fd")
 int link_get(__u64 *ctx)
@@ -154,10 +167,12 @@ int link_get(__u64 *ctx)
 	use->place.replaced_id = use->place.prog_id = prog_id(
 		BPF_CORE_READ((struct bpf_link *)ret, prog));
 	link_fill(use, &use->place, (struct bpf_link *)ret);
+	if (use->place.link_type == BPF_LINK_TYPE_STRUCT_OPS)
+		use->map = ops_map((struct bpf_link *)ret);
 	return 0;
 }
 
-/* __bpf_prog_get(): the program that takes the place of another in a link. */
+/* __bpf_prog_get(): the program that takes the place of another in a link, or is attached or detached. */
 SEC("fexit/__bpf_prog_get")
 int prog_get(__u64 *ctx)
 {
@@ -167,7 +182,10 @@ int prog_get(__u64 *ctx)
 	bpf_get_func_ret(ctx, &ret);
 	hook_show(HOOK_PROG_GET);
 	/* The second, if any, is the one that is expected there. */
-	if (!use || use->cmd != BPF_LINK_UPDATE || use->has_new || is_error(ret))
+	if (!use || is_error(ret) || use->has_new)
+		return 0;
+	if (use->cmd != BPF_LINK_UPDATE && use->cmd != BPF_PROG_ATTACH &&
+		use->cmd != BPF_PROG_DETACH)
 		return 0;
 	use->has_new = 1;
 	use->place.prog_id = prog_id((struct bpf_prog *)ret);
@@ -267,7 +285,7 @@ static __always_inline void ops_send_all(
 static __always_inline void use_send_link(struct use *use, enum event_action action)
 {
 	struct bpf_link *link = (void *)use->link;
-	struct bpf_struct_ops_link *ops = (void *)link;
+	__u64 map = use->map; /* as it was before */
 
 	/* Where no hook told which it is now. */
 	if (action == ACTION_UPDATE && !use->has_new)
@@ -275,16 +293,14 @@ static __always_inline void use_send_link(struct use *use, enum event_action act
 	/* Not all of it was there when the link was made, or it is another by now. */
 	if (action != ACTION_DETACH)
 		link_fill(use, &use->place, link);
-	if (use->place.link_type == BPF_LINK_TYPE_STRUCT_OPS && action < ACTION_DETACH &&
-		bpf_core_type_exists(struct bpf_struct_ops_link)) {
-		if (action == ACTION_UPDATE) {
-			use->place.prog_id = 0;
-			attach_send(use, &use->place, ACTION_DETACH);
-		}
-		ops_send_all(use, &use->place, BPF_CORE_READ(ops, map), action);
+	if (use->place.link_type != BPF_LINK_TYPE_STRUCT_OPS) {
+		attach_send(use, &use->place, action);
 		return;
 	}
-	attach_send(use, &use->place, action);
+	if (action != ACTION_ATTACH && map)
+		ops_send_all(use, &use->place, (void *)map, ACTION_DETACH);
+	if (action != ACTION_DETACH)
+		ops_send_all(use, &use->place, (void *)ops_map(link), action);
 }
 
 /* What bpf() attached to that is neither a link nor a cgroup. */
@@ -294,6 +310,7 @@ static __always_inline void use_send_prog(struct use *use, enum event_action act
 	struct net *net = BPF_CORE_READ(
 		task, nsproxy, net_ns); /* a number: it becomes part of one */
 	struct event_place *place = &use->place;
+	struct bpf_map *map = (void *)use->map;
 	bool multi = 0;
 
 	switch (place->attach_type) {
@@ -307,9 +324,9 @@ static __always_inline void use_send_prog(struct use *use, enum event_action act
 		place->key = (__u64)net ^ place->attach_type;
 		break;
 	default: /* a map of sockets, or what is new */
-		place->target_type = TARGET_MAP;
-		place->key = place->attach_type;
-		multi = 1;
+		if (use->map)
+			id_fill(place, TARGET_MAP, BPF_CORE_READ(map, id));
+		place->key = use->map ^ place->attach_type;
 		break;
 	}
 	if (action == ACTION_ATTACH && place->replaced_id)
@@ -363,7 +380,10 @@ int link_free(__u64 *ctx)
 	use_begin(use, 0);
 	use->place.prog_id = prog_id(link->prog);
 	link_fill(use, &use->place, link);
-	attach_send(use, &use->place, ACTION_CLOSE);
+	if (use->place.link_type == BPF_LINK_TYPE_STRUCT_OPS)
+		ops_send_all(use, &use->place, (void *)ops_map(link), ACTION_CLOSE);
+	else
+		attach_send(use, &use->place, ACTION_CLOSE);
 	return 0;
 }
 

@@ -107,11 +107,41 @@ int netns_attach(__u64 *ctx)
 	return 0;
 }
 
+/* The map that a descriptor is of: of all that is asked for by number, what the kernel's own hands do not
+ * show. */
+static __always_inline void sockmap_note(void *ctx, __u64 prog)
+{
+	struct use *use = bpf_task_storage_get(&uses, bpf_get_current_task_btf(), 0, 0);
+	struct task_struct *task = bpf_get_current_task_btf();
+	union bpf_attr *attr = (void *)argument(ctx, 0);
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	__u32 fd = BPF_CORE_READ(attr, target_fd);
+	struct file **files = BPF_CORE_READ(table, fd);
+	struct file *file = NULL;
+
+	if (!use || (use->cmd != BPF_PROG_ATTACH && use->cmd != BPF_PROG_DETACH))
+		return;
+	if (prog)
+		use->place.prog_id = prog_id((void *)prog);
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return;
+	bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
+	use->map = (__u64)BPF_CORE_READ(file, private_data);
+}
+
 /* sock_map_get_from_fd(attr, prog) */
 SEC("fentry/sock_map_get_from_fd")
 int sockmap_attach(__u64 *ctx)
 {
-	prog_note(argument(ctx, 1), 0);
+	sockmap_note(ctx, argument(ctx, 1));
+	return 0;
+}
+
+/* sock_map_prog_detach(attr, type) */
+SEC("fentry/sock_map_prog_detach")
+int sockmap_detach(__u64 *ctx)
+{
+	sockmap_note(ctx, 0);
 	return 0;
 }
 
@@ -138,7 +168,7 @@ int xdp_attach(__u64 *ctx)
 	struct use *use;
 
 	hook_show(HOOK_XDP);
-	if (returned(ctx) < 0 || argument(ctx, 2))
+	if (returned(ctx) < 0 || argument(ctx, 2) || !prog)
 		return 0;
 	use = use_state();
 	if (!use || use->cmd)
@@ -148,8 +178,44 @@ int xdp_attach(__u64 *ctx)
 	use->other.prog_id = prog_id((void *)prog);
 	use->other.key = (__u64)device ^ (1 + xdp_mode(device, argument(ctx, 5)));
 	device_fill(&use->other, device);
-	place_send(use, &use->other, prog ? ACTION_ATTACH : ACTION_DETACH, 0);
+	place_send(use, &use->other, ACTION_ATTACH, 0);
 	return 0;
+}
+
+/* dev_xdp_install(device, mode, ..., NULL): asked for, or because the device goes away */
+SEC("fentry/dev_xdp_install")
+int xdp_remove(__u64 *ctx)
+{
+	struct net_device *device = (void *)argument(ctx, 0);
+	struct use *use;
+
+	if (argument(ctx, 5))
+		return 0;
+	use = use_state();
+	if (!use)
+		return 0;
+	place_begin(&use->other, VIA_NETLINK);
+	use->other.attach_type = BPF_XDP;
+	use->other.key = (__u64)device ^ (1 + argument(ctx, 1));
+	device_fill(&use->other, device);
+	place_send(use, &use->other, ACTION_DETACH, 0);
+	return 0;
+}
+
+/* A filter is known by what the message calls it: where the kernel chose a part of that itself, nobody
+ * finds it again. */
+static __always_inline void filter_fill(void *ctx, struct event_place *place)
+{
+	struct tcmsg *message = (void *)(argument(ctx, 1) + NLMSG_HDRLEN);
+	struct sk_buff *skb = (void *)argument(ctx, 0);
+	struct net *net = BPF_CORE_READ(skb, sk, __sk_common.skc_net.net);
+	__u32 ifindex = BPF_CORE_READ(message, tcm_ifindex);
+	__u64 parent = BPF_CORE_READ(message, tcm_parent);
+	__u64 handle = BPF_CORE_READ(message, tcm_handle);
+	__u64 priority = BPF_CORE_READ(message, tcm_info);
+
+	place->key = (__u64)net ^ ifindex ^ parent << 32 ^ priority << 8 ^ handle << 48;
+	device_fill(place, device_find(net, ifindex));
 }
 
 /* tc_new_tfilter(skb, message, extack): the kernel's copy of the message */
@@ -157,10 +223,6 @@ SEC("fexit/tc_new_tfilter")
 int tc_attach(__u64 *ctx)
 {
 	struct use *use = bpf_task_storage_get(&uses, bpf_get_current_task_btf(), 0, 0);
-	struct tcmsg *message = (void *)(argument(ctx, 1) + NLMSG_HDRLEN);
-	struct sk_buff *skb = (void *)argument(ctx, 0);
-	struct net *net = BPF_CORE_READ(skb, sk, __sk_common.skc_net.net);
-	__u32 ifindex = 0, parent = 0;
 
 	if (!use || !use->wanted)
 		return 0;
@@ -169,11 +231,25 @@ int tc_attach(__u64 *ctx)
 	use->wanted = 0;
 	if (returned(ctx) < 0)
 		return 0;
-	bpf_core_read(&ifindex, sizeof(ifindex), &message->tcm_ifindex);
-	bpf_core_read(&parent, sizeof(parent), &message->tcm_parent);
-	use->other.key = (__u64)net ^ ifindex ^ (__u64)parent << 32;
-	device_fill(&use->other, device_find(net, ifindex));
-	attach_send(use, &use->other, ACTION_ATTACH);
+	filter_fill(ctx, &use->other);
+	place_send(use, &use->other, ACTION_ATTACH, 0);
+	return 0;
+}
+
+/* tc_del_tfilter(skb, message, extack) */
+SEC("fexit/tc_del_tfilter")
+int tc_detach(__u64 *ctx)
+{
+	struct use *use;
+
+	if (returned(ctx) < 0)
+		return 0;
+	use = use_state();
+	if (!use)
+		return 0;
+	place_begin(&use->other, VIA_NETLINK);
+	filter_fill(ctx, &use->other);
+	place_send(use, &use->other, ACTION_DETACH, 0);
 	return 0;
 }
 
@@ -285,10 +361,55 @@ int socket_attach_exit(__u64 *ctx)
 }
 
 /* sk_detach_filter(sock) */
+SEC("fentry/sk_detach_filter")
+int socket_detach_enter(__u64 *ctx)
+{
+	struct use *use = use_state();
+
+	if (use)
+		use->detaching = argument(ctx, 0);
+	return 0;
+}
+
 SEC("fexit/sk_detach_filter")
 int socket_detach_exit(__u64 *ctx)
 {
+	struct use *use = bpf_task_storage_get(&uses, bpf_get_current_task_btf(), 0, 0);
+
+	if (use)
+		use->detaching = 0;
 	socket_detach(ctx, 0);
+	return 0;
+}
+
+/* Room for a hook that may interrupt a task in the middle of another of ours. It does not interrupt
+ * itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct use);
+} closes SEC(".maps");
+
+/* sk_filter_uncharge(sock, filter): the last of a socket, in any context */
+SEC("fentry/sk_filter_uncharge")
+int socket_close(__u64 *ctx)
+{
+	struct sk_filter *filter = (void *)argument(ctx, 1);
+	__u64 key = argument(ctx, 0);
+	__u32 id = prog_id(BPF_CORE_READ(filter, prog)), zero = 0;
+	struct use *use;
+
+	if (!id || !bpf_map_lookup_elem(&places, &key)) /* classic ones have no number */
+		return 0;
+	use = bpf_task_storage_get(&uses, bpf_get_current_task_btf(), 0, 0);
+	if (use && use->detaching == key) /* which tells it */
+		return 0;
+	use = bpf_map_lookup_elem(&closes, &zero);
+	if (!use)
+		return 0;
+	use->no_task = 1;
+	socket_send(use, (void *)key, 0, id, ACTION_CLOSE);
 	return 0;
 }
 
@@ -312,198 +433,6 @@ SEC("fexit/reuseport_detach_prog")
 int reuseport_detach_exit(__u64 *ctx)
 {
 	socket_detach(ctx, KEY_REUSEPORT);
-	return 0;
-}
-
-/* ---- maps ---- */
-
-static __always_inline void ops_map_send(void *ctx, enum event_action action)
-{
-	struct bpf_map *map = (void *)argument(ctx, 0);
-	struct use *use;
-
-	if (returned(ctx) < 0 || BPF_CORE_READ(map, map_flags) & BPF_F_LINK)
-		return;
-	use = use_state();
-	if (!use)
-		return;
-	place_begin(&use->other, VIA_STRUCT_OPS);
-	use->other.key = (__u64)map;
-	ops_fill(&use->other, map);
-	ops_send_all(use, &use->other, map, action);
-}
-
-/* bpf_struct_ops_map_update_elem(map, ...): registers what the map holds, but for links */
-SEC("fexit/bpf_struct_ops_map_update_elem")
-int ops_attach(__u64 *ctx)
-{
-	ops_map_send(ctx, ACTION_ATTACH);
-	return 0;
-}
-
-/* bpf_struct_ops_map_delete_elem(map, ...) */
-SEC("fexit/bpf_struct_ops_map_delete_elem")
-int ops_detach(__u64 *ctx)
-{
-	ops_map_send(ctx, ACTION_DETACH);
-	return 0;
-}
-
-/* prog_array_map_poke_run(map, index, old, new): an element of a map of programs has changed */
-SEC("fentry/prog_array_map_poke_run")
-int array_change(__u64 *ctx)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct bpf_map *map = (void *)argument(ctx, 0);
-	__u32 index = argument(ctx, 1);
-	__u32 old = prog_id((void *)argument(ctx, 2));
-	__u32 new = prog_id((void *)argument(ctx, 3));
-	struct use *use;
-
-	hook_show(HOOK_PROG_ARRAY);
-	if (!old && !new)
-		return 0;
-	use = use_state();
-	if (!use)
-		return 0;
-	place_begin(&use->other, VIA_PROG_ARRAY);
-	id_fill(&use->other, TARGET_MAP, BPF_CORE_READ(map, id));
-	BPF_CORE_READ_STR_INTO(&use->other.name, map, name);
-	use->other.has_index = 1;
-	use->other.index = index;
-	use->other.key = (__u64)map ^ (__u64)index << 32;
-	use->other.prog_id = new ?: old;
-	use->other.replaced_id = new ? old : 0;
-	if (new)
-		attach_send(use, &use->other, old ? ACTION_UPDATE : ACTION_ATTACH);
-	else
-		attach_send(
-			use, &use->other, task->flags & PF_KTHREAD ? ACTION_CLOSE : ACTION_DETACH);
-	return 0;
-}
-
-/* ---- pins ---- */
-
-static __always_inline void pin_send(void *ctx, struct bpf_prog *prog, struct bpf_link *link)
-{
-	struct dentry *dentry = (void *)argument(ctx, 0);
-	struct use *use = use_state();
-
-	hook_show(HOOK_PIN);
-	if (!use || returned(ctx) < 0)
-		return;
-	use_begin(use, 0);
-	use->place.via = VIA_PIN;
-	use->place.prog_id = prog_id(prog);
-	use->place.link_id = BPF_CORE_READ(link, id);
-	use->place.link_type = BPF_CORE_READ(link, type);
-	use->place.target_type = TARGET_FILE;
-	use->place.key = (__u64)BPF_CORE_READ(dentry, d_inode);
-	file_fill(use, &use->place, dentry, NULL);
-	place_send(use, &use->place, ACTION_ATTACH, 0);
-}
-
-/* bpf_mkprog(dentry, mode, prog) */
-SEC("fexit/bpf_mkprog")
-int pin_prog(__u64 *ctx)
-{
-	pin_send(ctx, (void *)argument(ctx, 2), NULL);
-	return 0;
-}
-
-/* bpf_mklink(dentry, mode, link) */
-SEC("fexit/bpf_mklink")
-int pin_link(__u64 *ctx)
-{
-	struct bpf_link *link = (void *)argument(ctx, 2);
-
-	pin_send(ctx, BPF_CORE_READ(link, prog), link);
-	return 0;
-}
-
-/* bpf_destroy_inode(inode): its name is gone by now */
-SEC("fentry/bpf_destroy_inode")
-int unpin(__u64 *ctx)
-{
-	__u64 key = argument(ctx, 0);
-	struct use *use;
-
-	if (!bpf_map_lookup_elem(&places, &key))
-		return 0;
-	use = use_state();
-	if (!use)
-		return 0;
-	place_begin(&use->other, VIA_PIN);
-	use->other.target_type = TARGET_FILE;
-	use->other.key = key;
-	place_send(use, &use->other, ACTION_CLOSE, 0);
-	return 0;
-}
-
-/* ---- what was attached before ---- */
-
-static __always_inline int link_write(struct seq_file *seq, struct use *use)
-{
-	struct event_attach *event = &use->found;
-	__u64 len = use->path_len;
-
-	event->event.type = EVENT_ATTACH;
-	event->event.size = sizeof(*event);
-	event->action = ACTION_FOUND;
-	event->place = use->place;
-	if (len && len <= PATH_LEN) {
-		event->place.has_path = 1;
-		event->event.size += len;
-	}
-	bpf_seq_write(seq, event, sizeof(*event));
-	/* As in bytes_send_piece(). */
-	asm volatile("if %[len] <= %[max] goto +1\n"
-		     "%[len] = 0\n"
-		     : [len] "+r"(len)
-		     : [max] "i"(PATH_LEN));
-	if (len)
-		bpf_seq_write(seq, use->path, len);
-	return 0;
-}
-
-static long ops_write(__u32 i, struct ops_walk *walk)
-{
-	struct bpf_link *link = NULL;
-
-	if (i >= walk->count)
-		return 1;
-	bpf_probe_read_kernel(&link, sizeof(link), &walk->links[i]);
-	walk->use->place.prog_id = prog_id(BPF_CORE_READ(link, prog));
-	if (walk->use->place.prog_id)
-		link_write(walk->seq, walk->use);
-	return 0;
-}
-
-SEC("iter/bpf_link")
-int links(struct bpf_iter__bpf_link *ctx)
-{
-	struct bpf_link *link = ctx->link;
-	struct bpf_struct_ops_link *ops = (void *)link;
-	struct ops_walk walk = {};
-	struct use *use;
-
-	hook_show(HOOK_LINKS);
-	if (!link)
-		return 0;
-	use = use_state();
-	if (!use)
-		return 0;
-	use_begin(use, 0);
-	use->place.prog_id = prog_id(link->prog);
-	link_fill(use, &use->place, link);
-	walk.seq = ctx->meta->seq;
-	walk.use = use;
-	if (link->type != BPF_LINK_TYPE_STRUCT_OPS)
-		return link_write(walk.seq, use);
-	if (!bpf_core_type_exists(struct bpf_struct_ops_link))
-		return 0;
-	ops_count(&walk, BPF_CORE_READ(ops, map));
-	bpf_loop(OPS_MAX, ops_write, &walk, 0);
 	return 0;
 }
 

@@ -62,6 +62,9 @@ struct use {
 	__u8 has_new;
 	__u8 sent;
 	__u8 socket; /* in the socket option that attaches */
+	__u8 no_task; /* whose task it is has nothing to do with it */
+	__u64 map; /* struct bpf_map that this bpf() is about */
+	__u64 detaching; /* socket whose filter is being detached */
 	char path[PATH_LEN]; /* of the place */
 };
 
@@ -72,13 +75,19 @@ struct {
 	__type(value, struct use);
 } uses SEC(".maps");
 
-/* Places whose end is worth an event: key -> program id. */
+struct known {
+	__u32 prog_id;
+	__u32 link_id; /* of a pin of a link */
+	__u32 link_type;
+};
+
+/* Places whose end is worth an event, by their keys. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, PLACES_MAX);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct known);
 } places SEC(".maps");
 
 static __always_inline void hook_show(enum event_hook hook)
@@ -108,6 +117,7 @@ static __always_inline void use_begin(struct use *use, __u32 cmd)
 {
 	place_begin(&use->place, VIA_LINK);
 	use->link = 0;
+	use->map = 0;
 	use->cmd = cmd;
 	use->ifindex = 0;
 	use->path_len = 0;
