@@ -217,6 +217,7 @@ check-vm: all
 	@tests/e2e/loads --keep $(O)/e2e
 	@tests/e2e/forge $(O)/e2e
 	@tests/e2e/ways
+	@tests/e2e/attachments
 	@tests/e2e/restart
 	@tests/e2e/hooks
 	@tests/e2e/evade
