@@ -447,4 +447,4 @@ lint:
 format:
 	clang-format -i $(C_FILES)
 
--include $(shell test -d $(O) && find $(O) -name '*.d')
+-include $(shell test -d $(O) && find $(O) -name '*.d' -type f)
