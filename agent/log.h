@@ -76,8 +76,8 @@ uint64_t log_first_seq(const struct log *log);
  * Put one record, a struct record_* of its kind, into the batch.
  *
  * boottime_ns  when it happened, 0 for now; its wall-clock time follows from it.
- * ref          number to find the record by (db/db.h): the program's id, of a load or baseline; 0 of all
- *              others, and audit looks at that.
+ * ref          number to find the record by (db/db.h): the program's id, of a load or baseline; above any
+ *              of these, of an attach or detach; 0 of all others. audit looks at that.
  * keep         the record gets an extend of its own, however long the queue: verified loads, and
  *              all that is not a program.
  *

@@ -201,9 +201,11 @@ static void check_ref(struct history *history, const struct replay_line *line, u
 {
 	enum record_kind kind = line->head.kind;
 	bool has_program = line->is_record && (kind == RECORD_LOAD || kind == RECORD_BASELINE);
+	bool has_place = line->is_record && (kind == RECORD_ATTACH || kind == RECORD_DETACH);
 	uint64_t expected = has_program ? line->program_id : 0;
 
-	if (ref != expected)
+	/* A place has a number that only the kernel's addresses explain: never that of a program. */
+	if (has_place ? ref <= UINT32_MAX : ref != expected)
 		history_find(history, line->place, "database",
 			"Record %" PRIu64 " is found under the program id %" PRIu64
 			", it is of %" PRIu64 ".",

@@ -22,7 +22,8 @@ static __noinline int attach_send(
 	bool has_task = !use->no_task && !(task->flags & PF_KTHREAD);
 	struct event_attach *event;
 
-	if (is_agent()) /* its hooks are found as what is there before; its canaries are tests */
+	/* Its hooks are found as what is there before; its canaries are tests. */
+	if (!use->no_task && is_agent())
 		return 0;
 	use->series.number = 0;
 	use->series.events = 0;
@@ -105,6 +106,8 @@ int bpf_enter(__u64 *ctx)
 	use = use_state();
 	if (!use)
 		return 0;
+	if (use->cmd) /* the kernel passed by bpf_exit() */
+		__sync_fetch_and_add(&state.untracked_attachments, 1);
 	use_begin(use, cmd);
 	if (cmd == BPF_LINK_CREATE)
 		use->place.attach_type = attr->link_create.attach_type;
@@ -346,10 +349,13 @@ int bpf_exit(__u64 *ctx)
 		cmd != BPF_LINK_CREATE && cmd != BPF_LINK_UPDATE && cmd != BPF_LINK_DETACH)
 		return 0;
 	use = bpf_task_storage_get(&uses, bpf_get_current_task_btf(), 0, 0);
-	if (!use || !use->cmd)
-		return 0;
-	use->cmd = 0;
 	bpf_get_func_ret(ctx, &ret);
+	if (!use || !use->cmd) { /* the kernel passed by bpf_enter() */
+		if ((__s32)ret >= 0)
+			__sync_fetch_and_add(&state.untracked_attachments, 1);
+		return 0;
+	}
+	use->cmd = 0;
 	if ((__s32)ret < 0)
 		return 0;
 	if (cmd == BPF_PROG_ATTACH || cmd == BPF_PROG_DETACH) {

@@ -38,10 +38,9 @@ const struct probe_program probe_programs[] = {
 	{ HOOK_BASELINE, "baseline", "iter/bpf_prog", { "bpf_iter_bpf_prog" }, .required = true },
 	{ HOOK_INTEGRITY, "integrity", "fexit/security_bpf_prog_load_post_integrity",
 		{ "security_bpf_prog_load_post_integrity" }, .optional = true },
-	{ HOOK_BPF, "bpf_exit", "fexit/__sys_bpf", { "__sys_bpf", "security_bpf" },
-		.attaches = true },
-	{ HOOK_BPF, "bpf_enter", "fentry/security_bpf", { "__sys_bpf", "security_bpf" },
-		.attaches = true },
+	/* On the way of every bpf(): each tells where the other was passed by. */
+	{ HOOK_BPF, "bpf_exit", "fexit/__sys_bpf", { "__sys_bpf", "security_bpf" } },
+	{ HOOK_BPF, "bpf_enter", "fentry/security_bpf", { "__sys_bpf", "security_bpf" } },
 	{ HOOK_LINK, "link_prime", "fexit/bpf_link_prime", { "bpf_link_prime" }, .attaches = true },
 	{ HOOK_LINK_GET, "link_get", "fexit/bpf_link_get_from_fd", { "bpf_link_get_from_fd" },
 		.attaches = true },
