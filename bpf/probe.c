@@ -324,6 +324,8 @@ static int attach_new(struct probe *probe, const struct probe_options *options)
 	probe->state->own_first = own_first;
 	probe->state->own_last = highest_id(object);
 	probe->state->attached_ns = boottime_ns();
+	/* While only one of the two hooks of bpf() was there, it missed the other. */
+	probe->state->untracked_attachments = 0;
 	if (!err && rename(path_new, path))
 		err = probe_fail(probe, -errno, "%s", path);
 	return err;
