@@ -274,7 +274,7 @@ def suspend(results, boot):
     first, last = log.epochs()[-1]
     resumed = [record for record in log.of("resume") if record["seq"] > first]
     epoch = log.records[first - 1]["tpm"]
-    results.true("the-machine-slept", done["slept_s"] > 1, f"{done['slept_s']} s")
+    results.true("the-machine-slept", done["slept_s"] > 0.1, f"{done['slept_s']} s")
     results.same("a-suspend-is-one-resume-in-the-same-epoch", [(epoch["reset_count"], epoch["restart_count"] + 1)],
                  [(record["tpm"]["reset_count"], record["tpm"]["restart_count"]) for record in resumed])
     results.true("a-suspended-boot-goes-on", any(
