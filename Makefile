@@ -23,7 +23,7 @@ SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.
               cli/field.c cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c \
               cli/reference.c cli/reference_object.c cli/reference_skeleton.c cli/row.c cli/show.c \
               cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
-              cli/tree.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
+              cli/tree.c cli/verbs.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
 SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c \
               attest/replay.c attest/diagnose.c attest/quoted.c attest/verify.c \
               attest/verify_kept.c attest/verify_log.c attest/verify_after.c attest/history.c \

@@ -13,6 +13,7 @@
 #include "attest/memory.h"
 #include "attest/replay.h"
 #include "cli/cli.h"
+#include "cli/verbs.h"
 
 enum { SECOND_NS = 1000000000 };
 
@@ -59,20 +60,21 @@ static int parse_option(struct request *request, int option, const char *value)
 	}
 }
 
+const struct verb_option ack_options[] = {
+	{ "all", 'a', TAKES_NOTHING },
+	{ "seq", 's', TAKES_TEXT },
+	{ "rule", 'r', TAKES_TEXT },
+	{ "comment", 'c', TAKES_TEXT },
+	{ "db", 'd', TAKES_FILE },
+	{},
+};
+
 static int parse(int argc, char **argv, struct request *request)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "seq", required_argument, NULL, 's' },
-		{ "rule", required_argument, NULL, 'r' },
-		{ "comment", required_argument, NULL, 'c' },
-		{ "db", required_argument, NULL, 'd' },
-		{ 0 },
-	};
 	int option;
 
 	optind = 0; /* the verb may not be the first to parse */
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, ack_options)) != -1) {
 		int code = parse_option(request, option, optarg);
 		if (code)
 			return code;

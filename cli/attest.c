@@ -18,6 +18,7 @@
 #include "attest/memory.h"
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "cli/verbs.h"
 #include "cli/verdict.h"
 #include "cli/worker.h"
 
@@ -106,29 +107,30 @@ static int check_options(const struct attest *attest)
 	return CLI_GOOD;
 }
 
+const struct verb_option attest_options[] = {
+	{ "policy", 'P', TAKES_POLICY },
+	{ "reference", 'R', TAKES_FILE },
+	{ "parallel", 'n', TAKES_TEXT },
+	{ "timeout", 't', TAKES_TEXT },
+	{ "watch", 'w', TAKES_TEXT },
+	{ "max-size", 'm', TAKES_TEXT },
+	{ "db", 'd', TAKES_FILE },
+	{ "ca", 'C', TAKES_FILE },
+	{ "cert", 'c', TAKES_FILE },
+	{ "key", 'k', TAKES_FILE },
+	{ "save", 's', TAKES_FILE },
+	{ "on-change", 'o', TAKES_COMMAND },
+	{ "all", 'a', TAKES_NOTHING },
+	{ "json", 'j', TAKES_NOTHING },
+	{},
+};
+
 static int parse(int argc, char **argv, struct attest *attest)
 {
-	static const struct option options[] = {
-		{ "policy", required_argument, NULL, 'P' },
-		{ "reference", required_argument, NULL, 'R' },
-		{ "parallel", required_argument, NULL, 'n' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "watch", required_argument, NULL, 'w' },
-		{ "max-size", required_argument, NULL, 'm' },
-		{ "db", required_argument, NULL, 'd' },
-		{ "ca", required_argument, NULL, 'C' },
-		{ "cert", required_argument, NULL, 'c' },
-		{ "key", required_argument, NULL, 'k' },
-		{ "save", required_argument, NULL, 's' },
-		{ "on-change", required_argument, NULL, 'o' },
-		{ "all", no_argument, NULL, 'a' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
 	int option;
 
 	optind = 0; /* the verb may not be the first to parse */
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, attest_options)) != -1) {
 		int code = parse_option(attest, option, optarg);
 		if (code)
 			return code;

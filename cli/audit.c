@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/enrolment.h"
 #include "cli/table.h"
+#include "cli/verbs.h"
 #include "db/db.h"
 
 enum {
@@ -75,21 +76,22 @@ static int parse_option(struct request *request, int option, const char *value)
 	}
 }
 
+const struct verb_option audit_options[] = {
+	{ "ak", 'k', TAKES_FILE },
+	{ "pcr", 'p', TAKES_TEXT },
+	{ "base", 'b', TAKES_TEXT },
+	{ "json", 'j', TAKES_NOTHING },
+	{ "quiet", 'q', TAKES_NOTHING, .has_letter = true },
+	{},
+};
+
 static int parse(int argc, char **argv, struct request *ret)
 {
-	static const struct option options[] = {
-		{ "ak", required_argument, NULL, 'k' },
-		{ "pcr", required_argument, NULL, 'p' },
-		{ "base", required_argument, NULL, 'b' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ 0 },
-	};
 	int option;
 
 	*ret = (struct request){ .pcr = VERIFY_PCR, .db_path = cli_db_path() };
 	optind = 0; /* the verb may not be the first to parse */
-	while ((option = getopt_long(argc, argv, "q", options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, audit_options)) != -1) {
 		int code = parse_option(ret, option, optarg);
 		if (code)
 			return code;

@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/enrolment.h"
 #include "cli/table.h"
+#include "cli/verbs.h"
 #include "cli/when.h"
 
 enum {
@@ -169,33 +170,34 @@ static int check(struct request *request, int count, char **words)
 	return strlen(request->host) > MACHINE_NAME_MAX ? cli_usage("HOST is too long") : CLI_GOOD;
 }
 
+const struct verb_option enroll_options[] = {
+	{ "name", 'n', TAKES_TEXT },
+	{ "roots", 'r', TAKES_FOLDER },
+	{ "ek", 'e', TAKES_FILE },
+	{ "ak", 'a', TAKES_FILE },
+	{ "first-use", 'f', TAKES_NOTHING },
+	{ "tpm", 't', TAKES_WORD, "hardware software" },
+	{ "require", 'q', TAKES_WORD, "hardware" },
+	{ "replace", 'R', TAKES_NOTHING },
+	{ "base", 'b', TAKES_TEXT },
+	{ "pcr", 'p', TAKES_TEXT },
+	{ "ca", 'c', TAKES_FILE },
+	{ "cert", 'C', TAKES_FILE },
+	{ "key", 'K', TAKES_FILE },
+	{ "db", 'd', TAKES_FILE },
+	{ "list", 'l', TAKES_NOTHING },
+	{ "remove", 'm', TAKES_MACHINE },
+	{ "json", 'j', TAKES_NOTHING },
+	{},
+};
+
 static int parse(int argc, char **argv, struct request *ret)
 {
-	static const struct option options[] = {
-		{ "name", required_argument, NULL, 'n' },
-		{ "roots", required_argument, NULL, 'r' },
-		{ "ek", required_argument, NULL, 'e' },
-		{ "ak", required_argument, NULL, 'a' },
-		{ "first-use", no_argument, NULL, 'f' },
-		{ "tpm", required_argument, NULL, 't' },
-		{ "require", required_argument, NULL, 'q' },
-		{ "replace", no_argument, NULL, 'R' },
-		{ "base", required_argument, NULL, 'b' },
-		{ "pcr", required_argument, NULL, 'p' },
-		{ "ca", required_argument, NULL, 'c' },
-		{ "cert", required_argument, NULL, 'C' },
-		{ "key", required_argument, NULL, 'K' },
-		{ "db", required_argument, NULL, 'd' },
-		{ "list", no_argument, NULL, 'l' },
-		{ "remove", required_argument, NULL, 'm' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
 	int option;
 
 	*ret = (struct request){ .pcr = VERIFY_PCR, .word = MACHINE_UNPROVEN };
 	optind = 0; /* the verb may not be the first to parse */
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, enroll_options)) != -1) {
 		int code = parse_option(ret, option, optarg);
 		if (code)
 			return code;

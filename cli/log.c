@@ -14,6 +14,7 @@
 #include "cli/row.h"
 #include "cli/table.h"
 #include "cli/tree.h"
+#include "cli/verbs.h"
 #include "cli/when.h"
 #include "db/db.h"
 
@@ -323,20 +324,20 @@ enum {
 	DB
 };
 
-static const struct option long_options[] = {
-	{ "since", required_argument, NULL, SINCE },
-	{ "until", required_argument, NULL, UNTIL },
-	{ "name", required_argument, NULL, NAME },
-	{ "type", required_argument, NULL, TYPE },
-	{ "verdict", required_argument, NULL, OF_VERDICT },
-	{ "loader", required_argument, NULL, OF_LOADER },
-	{ "kind", required_argument, NULL, OF_KIND },
-	{ "last", required_argument, NULL, LAST },
-	{ "json", no_argument, NULL, JSON },
-	{ "tree", no_argument, NULL, TREE },
-	{ "follow", no_argument, NULL, FOLLOW },
-	{ "before", no_argument, NULL, BEFORE },
-	{ "db", required_argument, NULL, DB },
+const struct verb_option log_options[] = {
+	{ "since", SINCE, TAKES_TIME },
+	{ "until", UNTIL, TAKES_TIME },
+	{ "name", NAME, TAKES_TEXT },
+	{ "type", TYPE, TAKES_TEXT },
+	{ "verdict", OF_VERDICT, TAKES_WORD, "verified unsigned unknown" },
+	{ "loader", OF_LOADER, TAKES_TEXT },
+	{ "kind", OF_KIND, TAKES_KIND },
+	{ "last", LAST, TAKES_TEXT },
+	{ "json", JSON, TAKES_NOTHING },
+	{ "tree", TREE, TAKES_NOTHING },
+	{ "follow", FOLLOW, TAKES_NOTHING },
+	{ "before", BEFORE, TAKES_NOTHING },
+	{ "db", DB, TAKES_FILE },
 	{},
 };
 
@@ -391,7 +392,7 @@ int log_main(int argc, char **argv)
 	struct options options = { .db_path = cli_db_path(), .filter = filter_any() };
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, log_options)) != -1) {
 		code = parse_option(option, &options);
 		if (code != CLI_GOOD)
 			return code;

@@ -6,31 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-
-static const struct verb {
-	const char *name;
-	int (*main)(int argc, char **argv);
-	const char *summary;
-	const char *help;
-} verbs[] = {
-	/* on the machine that is measured */
-	{ "status", status_main, "is this machine being measured, and how far did it get",
-		status_help },
-	{ "log", log_main, "list the records, as a table, a tree or the measured lines", log_help },
-	{ "show", show_main, "everything about one record or one program", show_help },
-	{ "query", query_main, "ask the log in SQL", query_help },
-	{ "quote", quote_main, "get evidence: the log, signed by the TPM", quote_help },
-	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help },
-	/* anywhere */
-	{ "enroll", enroll_main, "learn a machine's key, and what vouches for it", enroll_help },
-	{ "attest", attest_main, "ask machines for evidence over the network, and judge it",
-		attest_help },
-	{ "ack", ack_main, "list or acknowledge violations that are remembered of a machine",
-		ack_help },
-	{ "reference", reference_main, "make reference values for policies", reference_help },
-	{ "verify", verify_main, "is this evidence, in a file, true", verify_help },
-};
-enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
+#include "cli/verbs.h"
 
 static void help(void)
 {
@@ -39,10 +15,10 @@ static void help(void)
 	     "Read the log of the BPF programs that a kernel loaded, prove it, attest machines.\n"
 	     "\n"
 	     "On the machine that is measured:");
-	for (size_t i = 0; i < VERB_COUNT; i++) {
-		if (verbs[i].main == enroll_main)
+	for (const struct verb *verb = verbs; verb->name; verb++) {
+		if (verb->main == enroll_main)
 			puts("Anywhere, of machines on the network or of evidence in a file:");
-		printf("  %-9s %s\n", verbs[i].name, verbs[i].summary);
+		printf("  %-9s %s\n", verb->name, verb->summary);
 	}
 	puts("\n"
 	     "  --help     this; after a verb: its options and an example\n"
@@ -94,9 +70,9 @@ static int run(int argc, char **argv)
 		puts("bpfmeasure " VERSION);
 		return CLI_GOOD;
 	}
-	for (size_t i = 0; i < VERB_COUNT; i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verb_run(&verbs[i], argc - 1, argv + 1);
+	const struct verb *verb = verb_find(argv[1]);
+	if (verb)
+		return verb_run(verb, argc - 1, argv + 1);
 	return cli_usage("there is no %s %s: see bpfmeasure --help",
 		argv[1][0] == '-' ? "option" : "verb", argv[1]);
 }

@@ -12,6 +12,7 @@
 #include "bpf/record.h"
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "cli/verbs.h"
 #include "db/db.h"
 
 const char query_help[] =
@@ -247,20 +248,21 @@ static int run(const char *db_path, const char *sql, bool json, uint64_t limit_s
 	return CLI_GOOD;
 }
 
+const struct verb_option query_options[] = {
+	{ "json", 'j', TAKES_NOTHING },
+	{ "limit", 'l', TAKES_TEXT },
+	{ "db", 'd', TAKES_FILE },
+	{},
+};
+
 int query_main(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "limit", required_argument, NULL, 'l' },
-		{ "db", required_argument, NULL, 'd' },
-		{},
-	};
 	const char *db_path = cli_db_path();
 	uint64_t limit_s = LIMIT_S;
 	bool json = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, query_options)) != -1) {
 		switch (option) {
 		case 'j':
 			json = true;

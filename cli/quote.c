@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/export.h"
 #include "cli/output.h"
+#include "cli/verbs.h"
 
 const char quote_help[] =
 	"usage: bpfmeasure quote [OPTION]... -o FILE\n"
@@ -186,23 +187,24 @@ static int parse_option(int option, struct options *options)
 	}
 }
 
+const struct verb_option quote_options[] = {
+	{ "nonce", 'n', TAKES_TEXT },
+	{ "since", 'S', TAKES_TEXT },
+	{ "output", 'o', TAKES_FILE, .has_letter = true },
+	{ "export", 'e', TAKES_FOLDER },
+	{ "socket", 's', TAKES_FILE },
+	{},
+};
+
 int quote_main(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{ "nonce", required_argument, NULL, 'n' },
-		{ "since", required_argument, NULL, 'S' },
-		{ "output", required_argument, NULL, 'o' },
-		{ "export", required_argument, NULL, 'e' },
-		{ "socket", required_argument, NULL, 's' },
-		{},
-	};
 	struct options options = {
 		.socket_path = cli_socket_path(),
 		.request = { .what = ASK_EVIDENCE },
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "o:", long_options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, quote_options)) != -1) {
 		int code = parse_option(option, &options);
 		if (code != CLI_GOOD)
 			return code;

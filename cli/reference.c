@@ -19,6 +19,7 @@
 #include "cli/cli.h"
 #include "cli/enrolment.h"
 #include "cli/output.h"
+#include "cli/verbs.h"
 
 enum { FILE_SIZE_MAX = 1 << 30 };
 
@@ -434,14 +435,15 @@ static int make(struct making *making, char *const *paths, const char *output_pa
 	return !code && making->lacking ? CLI_UNKNOWN : code;
 }
 
+const struct verb_option reference_options[] = {
+	{ "output", 'o', TAKES_FILE, .has_letter = true },
+	{ "ak", 'k', TAKES_FILE },
+	{ "pcr", 'p', TAKES_TEXT },
+	{},
+};
+
 int reference_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "ak", required_argument, NULL, 'k' },
-		{ "pcr", required_argument, NULL, 'p' },
-		{ 0 },
-	};
 	[[gnu::cleanup(making_done)]] struct making making = {
 		.sink = { .put = put, .lack = lack },
 		.pcr = VERIFY_PCR,
@@ -450,7 +452,7 @@ int reference_main(int argc, char **argv)
 	int option;
 
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, reference_options)) != -1) {
 		if (option == 'o')
 			output_path = optarg;
 		else if (option == 'k')

@@ -14,6 +14,7 @@
 #include "cli/filter.h"
 #include "cli/output.h"
 #include "cli/show.h"
+#include "cli/verbs.h"
 #include "db/db.h"
 
 const char show_help[] =
@@ -210,18 +211,19 @@ static int run(const struct options *options)
 	return options->is_seq ? CLI_GOOD : show_program(db, one.sha256, options->json);
 }
 
+const struct verb_option show_options[] = {
+	{ "json", 'j', TAKES_NOTHING },
+	{ "insns", 'i', TAKES_FILE },
+	{ "db", 'd', TAKES_FILE },
+	{},
+};
+
 int show_main(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "insns", required_argument, NULL, 'i' },
-		{ "db", required_argument, NULL, 'd' },
-		{},
-	};
 	struct options options = { .db_path = cli_db_path() };
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, show_options)) != -1) {
 		switch (option) {
 		case 'j':
 			options.json = true;

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/cross.h"
 #include "cli/status.h"
+#include "cli/verbs.h"
 
 const char status_help[] =
 	"usage: bpfmeasure status [OPTION]...\n"
@@ -281,20 +282,21 @@ static int run(const char *socket_path, const char *db_path, bool json)
 	return exit_code(status);
 }
 
+const struct verb_option status_options[] = {
+	{ "json", 'j', TAKES_NOTHING },
+	{ "cross-check", 'c', TAKES_NOTHING },
+	{ "socket", 's', TAKES_FILE },
+	{ "db", 'd', TAKES_FILE },
+	{},
+};
+
 int status_main(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "cross-check", no_argument, NULL, 'c' },
-		{ "socket", required_argument, NULL, 's' },
-		{ "db", required_argument, NULL, 'd' },
-		{},
-	};
 	const char *socket_path = cli_socket_path(), *db_path = cli_db_path();
 	bool json = false, cross = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, status_options)) != -1) {
 		switch (option) {
 		case 'j':
 			json = true;

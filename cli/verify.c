@@ -12,6 +12,7 @@
 #include "cli/appraisal.h"
 #include "cli/cli.h"
 #include "cli/enrolment.h"
+#include "cli/verbs.h"
 #include "cli/verdict.h"
 
 enum { AFTER_MAX = 64 };
@@ -70,24 +71,25 @@ static int parse_option(struct request *request, int option, const char *value)
 	}
 }
 
+const struct verb_option verify_options[] = {
+	{ "ak", 'k', TAKES_FILE },
+	{ "nonce", 'n', TAKES_TEXT },
+	{ "binding", 'b', TAKES_TEXT },
+	{ "pcr", 'p', TAKES_TEXT },
+	{ "after", 'a', TAKES_FILE },
+	{ "policy", 'P', TAKES_POLICY },
+	{ "reference", 'R', TAKES_FILE },
+	{ "json", 'j', TAKES_NOTHING },
+	{},
+};
+
 static int parse(int argc, char **argv, struct request *ret)
 {
-	static const struct option options[] = {
-		{ "ak", required_argument, NULL, 'k' },
-		{ "nonce", required_argument, NULL, 'n' },
-		{ "binding", required_argument, NULL, 'b' },
-		{ "pcr", required_argument, NULL, 'p' },
-		{ "after", required_argument, NULL, 'a' },
-		{ "policy", required_argument, NULL, 'P' },
-		{ "reference", required_argument, NULL, 'R' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
 	int option;
 
 	ret->pcr = VERIFY_PCR;
 	optind = 0; /* the verb may not be the first to parse */
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = verb_next_option(argc, argv, verify_options)) != -1) {
 		int code = parse_option(ret, option, optarg);
 		if (code)
 			return code;

@@ -28,6 +28,7 @@
 
 #include "bpf/bank.h"
 #include "cli/cli.h"
+#include "cli/verbs.h"
 #include "db/db.h"
 #include "tests/fault/answers.h"
 
