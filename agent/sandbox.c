@@ -62,7 +62,8 @@ static int become(const struct sandbox_options *options, char error[static SANDB
 		return fail(error, -EINVAL, "the user %s is root ([attest] user)", options->user);
 	/* The bounding set needs a capability to be emptied; no_new_privs makes up for it without. */
 	capng_clear(CAPNG_SELECT_BOUNDS);
-	(void)capng_apply(CAPNG_SELECT_BOUNDS);
+	if (capng_apply(CAPNG_SELECT_BOUNDS))
+		errno = 0;
 	if (setgroups(group ? 1 : 0, group ? &group->gr_gid : NULL) ||
 		setresgid(user->pw_gid, user->pw_gid, user->pw_gid) ||
 		setresuid(user->pw_uid, user->pw_uid, user->pw_uid))

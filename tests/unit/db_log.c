@@ -383,7 +383,7 @@ static void a_database_of_somebody_else_is_left_alone(void **state)
 	assert_int_equal(
 		sqlite3_prepare_v2(raw, "PRAGMA journal_mode", -1, &stmt, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	assert_string_equal(sqlite3_column_text(stmt, 0), "delete");
+	assert_string_equal((const char *)sqlite3_column_text(stmt, 0), "delete");
 	sqlite3_finalize(stmt);
 	sqlite3_close(raw);
 }

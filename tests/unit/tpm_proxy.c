@@ -343,7 +343,7 @@ static void a_thousand_lost_answers_leave_no_slot_taken(void **)
 	sh("tpm2_changeauth -T %s -c o secret", fixture_tcti); /* the AK is transient */
 	assert_ok(tpm, tpm_pcr_read(tpm, PCR, &expected));
 	tell("drop-answer chance 0.2");
-	while (lost < DROPS) {
+	while (lost < (int)DROPS) {
 		struct bank_values before = expected, now;
 		struct tpm_quote quote;
 		int r = tpm_pcr_extend(tpm, PCR, &digests);
