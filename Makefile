@@ -445,6 +445,7 @@ lint:
 	@tests/lint
 
 format:
+	@clang-format --version | grep -q 'version 14\.' || { echo 'the code is as clang-format 14 has it' >&2; exit 1; }
 	clang-format -i $(C_FILES)
 
 -include $(shell test -d $(O) && find $(O) -name '*.d' -type f)
