@@ -19,7 +19,7 @@ SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/co
               agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c \
               agent/unit.c agent/warden.c agent/warden_serve.c
 SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c \
-              cli/before.c cli/cli.c cli/cross.c cli/enroll.c cli/enrolment.c cli/export.c \
+              cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/enroll.c cli/enrolment.c cli/export.c \
               cli/field.c cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c \
               cli/reference.c cli/reference_object.c cli/reference_skeleton.c cli/row.c cli/show.c \
               cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
@@ -123,7 +123,7 @@ libs      = $(shell pkg-config --libs $(sort $(foreach f,$(1),$(PKGS_$(f)))))
 
 .DELETE_ON_ERROR:
 .PHONY: all bpf-object help clean
-all: $(O)/bpfmeasured $(O)/bpfmeasure
+all: $(O)/bpfmeasured $(O)/bpfmeasure completion
 
 help:
 	@echo 'make all            build bpfmeasured and bpfmeasure under $(O)/'
@@ -174,6 +174,18 @@ $(O)/bpfmeasure: $(MAIN_cli:%.c=$(O)/%.o) $(ARCHIVES_cli)
 
 # What a name of a policy means is part of the program.
 $(O)/attest/policy_shipped.o: $(wildcard policies/*.sql)
+$(O)/cli/completion.o: cli/completion.bash cli/completion.zsh
+
+# What shells complete by: out of the table of verbs.
+.PHONY: completion
+completion: $(O)/completion/bpfmeasure.bash $(O)/completion/_bpfmeasure
+
+$(O)/completion/bpfmeasure.bash: $(O)/bpfmeasure
+	@mkdir -p $(@D)
+	$(Q)$< --completion bash >$@
+$(O)/completion/_bpfmeasure: $(O)/bpfmeasure
+	@mkdir -p $(@D)
+	$(Q)$< --completion zsh >$@
 
 # ---- the BPF programs ----------------------------------------------------------------------------
 
@@ -263,7 +275,20 @@ install: all
 	$(call install_init,755,$(INITRAMFS)/hooks/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/hooks/bpfmeasure)
 	$(call install_init,755,$(INITRAMFS)/scripts/init-top/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/scripts/init-top/bpfmeasure)
 
+	$(install_completion)
+
+# What shells complete by. Debian's zsh looks into share/zsh/vendor-completions for packages' own.
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+define install_completion
+install -D -m 644 $(O)/completion/bpfmeasure.bash $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasure
+install -D -m 644 init/completion/bpfmeasured.bash $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasured
+install -D -m 644 -t $(DESTDIR)$(ZSH_COMPLETIONS) $(O)/completion/_bpfmeasure init/completion/_bpfmeasured
+endef
+
 uninstall:
+	rm -f $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasure $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasured
+	rm -f $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasure $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasured
 	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/bpfmeasured.service
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfmeasure.conf

@@ -79,7 +79,7 @@ static int parse_option(struct request *request, int option, const char *value)
 const struct verb_option audit_options[] = {
 	{ "ak", 'k', TAKES_FILE },
 	{ "pcr", 'p', TAKES_TEXT },
-	{ "base", 'b', TAKES_TEXT },
+	{ "base", 'b', TAKES_BANK },
 	{ "json", 'j', TAKES_NOTHING },
 	{ "quiet", 'q', TAKES_NOTHING, .has_letter = true },
 	{},

@@ -55,6 +55,9 @@ void cli_db_why(const struct db *db, const char *path, int err, char ret_why[sta
 struct memory;
 [[nodiscard]] int cli_memory_open(const char *path, struct memory **ret_memory);
 
+/* The same where it is there: CLI_UNKNOWN where it is not, and nothing is made or said. */
+[[nodiscard]] int cli_memory_open_if_there(struct memory **ret_memory);
+
 /* A decimal number, nothing before or after it. */
 [[nodiscard]] bool cli_number(const char *text, uint64_t *ret_number);
 

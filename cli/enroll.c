@@ -179,7 +179,7 @@ const struct verb_option enroll_options[] = {
 	{ "tpm", 't', TAKES_WORD, "hardware software" },
 	{ "require", 'q', TAKES_WORD, "hardware" },
 	{ "replace", 'R', TAKES_NOTHING },
-	{ "base", 'b', TAKES_TEXT },
+	{ "base", 'b', TAKES_BANK },
 	{ "pcr", 'p', TAKES_TEXT },
 	{ "ca", 'c', TAKES_FILE },
 	{ "cert", 'C', TAKES_FILE },

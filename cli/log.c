@@ -328,7 +328,12 @@ const struct verb_option log_options[] = {
 	{ "since", SINCE, TAKES_TIME },
 	{ "until", UNTIL, TAKES_TIME },
 	{ "name", NAME, TAKES_TEXT },
-	{ "type", TYPE, TAKES_TEXT },
+	{ "type", TYPE, TAKES_WORD,
+		"socket_filter kprobe sched_cls sched_act tracepoint xdp perf_event cgroup_skb"
+		" cgroup_sock lwt_in lwt_out lwt_xmit sock_ops sk_skb cgroup_device sk_msg"
+		" raw_tracepoint cgroup_sock_addr lwt_seg6local lirc_mode2 sk_reuseport"
+		" flow_dissector cgroup_sysctl raw_tracepoint_writable cgroup_sockopt tracing"
+		" struct_ops ext lsm sk_lookup syscall netfilter" },
 	{ "verdict", OF_VERDICT, TAKES_WORD, "verified unsigned unknown" },
 	{ "loader", OF_LOADER, TAKES_TEXT },
 	{ "kind", OF_KIND, TAKES_KIND },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/completion.h"
 #include "cli/verbs.h"
 
 static void help(void)
@@ -23,6 +24,7 @@ static void help(void)
 	puts("\n"
 	     "  --help     this; after a verb: its options and an example\n"
 	     "  --version  the version\n"
+	     "  --completion bash|zsh  what makes that shell complete all of this\n"
 	     "\n"
 	     "The log is $BPFMEASURE_DB, else /var/lib/bpfmeasure/log.db; the daemon's socket is\n"
 	     "$BPFMEASURE_SOCKET, else /run/bpfmeasure/measurer.sock: both for members of the group\n"
@@ -70,6 +72,8 @@ static int run(int argc, char **argv)
 		puts("bpfmeasure " VERSION);
 		return CLI_GOOD;
 	}
+	if (strcmp(argv[1], "--completion") == 0)
+		return completion_print(argc == 3 ? argv[2] : "");
 	const struct verb *verb = verb_find(argv[1]);
 	if (verb)
 		return verb_run(verb, argc - 1, argv + 1);

@@ -71,3 +71,12 @@ int cli_memory_open(const char *path, struct memory **ret_memory)
 	memory = NULL;
 	return CLI_GOOD;
 }
+
+int cli_memory_open_if_there(struct memory **ret_memory)
+{
+	char name[PATH_MAX];
+
+	if (path_of(NULL, name, sizeof(name)) || access(name, R_OK | W_OK))
+		return CLI_UNKNOWN;
+	return cli_memory_open(NULL, ret_memory);
+}

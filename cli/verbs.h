@@ -14,12 +14,13 @@
 /* What an option or an argument is, as far as a shell can offer some. */
 enum verb_takes {
 	TAKES_NOTHING,
-	TAKES_TEXT, /* a number, a pattern, SQL: nothing to offer */
+	TAKES_TEXT, /* a number, SQL, ...: nothing to offer */
 	TAKES_FILE,
 	TAKES_FOLDER,
 	TAKES_WORD, /* one of a list */
 	TAKES_TIME, /* as when_parse() reads it */
 	TAKES_KIND, /* of a record */
+	TAKES_BANK, /* BANK:HEX */
 	TAKES_POLICY, /* a shipped one, or a file */
 	TAKES_MACHINE, /* that is enrolled */
 	TAKES_HOST,
