@@ -14,9 +14,10 @@ VERSION := 0.1.0
 SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/collect.c \
               agent/conf.c agent/cross.c agent/describe.c agent/drain.c agent/epoch.c \
               agent/fault.c agent/holes.c agent/identity.c agent/keep.c agent/loaded.c agent/log.c \
-              agent/log_note.c agent/log_pcr.c agent/measurer.c agent/missed.c agent/programs.c \
+              agent/log_note.c agent/log_pcr.c agent/measurer.c agent/missed.c agent/notify.c \
+              agent/programs.c \
               agent/quote.c agent/quotes.c agent/requests.c agent/sandbox.c agent/seen.c \
-              agent/serve.c agent/signature.c agent/start.c agent/status.c agent/trim.c \
+              agent/say.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/tell.c agent/trim.c \
               agent/unit.c agent/warden.c agent/warden_serve.c
 SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c \
               cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/enroll.c cli/enrolment.c cli/export.c \
@@ -58,8 +59,8 @@ UNIT_attest := attest_activation attest_merkle attest_evidence attest_kept attes
 UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_attached agent_seen agent_programs agent_ring \
                agent_collect agent_collect_end agent_collect_model agent_integrity agent_signature \
-               agent_describe agent_identity agent_log agent_log_find agent_quotes agent_requests \
-               agent_sandbox agent_unit
+               agent_describe agent_identity agent_log agent_log_find agent_notify agent_quotes agent_requests \
+               agent_say agent_sandbox agent_unit
 UNIT_server := attest_server
 UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped policy_manual
 UNIT_enrolment := attest_credential attest_ek attest_enrol

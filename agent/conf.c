@@ -12,6 +12,13 @@
 #define TEXT(field)   .offset = offsetof(struct conf, field), .max = sizeof((struct conf){}.field) - 1
 #define NUMBER(field) .offset = offsetof(struct conf, field)
 
+static const char *const loads_words[] = {
+	[LOADS_ALL] = "all",
+	[LOADS_UNVERIFIED] = "unverified",
+	[LOADS_NONE] = "none",
+	NULL,
+};
+
 /* clang-format off */
 static const struct conf_key keys[] = {
 	{"log", "path", "/var/lib/bpfmeasure/log.db", CONF_PATH, TEXT(log_path)},
@@ -40,6 +47,8 @@ static const struct conf_key keys[] = {
 	{"socket", "path", "/run/bpfmeasure/measurer.sock", CONF_PATH, TEXT(socket_path)},
 
 	{"audit", "enable", "yes", CONF_SWITCH, NUMBER(audit_enable)},
+
+	{"journal", "loads", "all", CONF_CHOICE, NUMBER(journal_loads), .words = loads_words},
 
 	{"attest", "listen", "none", CONF_ADDRESS_OR_NONE, TEXT(attest.listen)},
 	{"attest", "metrics_listen", "none", CONF_ADDRESS_OR_NONE, TEXT(attest.metrics_listen)},
@@ -260,6 +269,25 @@ static bool parse_required(
 	return true;
 }
 
+static bool parse_choice(
+	const struct conf_key *key, const char *text, void *field, struct complaint *why)
+{
+	char all[96] = "";
+
+	for (uint32_t i = 0; key->words[i]; i++) {
+		if (!strcmp(text, key->words[i])) {
+			*(uint32_t *)field = i;
+			return true;
+		}
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
+			!i                          ? ""
+				: key->words[i + 1] ? ", "
+						    : " or ",
+			key->words[i]);
+	}
+	return complain(why, "must be %s", all);
+}
+
 static bool parse_value(
 	const struct conf_key *key, const char *text, struct conf *conf, struct complaint *why)
 {
@@ -275,6 +303,7 @@ static bool parse_value(
 		[CONF_SWITCH] = parse_switch,
 		[CONF_ADDRESS_OR_NONE] = parse_address_or_none,
 		[CONF_REQUIRED] = parse_required,
+		[CONF_CHOICE] = parse_choice,
 	};
 
 	return parsers[key->type](key, text, (char *)conf + key->offset, why);

@@ -31,6 +31,9 @@ enum {
 	CONF_ERR_SIZE = 512, /* holds any text of conf_load() */
 };
 
+/* Which loads have a line in the journal. */
+enum conf_loads { LOADS_ALL, LOADS_UNVERIFIED, LOADS_NONE };
+
 struct conf {
 	char log_path[CONF_PATH_SIZE];
 	uint64_t log_program_store; /* bytes */
@@ -60,6 +63,8 @@ struct conf {
 
 	bool audit_enable;
 
+	uint32_t journal_loads; /* enum conf_loads */
+
 	struct server_conf attest; /* as the attestation server is handed it */
 	char attest_user[CONF_NAME_SIZE];
 	bool attest_sandbox_required;
@@ -76,6 +81,7 @@ enum conf_type {
 	CONF_SWITCH, /* yes or no */
 	CONF_ADDRESS_OR_NONE, /* of TCP: a numeric address, a colon and a port */
 	CONF_REQUIRED, /* required or preferred */
+	CONF_CHOICE, /* one of words[], as its index */
 	CONF_TYPE_COUNT,
 };
 
@@ -87,6 +93,7 @@ struct conf_key {
 	size_t offset; /* in struct conf */
 	uint64_t min; /* of a number or size */
 	uint64_t max; /* of a number or size; of a text its length */
+	const char *const *words; /* of a choice; ends with NULL */
 };
 
 /* Every key there is, in the order of agent.conf. */

@@ -267,12 +267,20 @@ int log_put(struct log *log, const struct log_put *put, const void *record, uint
 		.ref = put->ref,
 		.at = log->bytes_len,
 		.len = line.len,
+		.kind = put->kind,
 		.extend = head.extend,
 	};
 	log->bytes_len += line.len;
 	if (ret_seq)
 		*ret_seq = head.seq;
 	return 0;
+}
+
+void log_listen(struct log *log, void (*committed)(void *arg, const struct log_committed *record),
+	void *arg)
+{
+	log->committed = committed;
+	log->committed_arg = arg;
 }
 
 void log_put_program(
@@ -403,6 +411,18 @@ static void freep(void *pointer)
 	free(*(void **)pointer);
 }
 
+static void tell_committed(const struct log *log)
+{
+	for (size_t i = 0; log->committed && i < log->entry_count; i++)
+		log->committed(log->committed_arg,
+			&(struct log_committed){
+				.kind = log->entries[i].kind,
+				.seq = log->entries[i].seq,
+				.line = log->bytes + log->entries[i].at,
+				.len = log->entries[i].len,
+			});
+}
+
 int log_commit(struct log *log, const char *key, const void *value, size_t len)
 {
 	[[gnu::cleanup(freep)]] uint8_t *note_sealed = NULL;
@@ -437,6 +457,7 @@ int log_commit(struct log *log, const char *key, const void *value, size_t len)
 		log->first_seq = 1;
 	log->note_changed = false;
 	log_queue_batch(log);
+	tell_committed(log);
 	batch_clear(log);
 	return 0;
 }

@@ -92,6 +92,19 @@ struct log_put {
 [[nodiscard]] int log_put(
 	struct log *log, const struct log_put *put, const void *record, uint64_t *ret_seq);
 
+/*
+ * Hear of each record once it is durable, in order: from within log_commit(), which is not to be called
+ * from there. line is of len bytes, and the log's.
+ */
+struct log_committed {
+	enum record_kind kind;
+	uint64_t seq;
+	const char *line;
+	size_t len;
+};
+void log_listen(struct log *log, void (*committed)(void *arg, const struct log_committed *record),
+	void *arg);
+
 /* Keep a program's bytes with the batch; they are copied. Without memory they are not kept. */
 void log_put_program(
 	struct log *log, const uint8_t sha256[static SHA256_LEN], const void *insns, size_t len);

@@ -21,6 +21,7 @@ struct entry {
 	uint64_t ref;
 	size_t at; /* in bytes */
 	size_t len;
+	enum record_kind kind;
 	bool extend;
 };
 
@@ -59,6 +60,8 @@ struct note {
 struct log {
 	struct db *db;
 	uint64_t program_store_max;
+	void (*committed)(void *arg, const struct log_committed *record); /* NULL: nobody listens */
+	void *committed_arg;
 
 	/* the batch */
 	char *bytes;

@@ -3,20 +3,31 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "agent/measurer.h"
+#include "agent/notify.h"
 #include "agent/quotes.h"
 #include "agent/requests.h"
 #include "agent/serve.h"
+#include "agent/tell.h"
 #include "agent/warden.h"
 
 #define CONF_DEFAULT "/etc/bpfmeasure/agent.conf"
 
-enum { EXIT_USAGE = 2, EXIT_UNABLE = 3, STOP_TIMEOUT_MS = 5000 };
+enum {
+	EXIT_USAGE = 2,
+	EXIT_UNABLE = 3,
+	STOP_TIMEOUT_MS = 5000,
+	/* Of a disk that is slow, besides two TPM commands that nobody answers. */
+	PAUSE_MS = 60 * 1000,
+};
 
 struct daemon {
 	struct measurer measurer;
@@ -28,7 +39,9 @@ struct daemon {
 	struct warden *warden;
 	const char *stop_why;
 	bool ended; /* a signal came */
-	char said[MEASURER_TROUBLE_MAX]; /* the trouble that was logged last */
+	struct say *say;
+	struct tell tell;
+	struct notify notify;
 };
 
 static const char usage[] =
@@ -43,33 +56,44 @@ static const char usage[] =
 	"  --version\n"
 	"  --help\n"
 	"\n"
-	"Runs in the foreground until SIGTERM or SIGINT and logs to stderr.\n"
+	"Runs in the foreground until SIGTERM or SIGINT; speaks to the journal, or to stderr.\n"
 	"Exit: 0 stopped in order, 2 usage or configuration, 3 it cannot measure here.\n";
 
 /* ---- the loop ---- */
 
-/* Each fault once, with what to do about it; and when there are none any more. */
+/* For whoever asks the service manager: the state, and how far the log is. */
+static void tell_status(struct daemon *daemon, bool changed)
+{
+	const struct measurer *measurer = &daemon->measurer;
+	char text[NOTIFY_STATUS_MAX], words[NOTIFY_STATUS_MAX / 2] = "";
+	uint64_t last = 0, waiting = 0;
+	size_t len = 0;
+
+	for (size_t i = 0; i < FAULT_SLOT_COUNT && len < sizeof(words); i++)
+		if (measurer->faults[i].kind)
+			len += (size_t)snprintf(words + len, sizeof(words) - len, "%s %s",
+				len ? "," : ":", fault_name(measurer->faults[i].kind));
+	if (measurer->log && log_epoch_seq(measurer->log)) {
+		last = log_last_seq(measurer->log);
+		waiting = last - log_extended_seq(measurer->log);
+	}
+	snprintf(text, sizeof(text), "%s%s; %" PRIu64 " records, %" PRIu64 " not in the TPM yet",
+		len ? "Degraded" : "Measuring", words, last, waiting);
+	notify_status(&daemon->notify, measurer_now_ms(), text, changed);
+}
+
 static void say_faults(struct daemon *daemon)
 {
-	struct measurer *measurer = &daemon->measurer;
-	char text[sizeof(daemon->said)];
+	bool changed = tell_faults(&daemon->tell, daemon->say, daemon->measurer.faults);
 
-	if (measurer->notice[0])
-		fprintf(stderr, "bpfmeasured: %s\n", measurer->notice);
-	measurer->notice[0] = 0;
-	measurer_trouble(measurer, text);
-	if (!strcmp(text, daemon->said))
-		return;
-	for (size_t i = 0; i < FAULT_SLOT_COUNT; i++) {
-		const struct fault *fault = &measurer->faults[i];
+	tell_status(daemon, changed);
+}
 
-		if (fault->kind)
-			fprintf(stderr, "bpfmeasured: degraded: %s: %s: %s\n",
-				fault_name(fault->kind), fault->what, fault_remedy(fault->kind));
-	}
-	if (!*text)
-		fprintf(stderr, "bpfmeasured: measuring\n");
-	strcpy(daemon->said, text);
+static void alive(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	notify_alive(&daemon->notify, measurer_now_ms());
 }
 
 /* By way of the loop, so that requests are served between two turns. */
@@ -117,6 +141,9 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	measurer_idle(&daemon->measurer);
 	on_turn(fd, what, daemon);
 	say_faults(daemon);
+	say_tick(daemon->say);
+	notify_ready(&daemon->notify);
+	alive(daemon);
 	if (daemon->measurer.mend)
 		event_base_loopbreak(daemon->base);
 }
@@ -187,6 +214,7 @@ static int loop(struct daemon *daemon)
 		err = askers_new(daemon);
 	if (!err) {
 		say_faults(daemon);
+		notify_ready(&daemon->notify);
 		turn_soon(daemon);
 		event_base_dispatch(daemon->base);
 	}
@@ -202,61 +230,103 @@ static int loop(struct daemon *daemon)
 /* ---- the program ---- */
 
 /* Hooks of another build are the daemon's to replace: it records what nobody has read of them. */
-static int attach(const struct conf *conf)
+static int attach(struct say *say, const struct conf *conf)
 {
 	[[gnu::cleanup(probe_freep)]] struct probe *probe = probe_new();
 	struct probe_options options = measurer_probe_options(conf);
 
 	if (probe_is_pinned() || (probe && !probe_attach(probe, &options)))
 		return 0;
-	fprintf(stderr, "bpfmeasured: hooks: %s\n", probe ? probe_errmsg(probe) : "out of memory");
+	say_text(say, SAY_ERROR, LOG_ERR, "hooks: %s",
+		probe ? probe_errmsg(probe) : "out of memory");
 	return EXIT_UNABLE;
 }
 
-static int detach(void)
+static int detach(struct say *say)
 {
 	[[gnu::cleanup(probe_freep)]] struct probe *probe = probe_new();
 
 	if (probe && !probe_detach(probe))
 		return 0;
-	fprintf(stderr, "bpfmeasured: %s\n", probe ? probe_errmsg(probe) : "out of memory");
+	say_text(say, SAY_ERROR, LOG_ERR, "%s", probe ? probe_errmsg(probe) : "out of memory");
 	return EXIT_UNABLE;
 }
 
 /* From the start of the measurer to its end. Returns 0 or a negative errno that was said. */
-static int measure(
-	struct daemon *daemon, const struct conf *conf, const char *conf_path, unsigned mend)
+static int measure(struct daemon *daemon, const struct measurer_setup *setup, unsigned mend)
 {
 	struct measurer *measurer = &daemon->measurer;
-	int err = measurer_start(measurer, conf, conf_path, mend);
+	int err = measurer_start(measurer, setup, mend);
 
 	if (err) {
-		fprintf(stderr, "bpfmeasured: %s\n", measurer->error);
+		say_text(daemon->say, SAY_ERROR, LOG_ERR, "%s", measurer->error);
 		return err;
 	}
 	err = loop(daemon);
 	if (err)
-		fprintf(stderr, "bpfmeasured: socket %s: %s\n", conf->socket_path, strerror(-err));
+		say_text(daemon->say, SAY_ERROR, LOG_ERR, "socket %s: %s", setup->conf->socket_path,
+			strerror(-err));
+	if (err || daemon->ended)
+		notify_stopping(&daemon->notify, STOP_TIMEOUT_MS + daemon->notify.pause_ms);
 	measurer_stop(measurer, daemon->stop_why ? daemon->stop_why : "error", STOP_TIMEOUT_MS);
 	return err;
 }
 
-static int run(const struct conf *conf, const char *conf_path)
+/* What the service manager set for us is not for the processes that we start. */
+static void notify_begin(struct daemon *daemon, const struct conf *conf)
+{
+	const char *pid = getenv("WATCHDOG_PID"), *usec = getenv("WATCHDOG_USEC");
+	bool is_ours = !pid || strtoull(pid, NULL, 10) == (unsigned long long)getpid();
+
+	notify_init(&daemon->notify, getenv("NOTIFY_SOCKET"),
+		usec && is_ours ? strtoull(usec, NULL, 10) : 0,
+		2ULL * conf->tpm_timeout_ms + PAUSE_MS);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_PID");
+	unsetenv("WATCHDOG_USEC");
+}
+
+static int run(struct say *say, const struct conf *conf, const char *conf_path)
 {
 	static struct daemon daemon;
+	const struct measurer_setup setup = {
+		.conf = conf,
+		.conf_path = conf_path,
+		.say = say,
+		.alive = alive,
+		.alive_arg = &daemon,
+	};
 	unsigned mend = 0;
 	int err;
 
 	/* libtss2 reads it once; what it has to say comes to us as an error. */
 	setenv("TSS2_LOG", "all+none", 0);
 	signal(SIGPIPE, SIG_IGN);
-	strcpy(daemon.said, "nothing yet");
+	daemon.say = say;
+	notify_begin(&daemon, conf);
 	do {
-		err = measure(&daemon, conf, conf_path, mend);
+		err = measure(&daemon, &setup, mend);
 		mend = daemon.measurer.mend;
 		measurer_done(&daemon.measurer);
 	} while (!err && mend && !daemon.ended);
+	notify_done(&daemon.notify);
 	return err ? EXIT_UNABLE : 0;
+}
+
+static int perform(int task, const char *conf_path, struct say *say)
+{
+	char error[CONF_ERR_SIZE];
+	struct conf conf;
+
+	if (task == 'd')
+		return detach(say);
+	if (conf_load(conf_path, &conf, error, sizeof(error))) {
+		say_text(say, SAY_ERROR, LOG_ERR, "%s", error);
+		return EXIT_USAGE;
+	}
+	if (task == 'a')
+		return attach(say, &conf);
+	return task == 'k' ? 0 : run(say, &conf, conf_path);
 }
 
 int main(int argc, char **argv)
@@ -270,12 +340,16 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
+	const struct say_setup speech = {
+		.journal = say_journal(getenv("JOURNAL_STREAM"), STDERR_FILENO),
+		.fd = STDERR_FILENO,
+		.now_ms = measurer_now_ms,
+	};
 	const char *conf_path = CONF_DEFAULT;
-	char error[CONF_ERR_SIZE];
-	struct conf conf;
 	int task = 0; /* the letter of the option; 0: measure */
 	static char name[] = "bpfmeasured";
 	int option, tasks = 0;
+	struct say *say;
 
 	if (argc == 2 && !strcmp(argv[1], WARDEN_ARGUMENT))
 		return warden_serve();
@@ -308,13 +382,12 @@ int main(int argc, char **argv)
 				      : "one of --check, --attach and --detach");
 		return EXIT_USAGE;
 	}
-	if (task == 'd')
-		return detach();
-	if (conf_load(conf_path, &conf, error, sizeof(error))) {
-		fprintf(stderr, "bpfmeasured: %s\n", error);
-		return EXIT_USAGE;
+	say = say_new(&speech);
+	if (!say) {
+		fputs("bpfmeasured: out of memory\n", stderr);
+		return EXIT_UNABLE;
 	}
-	if (task == 'a')
-		return attach(&conf);
-	return task == 'k' ? 0 : run(&conf, conf_path);
+	option = perform(task, conf_path, say);
+	say_free(say);
+	return option;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,7 +170,7 @@ static void clock_check(struct measurer *measurer)
 	int64_t step = offset - measurer->clock_offset_ns;
 
 	if (measurer->clock_offset_ns && llabs(step) > CLOCK_STEP_NS)
-		snprintf(measurer->notice, sizeof(measurer->notice),
+		say_text(measurer->setup.say, SAY_NOTE, LOG_NOTICE,
 			"the clock was stepped by %+" PRId64 " s after record %" PRIu64
 			"; boottime_ns of the records is not affected",
 			step / 1000000000, log_last_seq(measurer->log));

@@ -21,6 +21,7 @@
 #include "agent/identity.h"
 #include "agent/log.h"
 #include "agent/programs.h"
+#include "agent/say.h"
 #include "agent/trail.h"
 #include "bpf/probe.h"
 #include "bpf/ring.h"
@@ -37,8 +38,18 @@ enum measurer_mend {
 	MEND_REATTACH = 4, /* the hooks or their maps are not as they were: attach new ones */
 };
 
-struct measurer {
+/* What a measurer is started with; all of it outlives the measurer. */
+struct measurer_setup {
 	const struct conf *conf;
+	const char *conf_path;
+	struct say *say;
+	void (*alive)(void *arg); /* called between the steps of a start, which may take long */
+	void *alive_arg;
+};
+
+struct measurer {
+	struct measurer_setup setup;
+	const struct conf *conf; /* the setup's */
 	struct record_digest conf_sha256;
 
 	struct db *db;
@@ -119,7 +130,6 @@ struct measurer {
 	const struct warden_status *attest; /* of the attestation server; NULL: not known here */
 
 	struct fault faults[FAULT_SLOT_COUNT];
-	char notice[MEASURER_TEXT_MAX]; /* something to be said once; emptied by who says it */
 	char error[MEASURER_TEXT_MAX]; /* of measurer_start() */
 };
 
@@ -129,14 +139,13 @@ struct measurer {
  * is a fault: the hooks record into the kernel's ring meanwhile, and measurer_idle() goes on where
  * the start had to stop.
  *
- * conf  must outlive the measurer.
  * mend  what measurer->mend was before, or 0.
  *
  * Returns 0, and the measurer measures, or waits (measurer->faults); a negative errno and
  * measurer->error where it can do neither. measurer_done() is due either way.
  */
 [[nodiscard]] int measurer_start(
-	struct measurer *measurer, const struct conf *conf, const char *conf_path, unsigned mend);
+	struct measurer *measurer, const struct measurer_setup *setup, unsigned mend);
 void measurer_done(struct measurer *measurer);
 
 /* Whether the start is over: until then there is nothing to ask for. */

@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "agent/cms.h"
 #include "agent/measurer.h"
+#include "agent/tell.h"
 
 enum {
 	FILE_HASH_MAX = 64 << 20,
@@ -117,6 +119,13 @@ static int dir_ensure(struct measurer *measurer, const char *file)
 	return 0;
 }
 
+static void on_committed(void *arg, const struct log_committed *record)
+{
+	const struct measurer *measurer = arg;
+
+	tell_record(measurer->setup.say, measurer->conf->journal_loads, record);
+}
+
 static int log_start(struct measurer *measurer)
 {
 	const struct conf *conf = measurer->conf;
@@ -134,7 +143,7 @@ static int log_start(struct measurer *measurer)
 	if (measurer->mend & MEND_SET_ASIDE) {
 		err = db_set_aside(measurer->db, conf->log_path, aside, sizeof(aside));
 		if (!err)
-			snprintf(measurer->notice, sizeof(measurer->notice),
+			say_text(measurer->setup.say, SAY_NOTE, LOG_WARNING,
 				"the damaged log is %s now", aside);
 		measurer->mend = 0;
 	}
@@ -146,6 +155,7 @@ static int log_start(struct measurer *measurer)
 	measurer->log = log_new(measurer->db, conf->log_program_store);
 	if (!measurer->log)
 		return measurer_fail_log(measurer, -ENOMEM);
+	log_listen(measurer->log, on_committed, measurer);
 	err = log_open(measurer->log);
 	if (err)
 		return measurer_fail_log(measurer, err);
@@ -336,6 +346,7 @@ int measurer_go_on(struct measurer *measurer)
 	int err;
 
 	for (; measurer->step < STEP_COUNT; measurer->step++) {
+		measurer->setup.alive(measurer->setup.alive_arg);
 		err = steps[measurer->step](measurer);
 		if (err)
 			return err;
@@ -350,15 +361,16 @@ static bool is_hopeless(const struct measurer *measurer, int err)
 		(measurer->step == 0 && (err == -EBUSY || err == -EMEDIUMTYPE || err == -EINVAL));
 }
 
-int measurer_start(
-	struct measurer *measurer, const struct conf *conf, const char *conf_path, unsigned mend)
+int measurer_start(struct measurer *measurer, const struct measurer_setup *setup, unsigned mend)
 {
+	const struct conf *conf = setup->conf;
 	char text[MEASURER_TROUBLE_MAX];
 	int err;
 
 	memset(measurer, 0, sizeof(*measurer));
+	measurer->setup = *setup;
 	measurer->conf = conf;
-	measurer->conf_sha256 = file_digest(conf_path);
+	measurer->conf_sha256 = file_digest(setup->conf_path);
 	measurer->mend = mend & MEND_SET_ASIDE;
 	err = objects_new(measurer);
 	if (!err)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "agent/requests.h"
@@ -107,7 +108,9 @@ static void say(struct warden *warden, const char *text)
 	if (!strcmp(warden->said, text))
 		return;
 	snprintf(warden->said, sizeof(warden->said), "%s", text);
-	fprintf(stderr, "bpfmeasured: attestation server: %s\n", text);
+	say_text(warden->measurer->setup.say, SAY_SERVER,
+		warden->status.state == WARDEN_SERVING ? LOG_INFO : LOG_WARNING,
+		"attestation server: %s", text);
 }
 
 /* It is not there any more: again, later each time. */

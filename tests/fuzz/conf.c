@@ -44,6 +44,10 @@ static void write_value(FILE *out, const struct conf *conf, const struct conf_ke
 		assert(strlen(at) <= key->max);
 		fprintf(out, "%s", *(const char *)at ? (const char *)at : "none");
 		break;
+	case CONF_CHOICE:
+		assert(*(const uint32_t *)at <= LOADS_NONE);
+		fprintf(out, "%s", key->words[*(const uint32_t *)at]);
+		break;
 	case CONF_REQUIRED:
 		fprintf(out, "%s", *(const bool *)at ? "required" : "preferred");
 		break;
