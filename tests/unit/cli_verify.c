@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/verbs.h"
 
 struct files {
 	char dir[32];
