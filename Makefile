@@ -20,11 +20,12 @@ SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/co
               agent/say.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/tell.c agent/trim.c \
               agent/unit.c agent/warden.c agent/warden_serve.c
 SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c \
-              cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/enroll.c cli/enrolment.c cli/export.c \
-              cli/field.c cli/filter.c cli/log.c cli/memory.c cli/output.c cli/query.c cli/quote.c \
-              cli/reference.c cli/reference_object.c cli/reference_skeleton.c cli/row.c cli/show.c \
-              cli/show_program.c cli/show_record.c cli/status.c cli/status_stopped.c cli/table.c \
-              cli/tree.c cli/verbs.c cli/verdict.c cli/verify.c cli/when.c cli/worker.c
+              cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/enroll.c cli/enrolment.c \
+              cli/export.c cli/field.c cli/filter.c cli/listing.c cli/log.c cli/memory.c \
+              cli/output.c cli/query.c cli/quote.c cli/reference.c cli/reference_object.c \
+              cli/reference_skeleton.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c \
+              cli/status.c cli/status_stopped.c cli/table.c cli/terminal.c cli/tree.c cli/verbs.c \
+              cli/verdict.c cli/verify.c cli/when.c cli/worker.c
 SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.c attest/ak.c \
               attest/replay.c attest/diagnose.c attest/quoted.c attest/verify.c \
               attest/verify_kept.c attest/verify_log.c attest/verify_after.c attest/history.c \

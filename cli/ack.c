@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "attest/memory.h"
-#include "attest/replay.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 
 enum { SECOND_NS = 1000000000 };
 
@@ -52,6 +52,9 @@ static int parse_option(struct request *request, int option, const char *value)
 			? CLI_GOOD
 			: cli_usage("--comment takes up to %d printable characters of ASCII",
 				  MEMORY_TEXT_MAX - 1);
+	case 'u':
+		when_utc();
+		return CLI_GOOD;
 	case 'd':
 		request->db = value;
 		return CLI_GOOD;
@@ -65,6 +68,7 @@ const struct verb_option ack_options[] = {
 	{ "seq", 's', TAKES_TEXT },
 	{ "rule", 'r', TAKES_TEXT },
 	{ "comment", 'c', TAKES_TEXT },
+	{ "utc", 'u', TAKES_NOTHING },
 	{ "db", 'd', TAKES_FILE },
 	{},
 };
@@ -91,7 +95,10 @@ static int parse(int argc, char **argv, struct request *request)
 
 static void print_time(uint64_t time_ns)
 {
-	printf("%s", replay_instant(time_ns).text);
+	char text[WHEN_MAX];
+
+	when_full(time_ns, text);
+	fputs(text, stdout);
 }
 
 static int print_violation(void *arg, const struct memory_violation *violation)
@@ -174,6 +181,7 @@ const char ack_help[] =
 	"  --seq N         of this record\n"
 	"  --rule R        of this policy, or of this reason\n"
 	"  --comment TEXT  why\n"
+	"  --utc           times in UTC; else they are local\n"
 	"  --db FILE       the verifier's memory\n"
 	"\n"
 	"Exit codes: 0 listed or acknowledged, 3 there is nothing like that.\n"

@@ -17,9 +17,10 @@
 
 #include "attest/memory.h"
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "cli/verdict.h"
+#include "cli/when.h"
 #include "cli/worker.h"
 
 enum {
@@ -89,6 +90,9 @@ static int parse_option(struct attest *attest, int option, const char *value)
 	case 'j':
 		attest->json = true;
 		return CLI_GOOD;
+	case 'u':
+		when_utc();
+		return CLI_GOOD;
 	default:
 		return CLI_USAGE; /* getopt_long() has said why */
 	}
@@ -122,6 +126,7 @@ const struct verb_option attest_options[] = {
 	{ "on-change", 'o', TAKES_COMMAND },
 	{ "all", 'a', TAKES_NOTHING },
 	{ "json", 'j', TAKES_NOTHING },
+	{ "utc", 'u', TAKES_NOTHING },
 	{},
 };
 
@@ -253,41 +258,46 @@ static void json_freep(json_t **json)
 	json_decref(*json);
 }
 
-/* Below a line, as wide as the terminal. */
-static void print_below(const char *text, size_t width)
+static enum table_color color_of(const char *verdict)
 {
-	size_t column = 0;
+	if (strcmp(verdict, "trusted") == 0)
+		return TABLE_GREEN;
+	return strcmp(verdict, "untrusted") == 0 ? TABLE_RED : TABLE_YELLOW;
+}
 
-	for (size_t len; *text; text += len + strspn(text + len, " ")) {
-		len = strcspn(text, " ");
-		if (column == 0 || column + 1 + len > width)
-			column = (size_t)printf("\n%*s", VERDICT_WIDTH + 1, "") - 1;
-		column += (size_t)printf(" %.*s", (int)len, text);
-	}
+/* The time of a verdict, in the zone that times are shown in. */
+static int print_time(const json_t *object)
+{
+	char text[WHEN_MAX] = "-";
+	uint64_t ns;
+
+	if (when_parse(word_of(object, "time", ""), 0, WHEN_FIRST, &ns))
+		when_full(ns, text);
+	return printf("%s  ", text);
 }
 
 /* One line; on a terminal that is too narrow for why, that comes below. */
 static void print_line(const struct attest *attest, const json_t *object)
 {
+	enum { BELOW = VERDICT_WIDTH + 2 };
 	const char *verdict = word_of(object, "verdict", "unknown");
 	bool is_trusted = strcmp(verdict, "trusted") == 0;
-	unsigned width = table_terminal_width();
-	int column = 0;
+	unsigned width = terminal_width();
+	int column = attest->watch_s ? print_time(object) : 0;
 
 	[[gnu::cleanup(json_freep)]] json_t *why = json_sprintf("%s%s%s",
 		is_trusted ? "" : word_of(object, "reason", ""), is_trusted ? "" : ": ",
 		word_of(object, "explanation", ""));
 	const char *text = why ? json_string_value(why) : "";
-	if (attest->watch_s)
-		column += printf("%s  ", word_of(object, "time", ""));
-	column += printf("%-*s  %-*s  %-9s  %-8s  %8" JSON_INTEGER_FORMAT, VERDICT_WIDTH, verdict,
-		(int)attest->name_width, word_of(object, "machine", ""),
-		word_of(object, "mode", "-"), word_of(object, "tpm", "-"),
-		number_of(object, "proven_seq"));
-	if (width && (size_t)column + 2 + strlen(text) > width)
-		print_below(text, width);
-	else
-		printf("  %s", text);
+	terminal_paint(color_of(verdict), verdict);
+	column += VERDICT_WIDTH +
+		printf("%*s  %-*s  %-9s  %-8s  %8" JSON_INTEGER_FORMAT,
+			VERDICT_WIDTH - (int)strlen(verdict), "", (int)attest->name_width,
+			word_of(object, "machine", ""), word_of(object, "mode", "-"),
+			word_of(object, "tpm", "-"), number_of(object, "proven_seq"));
+	bool is_below = width && (size_t)column + 2 + strlen(text) > width;
+	printf("%s%*s", is_below ? "\n" : "", is_below ? BELOW : 2, "");
+	terminal_wrap(text, BELOW, is_below ? width : 0);
 	putchar('\n');
 }
 
@@ -455,6 +465,7 @@ const char attest_help[] =
 	"  --db FILE         the verifier's memory ($BPFMEASURE_MEMORY, else\n"
 	"                    ~/.local/state/bpfmeasure/verifier.db)\n"
 	"  --json            an object a line\n"
+	"  --utc             times of --watch in UTC\n"
 	"\n"
 	"Exit codes: 0 all trusted, 1 one is untrusted, 3 one could not be judged and none is untrusted.\n"
 	"\n"

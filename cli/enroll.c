@@ -55,6 +55,7 @@ const char enroll_help[] =
 	"  --db FILE          the verifier's memory\n"
 	"  --list             the machines that are enrolled\n"
 	"  --remove NAME      forget one\n"
+	"  --utc              times of --list in UTC; else they are local\n"
 	"  --json             the result as one object; of --list one a line\n"
 	"\n"
 	"Exit codes: 0 enrolled, 1 refused and why, 3 could not find out.\n"
@@ -77,6 +78,9 @@ static int parse_word(const char *text, enum machine_tpm *ret)
 static int parse_value(struct request *request, int option, const char *value)
 {
 	switch (option) {
+	case 'u':
+		when_utc();
+		return CLI_GOOD;
 	case 't':
 		return parse_word(value, &request->word);
 	case 'q':
@@ -188,6 +192,7 @@ const struct verb_option enroll_options[] = {
 	{ "list", 'l', TAKES_NOTHING },
 	{ "remove", 'm', TAKES_MACHINE },
 	{ "json", 'j', TAKES_NOTHING },
+	{ "utc", 'u', TAKES_NOTHING },
 	{},
 };
 

@@ -11,8 +11,8 @@
 #include "cli/before.h"
 #include "cli/cli.h"
 #include "cli/filter.h"
-#include "cli/row.h"
-#include "cli/table.h"
+#include "cli/listing.h"
+#include "cli/terminal.h"
 #include "cli/tree.h"
 #include "cli/verbs.h"
 #include "cli/when.h"
@@ -39,8 +39,10 @@ const char log_help[] =
 	"  --tree                programs below the program that loaded them, and below a program where\n"
 	"                        it is attached now\n"
 	"  --follow              then wait for new records\n"
-	"  --before              instead, with --json and --db alone: what was removed from the beginning\n"
-	"                        of the log, and when; exit code 1 where records do not explain it\n"
+	"  --before              instead, with --json, --utc and --db alone: what was removed from the\n"
+	"                        beginning of the log, and when; exit code 1 where records do not\n"
+	"                        explain it\n"
+	"  --utc                 times in UTC, those of --since and --until too; else they are local\n"
 	"  --db PATH             the log (default: see bpfmeasure --help)\n"
 	"\n"
 	"A line that is no record is shown whatever the filter, and makes the exit code 1.\n"
@@ -50,7 +52,6 @@ const char log_help[] =
 
 enum {
 	TABLE_LAST = 1000, /* records, where the caller does not say */
-	CHUNK = 1000, /* rows that are in memory at a time */
 	POLL_MS = 250,
 	WRITE_FAILED = 1, /* to stdout; main() says so */
 };
@@ -58,6 +59,8 @@ enum {
 struct options {
 	const char *db_path;
 	struct filter filter;
+	const char *since, *until;
+	bool utc;
 	bool has_last;
 	uint64_t last;
 	bool json;
@@ -69,63 +72,22 @@ struct options {
 
 /* ---- output ---- */
 
-struct listing {
+struct printer {
 	struct db *db;
-	struct table *table; /* of rows */
+	struct listing listing;
 	struct tree *tree;
-	unsigned what_width; /* 0: whole */
-	unsigned loader_width;
-	unsigned details_width;
-	bool has_details;
+	uint64_t count; /* of what was printed */
 	bool has_invalid; /* a line was no record */
 };
 
-static void listing_done(struct listing *listing)
+static void printer_done(struct printer *printer)
 {
-	table_free(listing->table);
-	tree_free(listing->tree);
+	tree_free(printer->tree);
 }
 
-enum { SEQ, TIME, KIND, WHAT, VERDICT, LOADER, DETAILS, COLUMN_COUNT };
-
-/*
- * Every column but the last has a fixed width, so that what --follow prints later stands below;
- * what is left of the terminal is for the details, or they are left out.
- */
-static int table_begin(struct listing *listing)
+static void warn_invalid(struct printer *printer, const struct filter_line *line)
 {
-	enum {
-		SEQ_WIDTH = 6,
-		TIME_WIDTH = 15,
-		KIND_WIDTH = 9,
-		VERDICT_WIDTH = 8,
-		DETAILS_MIN = 20
-	};
-	unsigned terminal = table_terminal_width();
-	bool wide = terminal >= 120, narrow = terminal < 80;
-
-	listing->what_width = !terminal ? 0 : wide ? 34 : narrow ? 10 : 20;
-	listing->loader_width = !terminal ? 0 : wide ? 24 : 16;
-	unsigned used = SEQ_WIDTH + TIME_WIDTH + KIND_WIDTH + VERDICT_WIDTH + listing->what_width +
-		listing->loader_width + COLUMN_COUNT - 1;
-	listing->details_width = terminal > used ? terminal - used : 0;
-	listing->has_details = !terminal || listing->details_width >= DETAILS_MIN;
-	struct table_column columns[COLUMN_COUNT] = {
-		[SEQ] = { "SEQ", SEQ_WIDTH, TABLE_RIGHT },
-		[TIME] = { "TIME", TIME_WIDTH, 0 },
-		[KIND] = { "KIND", KIND_WIDTH, 0 },
-		[WHAT] = { "WHAT", listing->what_width, TABLE_CUT },
-		[VERDICT] = { "VERDICT", VERDICT_WIDTH, 0 },
-		[LOADER] = { "LOADER[PID]:UID", listing->loader_width, TABLE_CUT },
-		[DETAILS] = { "DETAILS", 0, 0 },
-	};
-	listing->table = table_new(stdout, columns, COLUMN_COUNT - (listing->has_details ? 0 : 1));
-	return listing->table ? 0 : -ENOMEM;
-}
-
-static void warn_invalid(struct listing *listing, const struct filter_line *line)
-{
-	listing->has_invalid = true;
+	printer->has_invalid = true;
 	warnx("line %" PRIu64 " of the log is no record: %s", line->head.seq, line->error);
 }
 
@@ -135,6 +97,7 @@ static int print_json(void *arg, const struct filter_line *line)
 		warn_invalid(arg, line);
 		return 0;
 	}
+	((struct printer *)arg)->count++;
 	fwrite(line->line, 1, line->len, stdout);
 	putchar('\n');
 	return ferror(stdout) ? WRITE_FAILED : 0;
@@ -142,62 +105,48 @@ static int print_json(void *arg, const struct filter_line *line)
 
 static int print_row(void *arg, const struct filter_line *line)
 {
-	struct listing *listing = arg;
-	struct table *table = listing->table;
-	struct row row;
-	char text[ROW_TEXT_MAX];
+	struct printer *printer = arg;
 
 	if (line->error)
-		warn_invalid(listing, line);
-	row_fill(listing->db, line, listing->loader_width, &row);
-	struct table_row *to = table_row(table, NULL);
-	table_cell(table, to, SEQ, row.seq, TABLE_PLAIN);
-	table_cell(table, to, TIME, row.time, TABLE_PLAIN);
-	table_cell(table, to, KIND, row.kind, row.kind_color);
-	table_shorten(row.what, listing->what_width, text);
-	table_cell(table, to, WHAT, text, TABLE_PLAIN);
-	table_cell(table, to, VERDICT, row.verdict, row.verdict_color);
-	table_cell(table, to, LOADER, row.loader, TABLE_PLAIN);
-	table_shorten(row.details, listing->details_width, text);
-	if (listing->has_details)
-		table_cell(table, to, DETAILS, text, TABLE_PLAIN);
-	return table_count(table) < CHUNK ? 0 : table_flush(table);
+		warn_invalid(printer, line);
+	printer->count++;
+	listing_print(&printer->listing, printer->db, line);
+	return ferror(stdout) ? WRITE_FAILED : 0;
 }
 
 static int tree_line(void *arg, const struct filter_line *line)
 {
-	struct listing *listing = arg;
+	struct printer *printer = arg;
 
 	if (line->error) {
-		warn_invalid(listing, line);
+		warn_invalid(printer, line);
 		return 0;
 	}
-	return tree_add(listing->tree, line);
+	printer->count++;
+	return tree_add(printer->tree, line);
 }
 
 /* ---- walking ---- */
 
 /* Print first ... last, and whatever stands in a buffer. Returns an exit code. */
 static int print_range(
-	struct listing *listing, const struct options *options, uint64_t first, uint64_t last)
+	struct printer *printer, const struct options *options, uint64_t first, uint64_t last)
 {
 	int r = 0;
 
 	if (first <= last)
-		r = filter_each(listing->db, &options->filter, first, last,
+		r = filter_each(printer->db, &options->filter, first, last,
 			options->json           ? print_json
 				: options->tree ? tree_line
 						: print_row,
-			listing);
-	if (r == 0 && listing->table)
-		r = table_flush(listing->table);
-	if (r == 0 && listing->tree)
-		r = tree_print(listing->tree);
+			printer);
+	if (r == 0 && printer->tree)
+		r = tree_print(printer->tree);
 	if (r == 0)
 		return CLI_GOOD;
 	if (r == WRITE_FAILED)
 		return CLI_UNKNOWN;
-	return r == -ENOMEM ? cli_unknown("%s", strerror(ENOMEM)) : cli_db_fail(listing->db, r);
+	return r == -ENOMEM ? cli_unknown("%s", strerror(ENOMEM)) : cli_db_fail(printer->db, r);
 }
 
 /* Where to begin for `last` records. A table says what it leaves out. */
@@ -221,7 +170,7 @@ static int find_first(
 	return CLI_GOOD;
 }
 
-static int follow(struct listing *listing, const struct options *options, uint64_t last)
+static int follow(struct printer *printer, const struct options *options, uint64_t last)
 {
 	static const struct timespec pause = { .tv_nsec = POLL_MS * 1000000 };
 	uint64_t now = last;
@@ -230,24 +179,35 @@ static int follow(struct listing *listing, const struct options *options, uint64
 		if (fflush(stdout) != 0)
 			return CLI_GOOD; /* main() says so */
 		nanosleep(&pause, NULL);
-		int r = db_check_file(listing->db); /* else it would wait for what never comes */
+		int r = db_check_file(printer->db); /* else it would wait for what never comes */
 		if (r == 0)
-			r = db_last_seq(listing->db, &now);
+			r = db_last_seq(printer->db, &now);
 		if (r == -EBUSY)
 			continue;
 		if (r < 0)
-			return cli_db_fail(listing->db, r);
-		int code = print_range(listing, options, last + 1, now);
+			return cli_db_fail(printer->db, r);
+		int code = print_range(printer, options, last + 1, now);
 		if (code != CLI_GOOD)
 			return code;
 		last = now;
 	}
 }
 
+/* An empty table on a terminal leaves open whether it is one. */
+static void say_none(const struct printer *printer, uint64_t last)
+{
+	if (printer->count > 0 || !terminal_width())
+		return;
+	if (last == 0)
+		warnx("no records yet");
+	else
+		warnx("of %" PRIu64 " records none is like that", last);
+}
+
 static int run(const struct options *options)
 {
 	[[gnu::cleanup(db_freep)]] struct db *db = NULL;
-	[[gnu::cleanup(listing_done)]] struct listing listing = {};
+	[[gnu::cleanup(printer_done)]] struct printer printer = {};
 	uint64_t first, last;
 
 	int code = cli_db_open(options->db_path, &db);
@@ -255,31 +215,48 @@ static int run(const struct options *options)
 		return code;
 	if (options->before)
 		return before_print(db, options->json);
-	listing.db = db;
+	printer.db = db;
 	if (options->tree)
-		listing.tree = tree_new();
-	if (options->tree ? !listing.tree : !options->json && table_begin(&listing) < 0)
+		printer.tree = tree_new();
+	if (options->tree && !printer.tree)
 		return cli_unknown("%s", strerror(ENOMEM));
 	int r = db_last_seq(db, &last);
 	if (r < 0)
 		return cli_db_fail(db, r);
+	listing_init(&printer.listing, terminal_width(), last);
 	code = find_first(db, options, last, &first);
 	if (code == CLI_GOOD)
-		code = print_range(&listing, options, first, last);
+		code = print_range(&printer, options, first, last);
+	if (code == CLI_GOOD)
+		say_none(&printer, last);
 	if (code == CLI_GOOD && options->follow)
-		code = follow(&listing, options, last);
-	return code == CLI_GOOD && listing.has_invalid ? CLI_UNTRUSTED : code;
+		code = follow(&printer, options, last);
+	return code == CLI_GOOD && printer.has_invalid ? CLI_UNTRUSTED : code;
 }
 
 /* ---- options ---- */
 
-static int parse_time(const char *option, const char *text, uint64_t *ret_ns)
+static int parse_time(const char *option, const char *text, enum when_end end, uint64_t *ret_ns)
 {
-	if (when_parse(text, when_now(), ret_ns))
+	if (!text || when_parse(text, when_now(), end, ret_ns))
 		return CLI_GOOD;
 	return cli_usage(
 		"--%s: \"%s\" is no time: 2026-01-02T03:04:05Z, \"2026-01-02 03:04\" and -1h are",
 		option, text);
+}
+
+/* When all options are there: --utc is of those before it too. Nothing is left out of an hour that
+ * there is twice. */
+static int parse_times(struct options *options)
+{
+	struct filter *filter = &options->filter;
+
+	if (options->utc)
+		when_utc();
+	int code = parse_time("since", options->since, WHEN_FIRST, &filter->since_ns);
+	if (code == CLI_GOOD)
+		code = parse_time("until", options->until, WHEN_LAST, &filter->until_ns);
+	return code;
 }
 
 static int parse_last(const char *text, struct options *options)
@@ -321,6 +298,7 @@ enum {
 	TREE,
 	FOLLOW,
 	BEFORE,
+	UTC,
 	DB
 };
 
@@ -342,6 +320,7 @@ const struct verb_option log_options[] = {
 	{ "tree", TREE, TAKES_NOTHING },
 	{ "follow", FOLLOW, TAKES_NOTHING },
 	{ "before", BEFORE, TAKES_NOTHING },
+	{ "utc", UTC, TAKES_NOTHING },
 	{ "db", DB, TAKES_FILE },
 	{},
 };
@@ -350,13 +329,15 @@ static int parse_option(int option, struct options *options)
 {
 	struct filter *filter = &options->filter;
 
-	if (option != BEFORE && option != JSON && option != DB)
+	if (option != BEFORE && option != JSON && option != UTC && option != DB)
 		options->is_selective = true;
 	switch (option) {
 	case SINCE:
-		return parse_time("since", optarg, &filter->since_ns);
+		options->since = optarg;
+		return CLI_GOOD;
 	case UNTIL:
-		return parse_time("until", optarg, &filter->until_ns);
+		options->until = optarg;
+		return CLI_GOOD;
 	case NAME:
 		filter->name = optarg;
 		return CLI_GOOD;
@@ -384,6 +365,9 @@ static int parse_option(int option, struct options *options)
 	case BEFORE:
 		options->before = true;
 		return CLI_GOOD;
+	case UTC:
+		options->utc = true;
+		return CLI_GOOD;
 	case DB:
 		options->db_path = optarg;
 		return CLI_GOOD;
@@ -405,8 +389,9 @@ int log_main(int argc, char **argv)
 	if (optind < argc)
 		return cli_usage("\"%s\": log takes options only", argv[optind]);
 	if (options.before && options.is_selective)
-		return cli_usage("--before goes with --json and --db alone");
+		return cli_usage("--before goes with --json, --utc and --db alone");
 	if (options.tree && (options.json || options.follow))
 		return cli_usage("--tree is printed once, as a tree: without --json and --follow");
-	return run(&options);
+	code = parse_times(&options);
+	return code == CLI_GOOD ? run(&options) : code;
 }

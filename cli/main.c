@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* bpfmeasure: read the log, ask the daemon, verify evidence. Needs no privilege. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/completion.h"
@@ -81,8 +83,17 @@ static int run(int argc, char **argv)
 		argv[1][0] == '-' ? "option" : "verb", argv[1]);
 }
 
+/* A descriptor that was closed would be the next file's, and what is printed would go there. */
+static void keep_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+	keep_standard_descriptors();
 	setlocale(LC_CTYPE, ""); /* what a table may draw its branches with */
 	program_invocation_short_name = program;
 	int code = run(argc, argv);

@@ -55,9 +55,9 @@ void row_program(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX
 		add(ret_text, " #%" PRIu64, id);
 }
 
-void row_loader(const char *line, size_t len, unsigned width, char ret_text[static ROW_TEXT_MAX])
+void row_loader(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
 {
-	char exe[FIELD_MAX], comm[FIELD_MAX], name[FIELD_MAX], process[64];
+	char exe[FIELD_MAX], comm[FIELD_MAX];
 	struct line_value task;
 	uint64_t pid, uid;
 
@@ -72,13 +72,25 @@ void row_loader(const char *line, size_t len, unsigned width, char ret_text[stat
 	field_text(task.at, task.len, "comm", comm);
 	const char *path = field_text(task.at, task.len, "exe", exe) ? exe : comm;
 	const char *slash = strrchr(path, '/');
-	int used = snprintf(process, sizeof(process), "[%" PRIu64 "]:%" PRIu64, pid, uid);
-	unsigned left = width > (unsigned)used ? width - (unsigned)used : 1;
-	table_shorten(slash ? slash + 1 : path, width ? left : ROW_TEXT_MAX / 2, name);
-	add(ret_text, "%s%s", name, process);
+	add(ret_text, "%s[%" PRIu64 "]:%" PRIu64, slash ? slash + 1 : path, pid, uid);
 }
 
-void row_place(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
+size_t row_loader_shorten(const char *loader, size_t width, char ret_text[static ROW_TEXT_MAX])
+{
+	enum { NAME_MIN = 3 };
+	const char *process = strrchr(loader, '['); /* a name may have one as well */
+	size_t process_len = process ? strlen(process) : 0;
+	char name[ROW_TEXT_MAX];
+
+	if (!process || width < process_len + NAME_MIN)
+		return terminal_shorten(loader, width, ret_text);
+	snprintf(name, sizeof(name), "%.*s", (int)(process - loader), loader);
+	size_t used = terminal_shorten(name, width - process_len, ret_text);
+	add(ret_text, "%s", process);
+	return used + process_len;
+}
+
+void row_target(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
 {
 	char type[FIELD_MAX], text[FIELD_MAX];
 	uint64_t number;
@@ -87,13 +99,21 @@ void row_place(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
 	ret_text[0] = '\0';
 	add(ret_text, "%.16s", strcmp(type, "unknown") == 0 ? "somewhere" : type);
 	if (field_text(line, len, "target.name", text))
-		add(ret_text, " %.400s", text);
+		add(ret_text, " %s", text);
 	else if (field_uint(line, len, "target.id", &number))
 		add(ret_text, " %" PRIu64, number);
 	if (field_uint(line, len, "target.index", &number))
 		add(ret_text, "[%" PRIu64 "]", number);
 	if (field_uint(line, len, "target.count", &number) && number > 1)
 		add(ret_text, " and %" PRIu64 " more", number - 1);
+}
+
+void row_place(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
+{
+	char text[FIELD_MAX];
+	uint64_t number;
+
+	row_target(line, len, ret_text);
 	field_text(line, len, "via", text);
 	add(ret_text, ", %.16s", text);
 	if (field_uint(line, len, "link.id", &number))
@@ -115,22 +135,24 @@ static void fill_error(const struct filter_line *line, struct row *row)
 {
 	const char *name = strerrorname_np((int)number_of(line, "errno"));
 
-	add_field(row->details, line, "", "stage", -1);
 	if (name)
-		add(row->details, " %s", name);
+		add(row->gist[1], "%s", name);
 	else
-		add(row->details, " errno %" PRIu64, number_of(line, "errno"));
+		add(row->gist[1], "errno %" PRIu64, number_of(line, "errno"));
+	add_field(row->gist[0], line, "", "stage", -1);
+	add(row->gist[0], " %s", row->gist[1]);
+	add(row->details, "%s", row->gist[0]);
 }
 
 /* Loads, rejects and baselines. */
-static void fill_program(const struct filter_line *line, unsigned loader_width, struct row *row)
+static void fill_program(const struct filter_line *line, struct row *row)
 {
 	char verdict[FIELD_MAX], subject[FIELD_MAX];
 	uint64_t seq;
 	size_t maps = field_count(line->line, line->len, "maps");
 
 	row_program(line->line, line->len, row->what);
-	row_loader(line->line, line->len, loader_width, row->loader);
+	row_loader(line->line, line->len, row->loader);
 	field_text(line->line, line->len, "signature.verdict", verdict);
 	snprintf(row->verdict, sizeof(row->verdict), "%.15s", verdict);
 	row->verdict_color = row_verdict_color(verdict);
@@ -184,17 +206,19 @@ static void fill_unload(struct db *db, const struct filter_line *line, struct ro
 	ADD_ITEM(row->details, "record %" PRIu64, number_of(line, "program.seq"));
 }
 
-static void fill_attachment(
-	struct db *db, const struct filter_line *line, unsigned loader_width, struct row *row)
+static void fill_attachment(struct db *db, const struct filter_line *line, struct row *row)
 {
 	bool is_end = line->head.kind == RECORD_DETACH;
 	char place[ROW_TEXT_MAX], how[FIELD_MAX];
 
 	fill_program_of(db, line, row);
-	row_loader(line->line, line->len, loader_width, row->loader);
+	row_loader(line->line, line->len, row->loader);
 	row_place(line->line, line->len, place);
+	row_target(line->line, line->len, row->gist[0]);
+	if (!field_text(line->line, line->len, "target.name", row->gist[1]))
+		row->gist[1][0] = '\0';
 	field_text(line->line, line->len, is_end ? "why" : "how", how);
-	add(row->details, "%s %.*s", is_end ? "from" : "to", ROW_TEXT_MAX / 2, place);
+	add(row->details, "%s %s", is_end ? "from" : "to", place);
 	if (is_end || strcmp(how, "new") != 0)
 		ADD_ITEM(row->details, "%.16s", how);
 	if (is_end && number_of(line, "attach_seq"))
@@ -204,6 +228,7 @@ static void fill_attachment(
 static void fill_integrity(struct db *db, const struct filter_line *line, struct row *row)
 {
 	fill_program_of(db, line, row);
+	add_field(row->gist[1], line, "", "verdict", -1);
 	add_field(row->details, line, "", "verdict", -1);
 	add_field(row->details, line, "by ", "source", -1);
 	add_field(row->details, line, "", "hook", -1);
@@ -291,8 +316,7 @@ static void fill_trim(const struct filter_line *line, struct row *row)
 	ADD_ITEM(row->details, "%s to %s", first, last);
 }
 
-void row_fill(
-	struct db *db, const struct filter_line *line, unsigned loader_width, struct row *ret_row)
+void row_fill(struct db *db, const struct filter_line *line, struct row *ret_row)
 {
 	*ret_row = (struct row){};
 	snprintf(ret_row->seq, sizeof(ret_row->seq), "%" PRIu64, line->head.seq);
@@ -308,14 +332,14 @@ void row_fill(
 	case RECORD_BASELINE:
 	case RECORD_LOAD:
 	case RECORD_REJECT:
-		fill_program(line, loader_width, ret_row);
+		fill_program(line, ret_row);
 		break;
 	case RECORD_UNLOAD:
 		fill_unload(db, line, ret_row);
 		break;
 	case RECORD_ATTACH:
 	case RECORD_DETACH:
-		fill_attachment(db, line, loader_width, ret_row);
+		fill_attachment(db, line, ret_row);
 		break;
 	case RECORD_INTEGRITY:
 		fill_integrity(db, line, ret_row);

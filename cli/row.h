@@ -7,7 +7,7 @@
 #include "cli/table.h"
 #include "cli/when.h"
 
-enum { ROW_TEXT_MAX = 1024 };
+enum { ROW_TEXT_MAX = 4096 }; /* holds any text of a record and what is said about it */
 
 struct row {
 	char seq[24];
@@ -19,22 +19,28 @@ struct row {
 	enum table_color verdict_color;
 	char loader[ROW_TEXT_MAX]; /* "bpftool[812]:0": executable or thread, process and user */
 	char details[ROW_TEXT_MAX];
+	/* What matters most of the details, with less and less around it: "interface eth0", "eth0". "":
+	 * no less than before. */
+	char gist[2][ROW_TEXT_MAX];
 };
 
-/* db finds what a record refers to. loader_width: of row.loader, of which the name is shortened; 0
- * is any. */
-void row_fill(
-	struct db *db, const struct filter_line *line, unsigned loader_width, struct row *ret_row);
+/* db finds what a record refers to. */
+void row_fill(struct db *db, const struct filter_line *line, struct row *ret_row);
 
 /* "xdp_pass xdp #41": the program of a load, baseline or reject record. */
 void row_program(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
 
-/* "interface eth0, link 9, xdp": where an attach or detach record says that a program runs. */
+/* "interface eth0": to what an attach or detach record says that a program is attached; and with how,
+ * "interface eth0, link 9, xdp". */
+void row_target(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
 void row_place(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
 
-/* "bpftool[812]:0", who loaded or attached it, the name shortened to make it fit into width (0: any);
- * of a baseline record the user alone, ":0". */
-void row_loader(const char *line, size_t len, unsigned width, char ret_text[static ROW_TEXT_MAX]);
+/* "bpftool[812]:0", who loaded or attached it; of a baseline record the user alone, ":0". */
+void row_loader(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
+
+/* That in width columns (0: any), shortened in its name as long as this leaves something of it. Returns
+ * how many columns it takes. */
+size_t row_loader_shorten(const char *loader, size_t width, char ret_text[static ROW_TEXT_MAX]);
 
 enum table_color row_verdict_color(const char *verdict);
 

@@ -15,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 #include "db/db.h"
 
 const char show_help[] =
@@ -31,6 +32,7 @@ const char show_help[] =
 	"  --json        the lines as they were measured\n"
 	"  --insns FILE  only write the program's instructions to FILE (- is stdout), byte for byte as\n"
 	"                they were handed to the kernel, checked against their sha256\n"
+	"  --utc         times in UTC; else they are local\n"
 	"  --db PATH     the log (default: see bpfmeasure --help)\n"
 	"\n"
 	"Exit code 3 where there is no such record or program, or its instructions are not kept.\n"
@@ -214,6 +216,7 @@ static int run(const struct options *options)
 const struct verb_option show_options[] = {
 	{ "json", 'j', TAKES_NOTHING },
 	{ "insns", 'i', TAKES_FILE },
+	{ "utc", 'u', TAKES_NOTHING },
 	{ "db", 'd', TAKES_FILE },
 	{},
 };
@@ -230,6 +233,9 @@ int show_main(int argc, char **argv)
 			break;
 		case 'i':
 			options.insns = optarg;
+			break;
+		case 'u':
+			when_utc();
 			break;
 		case 'd':
 			options.db_path = optarg;

@@ -41,7 +41,7 @@ static int record_line(void *arg, const struct filter_line *line)
 		printf("%.*s\n", (int)line->len, line->line);
 		return 0;
 	}
-	row_fill(records->db, line, 0, &row);
+	row_fill(records->db, line, &row);
 	struct table_row *to = table_row(records->table, NULL);
 	table_cell(records->table, to, SEQ, row.seq, TABLE_PLAIN);
 	table_cell(records->table, to, TIME, row.time, TABLE_PLAIN);

@@ -14,14 +14,19 @@
 #include "cli/field.h"
 #include "cli/row.h"
 #include "cli/show.h"
+#include "cli/terminal.h"
 #include "cli/when.h"
 #include "db/db.h"
 
-enum { KEY_WIDTH = 17 };
+enum { KEY_WIDTH = 14 }; /* with it a sha256 takes 80 columns */
 
+/* A key and its value; on a terminal on as many lines as it takes: nothing of it is left out. */
 static void print_text(const char *key, const char *text)
 {
-	printf("  %-*s %s\n", KEY_WIDTH, key, text);
+	int used = printf(" %-*s ", KEY_WIDTH, key);
+
+	terminal_wrap(text, (size_t)used, terminal_width());
+	putchar('\n');
 }
 
 static bool is_object(struct line_value value)
@@ -35,34 +40,46 @@ static bool has_objects(struct line_value array)
 }
 
 /* Of a string what is between its quotes, escapes of JSON undone; anything else as it is. */
-static void print_scalar(struct line_value value)
+static void add_scalar(FILE *out, struct line_value value)
 {
 	char text[FIELD_MAX];
 
 	if (line_value_is_null(value))
-		fputs("-", stdout);
+		fputs("-", out);
 	else if (value.at[0] != '"')
-		printf("%.*s", (int)value.len, value.at);
+		fprintf(out, "%.*s", (int)value.len, value.at);
 	else if (line_value_text(value, text, sizeof(text)) > 0)
-		fputs(text, stdout);
+		fputs(text, out);
 }
 
 /* The elements of an array that has no objects, or one scalar. */
-static void print_value(struct line_value value)
+static void add_value(FILE *out, struct line_value value)
 {
 	struct line_value element;
 	bool first = true;
 
 	if (value.at[0] != '[') {
-		print_scalar(value);
+		add_scalar(out, value);
 		return;
 	}
 	for (struct line_each each = line_each(value); line_next(&each, NULL, &element);) {
-		fputs(first ? "" : ", ", stdout);
-		print_scalar(element);
+		fputs(first ? "" : ", ", out);
+		add_scalar(out, element);
 		first = false;
 	}
-	fputs(first ? "none" : "", stdout);
+	fputs(first ? "none" : "", out);
+}
+
+static void print_value(const char *key, struct line_value value)
+{
+	char text[RECORD_LINE_MAX] = "";
+	FILE *out = fmemopen(text, sizeof(text), "w"); /* as text it is shorter than in the line */
+
+	if (out) {
+		add_value(out, value);
+		fclose(out);
+	}
+	print_text(key, text);
 }
 
 /* The members of an object; those of an object inside it as "tpm.base". */
@@ -78,9 +95,7 @@ static void print_members(struct line_value object, const char *prefix)
 			print_members(value, name);
 			continue;
 		}
-		printf("  %-*s ", KEY_WIDTH, name);
-		print_value(value);
-		putchar('\n');
+		print_value(name, value);
 	}
 }
 
@@ -101,7 +116,7 @@ static void print_line(const struct filter_line *line)
 {
 	const struct line_value whole = { .at = line->line, .len = line->len };
 	struct line_value key, value;
-	char local[WHEN_MAX];
+	char local[WHEN_MAX], name[64];
 
 	when_full(line->head.time_ns, local);
 	printf("record %" PRIu64 ", %s, %s\n", line->head.seq, record_kind_name(line->head.kind),
@@ -109,9 +124,8 @@ static void print_line(const struct filter_line *line)
 	for (struct line_each each = line_each(whole); line_next(&each, &key, &value);) {
 		if (is_object(value) || has_objects(value))
 			continue;
-		printf("  %-*.*s ", KEY_WIDTH, (int)key.len, key.at);
-		print_value(value);
-		putchar('\n');
+		snprintf(name, sizeof(name), "%.*s", (int)key.len, key.at);
+		print_value(name, value);
 	}
 	for (struct line_each each = line_each(whole); line_next(&each, &key, &value);) {
 		if (has_objects(value))
@@ -183,7 +197,7 @@ static int print_measured(struct db *db, const struct filter_line *line)
 		cli_hex(digest, bank_size(bank), hex);
 		print_text(bank_name(bank), hex);
 	}
-	printf("  %-*s %zu bytes%s\n", KEY_WIDTH, "line", line->len,
+	printf(" %-*s %zu bytes%s\n", KEY_WIDTH, "line", line->len,
 		line->head.extend ? "" : "; extended with the next line that is");
 	return CLI_GOOD;
 }
@@ -245,7 +259,7 @@ static void print_referrer(FILE *out, const struct filter_line *line)
 		row_program(line->line, line->len, what);
 		when[0] = '\0';
 	}
-	fprintf(out, "  %-*" PRIu64 " %s%s\n", KEY_WIDTH, line->head.seq, what, when);
+	fprintf(out, " %-*" PRIu64 " %s%s\n", KEY_WIDTH, line->head.seq, what, when);
 }
 
 static int find_referrer(void *arg, uint64_t, const void *bytes, size_t len)

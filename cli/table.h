@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "cli/terminal.h"
+
 struct table;
 struct table_row;
 
@@ -25,11 +27,6 @@ struct table_column {
 	unsigned width;
 	unsigned flags;
 };
-
-enum table_color { TABLE_PLAIN, TABLE_GREEN, TABLE_YELLOW, TABLE_RED };
-
-/* Columns of stdout's terminal; 0 where it is none. */
-unsigned table_terminal_width(void);
 
 /* NULL without memory. Columns are copied. */
 struct table *table_new(FILE *stream, const struct table_column *columns, size_t count);
@@ -47,9 +44,5 @@ void table_cell(struct table *table, struct table_row *row, size_t column, const
 
 /* Rows since the last flush. */
 size_t table_count(const struct table *table);
-
-/* text in at most width columns, its end given up for a '~'; width 0: all of it. ret_text has room
- * for strlen(text) + 1. */
-void table_shorten(const char *text, size_t width, char *ret_text);
 
 #endif

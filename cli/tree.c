@@ -30,12 +30,13 @@ struct attachment {
 	bool is_baseline;
 	bool is_gone;
 	char *place; /* as row_place() has it: what is the same place is the same text */
+	size_t target_len; /* its beginning, what row_target() has */
 	char *by;
 };
 
 struct tree {
 	struct table *table;
-	unsigned loader_width;
+	unsigned terminal; /* its width; 0: none */
 	struct branch *branches;
 	size_t count;
 	size_t size;
@@ -44,6 +45,13 @@ struct tree {
 	size_t attachment_size;
 	char boot_id[FIELD_MAX];
 };
+
+static bool is_narrow(const struct tree *tree)
+{
+	enum { WIDE = 100 };
+
+	return tree->terminal && tree->terminal < WIDE;
+}
 
 static void tree_freep(struct tree **tree)
 {
@@ -63,7 +71,7 @@ struct tree *tree_new(void)
 
 	if (!tree)
 		return NULL;
-	tree->loader_width = table_terminal_width() ? 20 : 0;
+	tree->terminal = terminal_width();
 	tree->table = table_new(stdout, columns, sizeof(columns) / sizeof(columns[0]));
 	if (!tree->table)
 		return NULL;
@@ -123,6 +131,16 @@ static void *grow(void *list, size_t count, size_t *size, size_t width)
 	return grown;
 }
 
+static void loader_text(
+	const struct tree *tree, const struct filter_line *line, char ret_text[static ROW_TEXT_MAX])
+{
+	enum { WIDTH = 18 }; /* on a terminal: the program's column is to have the room */
+	char whole[ROW_TEXT_MAX];
+
+	row_loader(line->line, line->len, whole);
+	row_loader_shorten(whole, tree->terminal ? WIDTH : 0, ret_text);
+}
+
 static int branch_add(struct tree *tree, uint64_t seq, struct table_row *row)
 {
 	struct branch *branches = grow(tree->branches, tree->count, &tree->size, sizeof(*branches));
@@ -148,13 +166,30 @@ static int program_add(struct tree *tree, const struct filter_line *line)
 	table_cell(tree->table, row, SEQ, text, TABLE_PLAIN);
 	field_text(line->line, line->len, "signature.verdict", verdict);
 	table_cell(tree->table, row, VERDICT, verdict, row_verdict_color(verdict));
-	row_loader(line->line, line->len, tree->loader_width, text);
+	loader_text(tree, line, text);
 	table_cell(tree->table, row, LOADER, text, TABLE_PLAIN);
 	field_uint(line->line, line->len, "earlier.seq", &earlier);
 	struct branch *same = branch_find(tree, earlier);
 	if (same)
 		same->later = line->head.seq;
 	return branch_add(tree, line->head.seq, row);
+}
+
+/* Where there is little room: the time of today, the day of what is older. */
+static void when_unloaded(const struct tree *tree, uint64_t ns, char ret_text[static WHEN_MAX])
+{
+	char today[WHEN_MAX], day[WHEN_MAX];
+
+	if (!is_narrow(tree)) {
+		when_short(ns, ret_text);
+		return;
+	}
+	when_day(when_now(), today);
+	when_day(ns, day);
+	if (strcmp(day, today) == 0)
+		when_clock(ns, ret_text);
+	else
+		when_date(ns, ret_text);
 }
 
 static void program_unload(struct tree *tree, const struct filter_line *line)
@@ -167,7 +202,7 @@ static void program_unload(struct tree *tree, const struct filter_line *line)
 	if (!branch)
 		return;
 	branch->is_unloaded = true;
-	when_short(line->head.time_ns, text);
+	when_unloaded(tree, line->head.time_ns, text);
 	table_cell(tree->table, branch->row, UNLOADED, text, TABLE_PLAIN);
 }
 
@@ -209,9 +244,11 @@ static int attachment_add(struct tree *tree, const struct filter_line *line)
 	field_uint(line->line, line->len, "link.id", &attachment.link_id);
 	field_text(line->line, line->len, "how", how);
 	attachment.is_baseline = strcmp(how, "baseline") == 0;
+	row_target(line->line, line->len, text);
+	attachment.target_len = strlen(text);
 	row_place(line->line, line->len, text);
 	attachment.place = strdup(text);
-	row_loader(line->line, line->len, tree->loader_width, text);
+	loader_text(tree, line, text);
 	attachment.by = strdup(text);
 	if (!attachment.place || !attachment.by) {
 		free(attachment.place);
@@ -260,8 +297,12 @@ static void attachment_show(struct tree *tree, const struct attachment *attachme
 	if (!branch) /* the program has no record: what it does has one */
 		snprintf(program, sizeof(program), "#%" PRIu64 " ", attachment->program_id);
 	struct table_row *row = table_row(tree->table, branch ? branch->row : NULL);
-	snprintf(text, sizeof(text), "%sat %s%s", program, attachment->place,
-		attachment->is_baseline ? ", baseline" : "");
+	if (is_narrow(tree))
+		snprintf(text, sizeof(text), "%sat %.*s", program, (int)attachment->target_len,
+			attachment->place);
+	else
+		snprintf(text, sizeof(text), "%sat %s%s", program, attachment->place,
+			attachment->is_baseline ? ", baseline" : "");
 	table_cell(tree->table, row, PROGRAM, text, TABLE_PLAIN);
 	snprintf(text, sizeof(text), "%" PRIu64, attachment->seq);
 	table_cell(tree->table, row, SEQ, text, TABLE_PLAIN);

@@ -2,6 +2,8 @@
 #include "cli/when.h"
 
 #include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -24,18 +26,61 @@ static struct tm local_time(uint64_t ns)
 	return tm;
 }
 
+void when_utc(void)
+{
+	setenv("TZ", "UTC0", 1);
+	tzset();
+}
+
 void when_short(uint64_t ns, char ret_text[static WHEN_MAX])
 {
-	struct tm tm = local_time(ns);
+	const struct tm tm = local_time(ns);
 
 	strftime(ret_text, WHEN_MAX, "%b %d %H:%M:%S", &tm);
 }
 
+void when_date(uint64_t ns, char ret_text[static WHEN_MAX])
+{
+	const struct tm tm = local_time(ns);
+
+	strftime(ret_text, WHEN_MAX, "%b %d", &tm);
+}
+
+void when_clock(uint64_t ns, char ret_text[static WHEN_MAX])
+{
+	const struct tm tm = local_time(ns);
+
+	strftime(ret_text, WHEN_MAX, "%H:%M:%S", &tm);
+}
+
+void when_day(uint64_t ns, char ret_text[static WHEN_MAX])
+{
+	const struct tm tm = local_time(ns);
+
+	strftime(ret_text, WHEN_MAX, "%Y-%m-%d %z", &tm);
+}
+
 void when_full(uint64_t ns, char ret_text[static WHEN_MAX])
 {
-	struct tm tm = local_time(ns);
+	const struct tm tm = local_time(ns);
 
 	strftime(ret_text, WHEN_MAX, "%Y-%m-%d %H:%M:%S %z", &tm);
+}
+
+void when_zone(uint64_t now_ns, char ret_text[static WHEN_MAX])
+{
+	static const uint64_t day = UINT64_C(86400) * SECOND;
+	struct tm tm = local_time(now_ns);
+	char summer[WHEN_MAX / 2 - 1], winter[WHEN_MAX / 2 - 1];
+
+	/* One of them is, whichever. */
+	now_ns -= (uint64_t)tm.tm_yday * day;
+	tm = local_time(now_ns);
+	strftime(winter, sizeof(winter), "%Z", &tm);
+	tm = local_time(now_ns + 182 * day);
+	strftime(summer, sizeof(summer), "%Z", &tm);
+	bool is_one = strcmp(winter, summer) == 0;
+	snprintf(ret_text, WHEN_MAX, "%s%s%s", winter, is_one ? "" : "/", is_one ? "" : summer);
 }
 
 /* Exactly count digits at *at, moved past them. */
@@ -141,19 +186,47 @@ static bool rfc3339(const char *at, uint64_t *ret_ns)
 	return finish(utc - east, mday, &tm, ns, ret_ns);
 }
 
-static bool local(const char *at, uint64_t *ret_ns)
+/* The moment that clocks show this, with summer time or without; false: there is none such. */
+static bool local_at(struct tm tm, int is_summer, time_t *ret_at)
 {
-	struct tm tm = { .tm_isdst = -1 };
+	const struct tm wanted = tm;
+
+	tm.tm_isdst = is_summer;
+	*ret_at = mktime(&tm);
+	return *ret_at >= 0 && tm.tm_mday == wanted.tm_mday && tm.tm_hour == wanted.tm_hour &&
+		tm.tm_min == wanted.tm_min;
+}
+
+/* Of a day without midnight: clocks go on from it, and that is midnight of winter time. */
+static bool day_begins(struct tm tm, time_t *ret_at)
+{
+	const int mday = tm.tm_mday;
+
+	tm.tm_isdst = 0;
+	*ret_at = mktime(&tm);
+	return *ret_at >= 0 && tm.tm_mday == mday;
+}
+
+static bool local(const char *at, enum when_end end, uint64_t *ret_ns)
+{
+	struct tm tm = {};
+	time_t summer, winter;
 
 	if (!date(&at, &tm))
 		return false;
-	if (*at && (!literal(&at, ' ') || !minutes(&at, &tm)))
+	bool is_day = !*at;
+	if (!is_day && (!literal(&at, ' ') || !minutes(&at, &tm)))
 		return false;
-	if (*at && !seconds(&at, &tm))
+	if (*at && (!seconds(&at, &tm) || *at))
 		return false;
-	int mday = tm.tm_mday;
-	time_t utc = mktime(&tm);
-	return !*at && finish(utc, mday, &tm, 0, ret_ns);
+	bool is_summer = local_at(tm, 1, &summer), is_winter = local_at(tm, 0, &winter);
+	if (is_summer && is_winter)
+		summer = (summer < winter) == (end == WHEN_FIRST) ? summer : winter;
+	else if (is_winter)
+		summer = winter;
+	else if (!is_summer && !(is_day && day_begins(tm, &summer)))
+		return false;
+	return finish(summer, tm.tm_mday, &tm, 0, ret_ns);
 }
 
 static bool relative(const char *at, uint64_t now_ns, uint64_t *ret_ns)
@@ -176,7 +249,7 @@ static bool relative(const char *at, uint64_t now_ns, uint64_t *ret_ns)
 	return true;
 }
 
-bool when_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
+bool when_parse(const char *text, uint64_t now_ns, enum when_end end, uint64_t *ret_ns)
 {
-	return relative(text, now_ns, ret_ns) || rfc3339(text, ret_ns) || local(text, ret_ns);
+	return relative(text, now_ns, ret_ns) || rfc3339(text, ret_ns) || local(text, end, ret_ns);
 }

@@ -11,13 +11,14 @@
 #include "bpf/record.h"
 #include "cli/cli.h"
 #include "cli/row.h"
-#include "cli/table.h"
+#include "cli/terminal.h"
 
 static void assert_shortened(const char *text, size_t width, const char *expected)
 {
 	char shortened[64];
 
-	table_shorten(text, width, shortened);
+	size_t columns = terminal_shorten(text, width, shortened);
+	assert_int_equal(columns, strlen(shortened));
 	assert_string_equal(shortened, expected);
 }
 
@@ -28,11 +29,20 @@ static void a_text_that_fits_stays(void **)
 	assert_shortened("xdp_pass", 0, "xdp_pass");
 }
 
-static void a_longer_text_gives_up_its_end(void **)
+static void a_longer_text_gives_up_its_middle(void **)
 {
-	assert_shortened("xdp_pass", 7, "xdp_pa~");
+	assert_shortened("/usr/sbin/bpftool", 9, "/usr~tool");
+	assert_shortened("/usr/sbin/bpftool", 8, "/usr~ool");
 	assert_shortened("xdp_pass", 2, "x~");
 	assert_shortened("xdp_pass", 1, "~");
+}
+
+static void an_escape_stays_whole_or_goes(void **)
+{
+	assert_shortened("\\x1b[31mred", 8, "\\x1b~red");
+	assert_shortened("\\x1b[31mred", 7, "~red");
+	assert_shortened("red\\x1b[31m", 8, "red~31m");
+	assert_shortened("red and\\x0a", 8, "red ~");
 }
 
 static void a_number_is_digits_and_nothing_else(void **)
@@ -86,21 +96,25 @@ static void a_loader_is_shortened_in_its_name(void **)
 	struct line line = load_by(loader);
 	char text[ROW_TEXT_MAX];
 
-	row_loader(line.buf, line.len, 0, text);
+	row_loader(line.buf, line.len, text);
 	assert_string_equal(text, "agent[7]:1000");
-	row_loader(line.buf, line.len, 13, text);
+	row_loader_shorten("agent[7]:1000", 0, text);
 	assert_string_equal(text, "agent[7]:1000");
-	row_loader(line.buf, line.len, 12, text);
-	assert_string_equal(text, "age~[7]:1000");
-	row_loader(line.buf, line.len, 3, text);
-	assert_string_equal(text, "~[7]:1000");
+	row_loader_shorten("agent[7]:1000", 13, text);
+	assert_string_equal(text, "agent[7]:1000");
+	assert_int_equal(row_loader_shorten("agent[7]:1000", 12, text), 12);
+	assert_string_equal(text, "ag~t[7]:1000");
+	row_loader_shorten("a[1][7]:1000", 11, text);
+	assert_string_equal(text, "a~][7]:1000");
+	assert_int_equal(row_loader_shorten("agent[7]:1000", 8, text), 8);
+	assert_string_equal(text, "agen~000");
 	loader.exe.bytes = NULL;
 	line = load_by(loader);
-	row_loader(line.buf, line.len, 0, text);
+	row_loader(line.buf, line.len, text);
 	assert_string_equal(text, "worker[7]:1000");
 	loader.comm.bytes = NULL;
 	line = load_by(loader);
-	row_loader(line.buf, line.len, 0, text);
+	row_loader(line.buf, line.len, text);
 	assert_string_equal(text, "[7]:1000");
 }
 
@@ -117,10 +131,8 @@ static void rows_hold_any_record(void **)
 	struct filter_line of = { .line = line.buf, .len = line.len };
 	assert_int_equal(record_check(line.buf, line.len, &head, &error), 0);
 	of.head = head;
-	row_fill(NULL, &of, 16, &row);
-	assert_string_equal(row.loader, "\\x01\\x01\\x~[0]:0");
-	row_fill(NULL, &of, 0, &row);
-	assert_true(strlen(row.loader) > 500);
+	row_fill(NULL, &of, &row);
+	assert_true(strlen(row.loader) > RECORD_PATH_MAX - 4);
 	assert_string_equal(row.what, "- -");
 	assert_string_equal(row.verdict, "unknown");
 }
@@ -129,7 +141,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_that_fits_stays),
-		cmocka_unit_test(a_longer_text_gives_up_its_end),
+		cmocka_unit_test(a_longer_text_gives_up_its_middle),
+		cmocka_unit_test(an_escape_stays_whole_or_goes),
 		cmocka_unit_test(a_number_is_digits_and_nothing_else),
 		cmocka_unit_test(hex_goes_there_and_back),
 		cmocka_unit_test(a_loader_is_shortened_in_its_name),

@@ -19,7 +19,7 @@ static void assert_time(const char *text, uint64_t expected)
 {
 	uint64_t ns = 0;
 
-	if (!when_parse(text, now, &ns) || ns != expected)
+	if (!when_parse(text, now, WHEN_FIRST, &ns) || ns != expected)
 		fail_msg("\"%s\": %llu instead of %llu", text, (unsigned long long)ns,
 			(unsigned long long)expected);
 }
@@ -53,6 +53,63 @@ static void a_time_without_a_zone_is_local(void **)
 	set_zone("UTC0");
 	assert_time("2026-06-01", now);
 	assert_time("2024-02-29 23:59:59", 1709251199 * S);
+}
+
+static void assert_between(const char *text, const char *first, const char *last)
+{
+	uint64_t ns, first_ns = 0, last_ns = 0;
+
+	assert_true(when_parse(first, now, WHEN_FIRST, &first_ns));
+	assert_true(when_parse(last, now, WHEN_FIRST, &last_ns));
+	if (!when_parse(text, now, WHEN_FIRST, &ns) || ns != first_ns)
+		fail_msg("first \"%s\"", text);
+	if (!when_parse(text, now, WHEN_LAST, &ns) || ns != last_ns)
+		fail_msg("last \"%s\"", text);
+}
+
+static void an_hour_that_there_is_twice_has_two_ends(void **)
+{
+	set_zone("Europe/Berlin");
+	assert_between(
+		"2026-10-25 01:59:59", "2026-10-25T01:59:59+02:00", "2026-10-25T01:59:59+02:00");
+	assert_between(
+		"2026-10-25 02:30", "2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00");
+	assert_between(
+		"2026-10-25 03:00", "2026-10-25T03:00:00+01:00", "2026-10-25T03:00:00+01:00");
+	assert_between("2026-10-25", "2026-10-25T00:00:00+02:00", "2026-10-25T00:00:00+02:00");
+	set_zone("America/Santiago"); /* summer is elsewhere, and the hour is before midnight */
+	assert_between(
+		"2026-04-04 23:30", "2026-04-04T23:30:00-03:00", "2026-04-04T23:30:00-04:00");
+}
+
+static void an_hour_that_is_passed_over_is_no_time(void **)
+{
+	uint64_t ns;
+
+	set_zone("Europe/Berlin");
+	assert_time("2026-03-29 01:59:59", UINT64_C(1774745999) * S);
+	assert_time("2026-03-29 03:00:00", UINT64_C(1774746000) * S);
+	assert_false(when_parse("2026-03-29 02:00", now, WHEN_FIRST, &ns));
+	assert_false(when_parse("2026-03-29 02:59:59", now, WHEN_LAST, &ns));
+	set_zone("America/Santiago");
+	assert_between("2026-09-06", "2026-09-06T01:00:00-03:00", "2026-09-06T01:00:00-03:00");
+	assert_false(when_parse("2026-09-06 00:00", now, WHEN_FIRST, &ns));
+}
+
+static void the_zone_may_be_utc(void **)
+{
+	char text[WHEN_MAX];
+
+	set_zone("Europe/Berlin");
+	when_zone(now, text);
+	assert_string_equal(text, "CET/CEST");
+	when_utc();
+	assert_time("2026-06-01 00:00", now);
+	assert_time("2026-03-29 02:30", UINT64_C(1774751400) * S);
+	when_full(now, text);
+	assert_string_equal(text, "2026-06-01 00:00:00 +0000");
+	when_zone(now, text);
+	assert_string_equal(text, "UTC");
 }
 
 static void relative_times_count_back(void **)
@@ -114,7 +171,7 @@ static void what_is_no_time_is_refused(void **)
 	set_zone("UTC0");
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		uint64_t ns = 42;
-		if (when_parse(texts[i], now, &ns))
+		if (when_parse(texts[i], now, WHEN_FIRST, &ns))
 			fail_msg("\"%s\" is %llu", texts[i], (unsigned long long)ns);
 		assert_int_equal(ns, 42);
 	}
@@ -127,6 +184,12 @@ static void times_are_shown_in_the_local_zone(void **)
 	set_zone("XXX-2");
 	when_short(now, text);
 	assert_string_equal(text, "Jun 01 02:00:00");
+	when_date(now, text);
+	assert_string_equal(text, "Jun 01");
+	when_clock(now, text);
+	assert_string_equal(text, "02:00:00");
+	when_day(now, text);
+	assert_string_equal(text, "2026-06-01 +0200");
 	when_full(now, text);
 	assert_string_equal(text, "2026-06-01 02:00:00 +0200");
 	when_full(UINT64_MAX, text);
@@ -138,6 +201,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rfc3339_says_its_zone),
 		cmocka_unit_test(a_time_without_a_zone_is_local),
+		cmocka_unit_test(an_hour_that_there_is_twice_has_two_ends),
+		cmocka_unit_test(an_hour_that_is_passed_over_is_no_time),
+		cmocka_unit_test(the_zone_may_be_utc),
 		cmocka_unit_test(relative_times_count_back),
 		cmocka_unit_test(what_is_no_time_is_refused),
 		cmocka_unit_test(times_are_shown_in_the_local_zone),
