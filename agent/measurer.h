@@ -106,6 +106,7 @@ struct measurer {
 	uint64_t unseen_id; /* of a loaded program that had no event when last idle; 0: none */
 
 	/* the TPM */
+	uint64_t tpm_retry_ms; /* after a failure no connection is tried before then (monotonic) */
 	uint64_t confirmed_seq; /* the TPM's counters and PCR were as expected after this record, */
 	uint64_t confirmed_ns; /* at this wall-clock time; 0: not since the start */
 	uint64_t unkept_ms; /* since when records wait for a kept quote (monotonic); 0: none do */
@@ -279,7 +280,8 @@ struct probe_options measurer_probe_options(const struct conf *conf);
 int measurer_go_on(struct measurer *measurer);
 
 /* Connect to the TPM of the configuration, a software TPM started if need be, with the AK
- * open. Returns 0 or a negative errno, a fault by then. */
+ * open. Returns 0 or a negative errno, a fault by then. Where that took long it is not tried again, and
+ * -EAGAIN, until as long has passed: a silent TPM shall not keep all who ask for the status waiting. */
 int measurer_tpm_connect(struct measurer *measurer);
 
 /* loaded.c: a baseline record for every loaded program that has no record in this epoch. Returns 0

@@ -54,7 +54,7 @@ static int tpm_check(struct measurer *measurer)
 	return -ENOTSUP;
 }
 
-int measurer_tpm_connect(struct measurer *measurer)
+static int tpm_connect_to(struct measurer *measurer)
 {
 	const struct conf *conf = measurer->conf;
 	const char *device = conf->tpm_device;
@@ -74,7 +74,7 @@ int measurer_tpm_connect(struct measurer *measurer)
 		snprintf(measurer->tcti, sizeof(measurer->tcti), "%s%s",
 			device[0] == '/' ? "device:" : "", device);
 	}
-	/* One that gave no answer is asked briefly, each second: others wait for answers too. */
+	/* One that gave no answer is asked briefly: others wait for answers too. */
 	tpm_set_timeout(measurer->tpm,
 		measurer_is_well(measurer, FAULT_SLOT_TPM) ||
 				conf->tpm_timeout_ms < RETRY_TIMEOUT_MS
@@ -86,6 +86,18 @@ int measurer_tpm_connect(struct measurer *measurer)
 		err = tpm_ak_open(measurer->tpm, conf->tpm_ak_handle);
 	tpm_set_timeout(measurer->tpm, conf->tpm_timeout_ms);
 	return err ? measurer_fail_tpm(measurer, err) : tpm_check(measurer);
+}
+
+int measurer_tpm_connect(struct measurer *measurer)
+{
+	uint64_t began = measurer_now_ms();
+
+	if (began < measurer->tpm_retry_ms)
+		return -EAGAIN;
+	int err = tpm_connect_to(measurer);
+	uint64_t ended = measurer_now_ms();
+	measurer->tpm_retry_ms = err ? ended + (ended - began) : 0;
+	return err;
 }
 
 /* ---- log ---- */
