@@ -345,6 +345,8 @@ static size_t to_der(const struct tpm_quote *quote, uint8_t ret_der[static 80])
 
 		assert_in_range(size, 1, 32);
 		p += 2;
+		for (; size > 1 && p[0] == 0; size--) /* DER takes no zero that is not needed */
+			p++;
 		ret_der[len++] = 0x02;
 		ret_der[len++] = (uint8_t)(size + (p[0] >> 7));
 		if (p[0] >> 7)
