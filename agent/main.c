@@ -229,6 +229,12 @@ static int loop(struct daemon *daemon)
 
 /* ---- the program ---- */
 
+/* For the end of a line that says what failed. */
+static const char *root_hint(void)
+{
+	return geteuid() == 0 ? "" : " - bpfmeasured is to be run by root";
+}
+
 /* Hooks of another build are the daemon's to replace: it records what nobody has read of them. */
 static int attach(struct say *say, const struct conf *conf)
 {
@@ -237,8 +243,8 @@ static int attach(struct say *say, const struct conf *conf)
 
 	if (probe_is_pinned() || (probe && !probe_attach(probe, &options)))
 		return 0;
-	say_text(say, SAY_ERROR, LOG_ERR, "hooks: %s",
-		probe ? probe_errmsg(probe) : "out of memory");
+	say_text(say, SAY_ERROR, LOG_ERR, "hooks: %s%s",
+		probe ? probe_errmsg(probe) : "out of memory", root_hint());
 	return EXIT_UNABLE;
 }
 
@@ -248,7 +254,8 @@ static int detach(struct say *say)
 
 	if (probe && !probe_detach(probe))
 		return 0;
-	say_text(say, SAY_ERROR, LOG_ERR, "%s", probe ? probe_errmsg(probe) : "out of memory");
+	say_text(say, SAY_ERROR, LOG_ERR, "%s%s", probe ? probe_errmsg(probe) : "out of memory",
+		root_hint());
 	return EXIT_UNABLE;
 }
 
@@ -259,7 +266,7 @@ static int measure(struct daemon *daemon, const struct measurer_setup *setup, un
 	int err = measurer_start(measurer, setup, mend);
 
 	if (err) {
-		say_text(daemon->say, SAY_ERROR, LOG_ERR, "%s", measurer->error);
+		say_text(daemon->say, SAY_ERROR, LOG_ERR, "%s%s", measurer->error, root_hint());
 		return err;
 	}
 	err = loop(daemon);

@@ -47,7 +47,7 @@ static int dial(const char *path, unsigned timeout_s, char error[static ASK_ERRO
 	int err = -errno;
 	close(fd);
 	if (err == -ENOENT || err == -ECONNREFUSED)
-		return fail(error, err, "no daemon answers at %s", path);
+		return fail(error, err, "no daemon answers at %s%s", path, cli_socket_hint(path));
 	return fail(error, err, "%s: %s%s", path, strerror(-err),
 		err == -EACCES ? cli_group_hint() : "");
 }

@@ -4,6 +4,7 @@
 #include <err.h>
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,10 @@
 #include <unistd.h>
 
 #include "db/db.h"
+
+#define GROUP        "bpfmeasure"
+#define DB_USUAL     "/var/lib/bpfmeasure/log.db"
+#define SOCKET_USUAL "/run/bpfmeasure/measurer.sock"
 
 int cli_usage(const char *fmt, ...)
 {
@@ -32,14 +37,56 @@ int cli_unknown(const char *fmt, ...)
 	return CLI_UNKNOWN;
 }
 
+/* Whether the group has this user, whatever this process was given when its session began. */
+static bool is_in_group(const struct group *group)
+{
+	const struct passwd *user = getpwuid(getuid());
+
+	for (char **name = group->gr_mem; user && *name; name++)
+		if (strcmp(*name, user->pw_name) == 0)
+			return true;
+	return user && user->pw_gid == group->gr_gid;
+}
+
 const char *cli_group_hint(void)
 {
-	const struct group *group = getgrnam("bpfmeasure");
+	const struct group *group = getgrnam(GROUP);
 
 	if (geteuid() == 0 || (group && group_member(group->gr_gid)))
 		return "";
-	return " - you are not in the group bpfmeasure: sudo adduser $USER bpfmeasure, then log in"
-	       " again";
+	if (!group)
+		return " - only root may: there is no group " GROUP " on this machine";
+	if (is_in_group(group))
+		return " - you are in the group " GROUP
+		       ", but not in this session: log in again, or run newgrp " GROUP;
+	return " - you are not in the group " GROUP ": sudo adduser $USER " GROUP
+	       ", then log in again";
+}
+
+static const char *start_hint(void)
+{
+	static const char *const places[] = { "/usr/sbin/bpfmeasured",
+		"/usr/local/sbin/bpfmeasured" };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (access(places[i], F_OK) < 0)
+			continue;
+		/* As sd_booted(3) finds out. */
+		return access("/run/systemd/system", F_OK) == 0
+			? " - start the daemon: sudo systemctl enable --now bpfmeasured"
+			: " - start the daemon: run bpfmeasured as root";
+	}
+	return " - bpfmeasured is not installed: nothing measures this machine";
+}
+
+const char *cli_db_hint(const char *path)
+{
+	return strcmp(path, DB_USUAL) == 0 ? start_hint() : "";
+}
+
+const char *cli_socket_hint(const char *path)
+{
+	return strcmp(path, SOCKET_USUAL) == 0 ? start_hint() : "";
 }
 
 static const char *from_environment(const char *name, const char *otherwise)
@@ -51,18 +98,18 @@ static const char *from_environment(const char *name, const char *otherwise)
 
 const char *cli_db_path(void)
 {
-	return from_environment("BPFMEASURE_DB", "/var/lib/bpfmeasure/log.db");
+	return from_environment("BPFMEASURE_DB", DB_USUAL);
 }
 
 const char *cli_socket_path(void)
 {
-	return from_environment("BPFMEASURE_SOCKET", "/run/bpfmeasure/measurer.sock");
+	return from_environment("BPFMEASURE_SOCKET", SOCKET_USUAL);
 }
 
 void cli_db_why(const struct db *db, const char *path, int err, char ret_why[static CLI_WHY_MAX])
 {
 	if (err == -ENOENT)
-		snprintf(ret_why, CLI_WHY_MAX, "there is no log at %s", path);
+		snprintf(ret_why, CLI_WHY_MAX, "there is no log at %s%s", path, cli_db_hint(path));
 	else if (err == -EACCES)
 		snprintf(ret_why, CLI_WHY_MAX, "the log %s may not be read%s", path,
 			cli_group_hint());

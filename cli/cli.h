@@ -29,6 +29,10 @@ enum {
  * not help. */
 const char *cli_group_hint(void);
 
+/* The same where there is no log, or nothing answers; "" where this is not the usual place. */
+const char *cli_db_hint(const char *path);
+const char *cli_socket_hint(const char *path);
+
 /* Where --db and --socket are not given: the environment's BPFMEASURE_DB and BPFMEASURE_SOCKET,
  * else where the daemon has them unless it is told otherwise. */
 const char *cli_db_path(void);

@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/bank.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/cross.h"
 #include "cli/status.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 
 const char status_help[] =
@@ -73,7 +75,7 @@ static void print_value(const json_t *value)
 		putchar('-');
 }
 
-enum { LABEL_WIDTH = 10, WIDTH_MAX = 80 };
+enum { LABEL_WIDTH = 10, WIDTH_MAX = 80, WIDTH_MIN = 30, DIGITS_MIN = 9 };
 
 static void print_label(const char *label)
 {
@@ -83,8 +85,22 @@ static void print_label(const char *label)
 /* Words behind a label, on as many lines as it takes. */
 struct wrap {
 	const char *label;
+	size_t width;
 	size_t column; /* 0: nothing is printed yet */
 };
+
+/* As wide as the terminal, but no wider than is good to read. */
+static struct wrap wrap_begin(const char *label)
+{
+	size_t terminal = terminal_width();
+
+	return (struct wrap){
+		.label = label,
+		.width = !terminal || terminal > WIDTH_MAX ? WIDTH_MAX
+			: terminal < WIDTH_MIN             ? WIDTH_MIN
+							   : terminal,
+	};
+}
 
 static void wrap_word(struct wrap *wrap, const char *word, size_t len)
 {
@@ -92,7 +108,7 @@ static void wrap_word(struct wrap *wrap, const char *word, size_t len)
 
 	for (size_t i = 0; i < len; i++)
 		width += is_plain(word[i]) ? 1 : ESCAPE_LEN;
-	if (wrap->column == 0 || wrap->column + 1 + width > WIDTH_MAX) {
+	if (wrap->column == 0 || wrap->column + 1 + width > wrap->width) {
 		fputs(wrap->column ? "\n" : "", stdout);
 		print_label(wrap->column ? "" : wrap->label);
 		wrap->column = LABEL_WIDTH + 1;
@@ -113,7 +129,7 @@ static void wrap_end(const struct wrap *wrap)
 /* An array of names. Not where it is absent or empty. */
 static void print_names(const char *label, const json_t *names)
 {
-	struct wrap wrap = { .label = label };
+	struct wrap wrap = wrap_begin(label);
 	size_t i;
 	json_t *name;
 
@@ -125,7 +141,7 @@ static void print_names(const char *label, const json_t *names)
 /* A text of several words. */
 static void print_words(const char *label, const json_t *text)
 {
-	struct wrap wrap = { .label = label };
+	struct wrap wrap = wrap_begin(label);
 	const char *word = json_string_value(text);
 
 	for (size_t len; word && *word; word += len + strspn(word + len, " ")) {
@@ -175,6 +191,24 @@ static void print_line(const json_t *status, const char *label, const char *cons
 #define LINE(object, label, ...)                                                                   \
 	print_line((object), (label), (const char *const[]){ __VA_ARGS__, NULL })
 
+/* On a terminal shortened to fit behind what is printed; --json has all of it. */
+static void print_digest(const char *hex, size_t used)
+{
+	char text[2 * BANK_DIGEST_MAX + 1 + TERMINAL_MARK_MAX];
+	size_t terminal = terminal_width(), len = strlen(hex);
+
+	if (len > 2 * BANK_DIGEST_MAX || strspn(hex, "0123456789abcdef") != len) {
+		status_print_text(hex, len);
+		return;
+	}
+	terminal_shorten(hex,
+		terminal > used + DIGITS_MIN ? terminal - used
+			: terminal           ? DIGITS_MIN
+					     : 0,
+		text);
+	fputs(text, stdout);
+}
+
 static void print_values(const json_t *status)
 {
 	const char *bank;
@@ -182,10 +216,12 @@ static void print_values(const json_t *status)
 
 	json_object_foreach(json_object_get(status, "values"), bank, value)
 	{
+		const char *hex = json_string_value(value);
+
 		print_label("PCR");
 		print_value(json_object_get(status, "pcr"));
 		printf(" %s ", bank);
-		print_value(value);
+		print_digest(hex ? hex : "-", LABEL_WIDTH + strlen(" 13  ") + strlen(bank));
 		putchar('\n');
 	}
 }
@@ -205,7 +241,7 @@ static void print_status(const json_t *status)
 	LINE(status, "state", "state");
 	print_faults(faults);
 	if (json_array_size(faults) == 0)
-		LINE(status, "why", "why");
+		print_words("why", json_object_get(status, "why"));
 	LINE(status, "version", "version");
 	print_names("hooks", json_object_get(status, "hooks"));
 	print_names("missing", json_object_get(status, "missing"));

@@ -152,7 +152,7 @@ json_t *status_without_daemon(const char *db_path, const char *state, const char
 	struct seen seen = { .pcr = PCR_USUAL };
 	char log_why[CLI_WHY_MAX] = "";
 	const char *hint = cli_group_hint();
-	bool is_hinted = *hint && strstr(why, hint);
+	bool is_hinted = *hint && strstr(why, hint), is_told = strstr(why, cli_db_hint(db_path));
 
 	seen.status = json_pack("{s:s, s:s}", "state", state, "why", why);
 	if (!seen.status || !db)
@@ -160,6 +160,8 @@ json_t *status_without_daemon(const char *db_path, const char *state, const char
 	int err = db_open(db, db_path);
 	if (err == -EACCES && is_hinted)
 		log_why[0] = '\0'; /* the same again */
+	else if (err == -ENOENT && is_told)
+		snprintf(log_why, sizeof(log_why), "there is no log at %s", db_path);
 	else if (err < 0)
 		cli_db_why(db, db_path, err, log_why);
 	else if (see_log(db, &seen) < 0)
