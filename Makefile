@@ -138,6 +138,7 @@ help:
 	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each; T=0 only builds the fuzzers'
 	@echo 'make fuzz-coverage  which lines of each parser the fuzzers reach'
 	@echo 'make bench          figures: of measuring, in the virtual machine, and of attesting'
+	@echo 'make man            the manual pages, to read without installing them'
 	@echo 'make lint           layers, headers, format, documents'
 	@echo 'make format         clang-format over the tree'
 	@echo 'make install        to $$(DESTDIR)$$(PREFIX)'
@@ -278,6 +279,7 @@ install: all
 	$(call install_init,755,$(INITRAMFS)/scripts/init-top/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/scripts/init-top/bpfmeasure)
 
 	$(install_completion)
+	$(install_man)
 
 # What shells complete by. Debian's zsh looks into share/zsh/vendor-completions for packages' own.
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
@@ -288,7 +290,29 @@ install -D -m 644 init/completion/bpfmeasured.bash $(DESTDIR)$(BASH_COMPLETIONS)
 install -D -m 644 -t $(DESTDIR)$(ZSH_COMPLETIONS) $(O)/completion/_bpfmeasure init/completion/_bpfmeasured
 endef
 
+# The pages say which version they are of. $(1) where to
+MAN_PAGES := $(wildcard docs/man/*.[158])
+define man_into
+for page in $(MAN_PAGES); do \
+	file=$(1)/man$${page##*.}/$${page##*/}; mkdir -p $${file%/*} && \
+	sed 's/^\.Os bpfmeasure$$/& $(VERSION)/; s|/usr/local/share|$(PREFIX)/share|' $$page >$$file && chmod 644 $$file || exit; \
+done
+endef
+
+.PHONY: man
+man:
+	@$(call man_into,$(O)/man)
+	@echo 'to read them: man -M $(O)/man bpfmeasure'
+
+define install_man
+$(call man_into,$(DESTDIR)$(PREFIX)/share/man)
+install -d $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
+install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
+endef
+
 uninstall:
+	for page in $(MAN_PAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
 	rm -f $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasure $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasured
 	rm -f $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasure $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasured
 	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
