@@ -20,8 +20,11 @@ SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/co
               agent/say.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/tell.c agent/trim.c \
               agent/unit.c agent/warden.c agent/warden_serve.c
 SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c \
-              cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/enroll.c cli/enrolment.c \
-              cli/export.c cli/field.c cli/filter.c cli/listing.c cli/log.c cli/memory.c \
+              cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/doctor.c cli/doctor_audit.c \
+              cli/doctor_btf.c cli/doctor_crypt.c cli/doctor_daemon.c cli/doctor_foreign.c \
+              cli/doctor_kernel.c cli/doctor_log.c cli/doctor_lsm.c cli/doctor_luks.c \
+              cli/doctor_machine.c cli/doctor_pcr.c cli/doctor_service.c cli/doctor_tpm.c \
+              cli/enroll.c cli/enrolment.c cli/export.c cli/field.c cli/filter.c cli/listing.c cli/log.c cli/memory.c \
               cli/output.c cli/query.c cli/quote.c cli/reference.c cli/reference_object.c \
               cli/reference_skeleton.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c \
               cli/status.c cli/status_stopped.c cli/table.c cli/terminal.c cli/tree.c cli/verbs.c \

@@ -265,8 +265,7 @@ static void print_status(const json_t *status)
 
 /* ---- asking ---- */
 
-/* The daemon's answer; NULL with ret_error, a negative errno, and why. */
-static json_t *ask_daemon(const char *path, int *ret_error, char why[static ASK_ERROR_MAX])
+json_t *status_ask(const char *path, int *ret_error, char why[static ASK_ERROR_MAX])
 {
 	const struct ask_request request = { .what = ASK_STATUS };
 	[[gnu::cleanup(ask_closep)]] FILE *answer = NULL;
@@ -301,7 +300,7 @@ static int run(const char *socket_path, const char *db_path, bool json)
 {
 	char why[ASK_ERROR_MAX] = "";
 	int r;
-	[[gnu::cleanup(json_freep)]] json_t *status = ask_daemon(socket_path, &r, why);
+	[[gnu::cleanup(json_freep)]] json_t *status = status_ask(socket_path, &r, why);
 
 	if (!status)
 		status = status_without_daemon(
