@@ -9,8 +9,10 @@
 #include <jansson.h>
 
 #include "attest/history.h"
+#include "bpf/record.h"
 #include "cli/cli.h"
 #include "cli/enrolment.h"
+#include "cli/field.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "db/db.h"
@@ -164,6 +166,50 @@ static int give_quotes(struct audit *audit, uint64_t before)
 	return err;
 }
 
+static void tell_key(struct audit *audit, enum db_key key, uint64_t seq, struct line_value value)
+{
+	char text[FIELD_MAX];
+
+	if (line_value_is_null(value))
+		return;
+	if (!memchr(value.at, '\\', value.len)) {
+		db_scanned_key(audit->db, &audit->scanned, key, seq, value.at + 1, value.len - 2);
+		return;
+	}
+	size_t len = line_value_text(value, text, sizeof(text));
+	db_scanned_key(audit->db, &audit->scanned, key, seq, text, len);
+}
+
+static bool is_key(struct line_value key, const char *name)
+{
+	return key.len == strlen(name) && memcmp(key.at, name, key.len) == 0;
+}
+
+/* What the indexes must have of a record; in one walk, as they are a good part of an audit. */
+static void tell_keys(struct audit *audit, uint64_t seq, const char *line, size_t len)
+{
+	struct line_each each = line_each((struct line_value){ line, len });
+	struct line_value key, value;
+	bool is_inside = false, is_done = false;
+
+	while (!is_done && line_next(&each, &key, &value)) {
+		if (is_inside && is_key(key, "name")) {
+			tell_key(audit, DB_NAME, seq, value);
+		} else if (is_inside && is_key(key, "sha256")) {
+			tell_key(audit, DB_SHA256, seq, value);
+			is_done = true;
+		} else if (!is_inside && is_key(key, "time")) {
+			tell_key(audit, DB_TIME, seq, value);
+		} else if (!is_inside && is_key(key, "kind")) {
+			if (!line_value_is(value, record_kind_name(RECORD_LOAD)))
+				tell_key(audit, DB_KIND, seq, value);
+		} else if (!is_inside && is_key(key, "program")) {
+			each = line_each(value);
+			is_inside = true;
+		}
+	}
+}
+
 static int take_record(void *arg, uint64_t seq, uint64_t ref, const void *line, size_t len)
 {
 	struct audit *audit = arg;
@@ -171,6 +217,8 @@ static int take_record(void *arg, uint64_t seq, uint64_t ref, const void *line, 
 	int err = give_quotes(audit, seq);
 	if (!err)
 		err = history_record(audit->history, seq, ref, line, len);
+	if (!err && history_was_record(audit->history))
+		tell_keys(audit, seq, line, len);
 	audit->seq = seq;
 	return err;
 }

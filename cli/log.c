@@ -45,7 +45,8 @@ const char log_help[] =
 	"  --utc                 times in UTC, those of --since and --until too; else they are local\n"
 	"  --db PATH             the log (default: see bpfmeasure --help)\n"
 	"\n"
-	"A line that is no record is shown whatever the filter, and makes the exit code 1.\n"
+	"A line that is no record is shown whatever the filter, and makes the exit code 1; of a long log\n"
+	"only the lines are read that its indexes name: audit reads all.\n"
 	"\n"
 	"example: bpfmeasure log --since -1h --verdict unsigned --loader 'cilium*'\n"
 	"         bpfmeasure log --json | jq 'select(.kind == \"load\") | .program.name'\n";

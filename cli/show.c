@@ -76,7 +76,6 @@ static int parse_target(const char *text, struct options *options)
 
 /* Finding the program of a prefix. */
 struct search {
-	const char *prefix;
 	char sha256[FIELD_MAX]; /* "": none yet */
 	bool is_ambiguous;
 };
@@ -86,8 +85,7 @@ static int search_line(void *arg, const struct filter_line *line)
 	struct search *search = arg;
 	char sha256[FIELD_MAX];
 
-	if (line->error || !field_text(line->line, line->len, "program.sha256", sha256) ||
-		strncmp(sha256, search->prefix, strlen(search->prefix)) != 0)
+	if (line->error || !field_text(line->line, line->len, "program.sha256", sha256))
 		return 0;
 	if (*search->sha256 && strcmp(search->sha256, sha256) != 0)
 		search->is_ambiguous = true;
@@ -99,9 +97,10 @@ static int search_line(void *arg, const struct filter_line *line)
 static int find_program(
 	struct db *db, const struct options *options, char ret_sha256[static FIELD_MAX])
 {
-	struct search search = { .prefix = options->prefix };
+	struct search search = {};
 	struct filter filter = filter_any();
 
+	filter.sha256 = options->prefix;
 	int r = filter_each(db, &filter, 1, UINT64_MAX, search_line, &search);
 	if (r < 0)
 		return cli_db_fail(db, r);

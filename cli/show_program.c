@@ -16,7 +16,6 @@ enum { SEQ, TIME, KIND, WHAT, VERDICT, LOADER };
 
 struct records {
 	struct db *db;
-	const char *sha256;
 	struct table *table; /* NULL: lines */
 	uint64_t count;
 };
@@ -30,11 +29,9 @@ static bool is_load(enum record_kind kind)
 static int record_line(void *arg, const struct filter_line *line)
 {
 	struct records *records = arg;
-	char sha256[FIELD_MAX];
 	struct row row;
 
-	if (line->error || !field_text(line->line, line->len, "program.sha256", sha256) ||
-		strcmp(sha256, records->sha256) != 0)
+	if (line->error)
 		return 0;
 	records->count++;
 	if (!records->table) {
@@ -85,9 +82,10 @@ int show_program(struct db *db, const char *sha256_hex, bool json)
 		[LOADER] = { "LOADER[PID]:UID", 0, TABLE_CUT },
 	};
 	[[gnu::cleanup(table_freep)]] struct table *table = NULL;
-	struct records records = { .db = db, .sha256 = sha256_hex };
+	struct records records = { .db = db };
 	struct filter filter = filter_any();
 
+	filter.sha256 = sha256_hex;
 	if (!json)
 		table = table_new(stdout, columns, sizeof(columns) / sizeof(columns[0]));
 	if (!json && !table)
