@@ -15,6 +15,7 @@
 #include "cli/field.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+#include "cli/verdict.h"
 #include "db/db.h"
 
 enum {
@@ -343,11 +344,11 @@ static void print_sentences(const struct history_result *result)
 
 		if (span->trust != HISTORY_CONTRADICTED)
 			continue;
-		printf("%s: %s\n", span->reason, span->why);
+		terminal_print("%s: %s", span->reason, span->why);
 		said++;
 	}
 	for (size_t i = 0; i < result->finding_count && said < SENTENCES_MAX; i++, said++)
-		printf("%s: %s\n", result->findings[i].reason, result->findings[i].text);
+		terminal_print("%s: %s", result->findings[i].reason, result->findings[i].text);
 	if (said == SENTENCES_MAX)
 		puts("(there may be more: --json has all of it)");
 }
@@ -355,11 +356,13 @@ static void print_sentences(const struct history_result *result)
 static void print_notes(const struct request *request, const struct history_result *result)
 {
 	if (!request->ak_file)
-		puts("note: without --ak nothing is proven: the quotes may be anybody's");
+		terminal_print("note: without --ak nothing is proven: the quotes may be anybody's");
 	if (result->software)
-		puts("note: the TPM is software: that machine's root can make it say anything");
+		terminal_print(
+			"note: the TPM is software: that machine's root can make it say anything");
 	if (request->pcr == 16 || request->pcr == 23)
-		printf("note: PCR %u can be reset by anybody on that machine\n", request->pcr);
+		terminal_print(
+			"note: PCR %u can be reset by anybody on that machine", request->pcr);
 }
 
 static int print_result(const struct request *request, const struct history_result *result)
@@ -368,10 +371,11 @@ static int print_result(const struct request *request, const struct history_resu
 
 	if (code)
 		return code;
-	printf("%s", verify_verdict_name(result->verdict));
+	terminal_paint(verdict_color(result->verdict), verify_verdict_name(result->verdict));
 	if (result->verdict != VERIFY_TRUSTED)
 		printf(": %s", result->reason);
-	printf("\n%s\n", result->explanation);
+	putchar('\n');
+	terminal_print("%s", result->explanation);
 	print_sentences(result);
 	print_notes(request, result);
 	return CLI_GOOD;

@@ -10,6 +10,7 @@
 #include "cli/row.h"
 #include "cli/show.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "db/db.h"
 
 enum { SEQ, TIME, KIND, WHAT, VERDICT, LOADER };
@@ -96,7 +97,9 @@ int show_program(struct db *db, const char *sha256_hex, bool json)
 		return cli_db_fail(db, r);
 	if (json)
 		return CLI_GOOD;
-	printf("program\n  sha256   %s\n  records  %" PRIu64 "\n", sha256_hex, records.count);
+	int used = printf("program\n  sha256   ") - (int)strlen("program\n");
+	terminal_wrap(sha256_hex, (size_t)used, terminal_width());
+	printf("\n  records  %" PRIu64 "\n", records.count);
 	int code = print_kept(db, sha256_hex);
 	putchar('\n');
 	if (code == CLI_GOOD && table_flush(table) < 0)

@@ -234,11 +234,24 @@ static void print_not_covered(const json_t *texts)
 	json_array_foreach(texts, i, text) print_words("not covered:", text);
 }
 
+static void print_state(const json_t *state)
+{
+	const char *word = json_string_value(state);
+	bool is_good = strcmp(word, "measuring") == 0, is_bad = strcmp(word, "degraded") == 0;
+
+	print_label("state");
+	if (is_good || is_bad)
+		terminal_paint(is_good ? TABLE_GREEN : TABLE_RED, word);
+	else
+		print_value(state);
+	putchar('\n');
+}
+
 static void print_status(const json_t *status)
 {
 	const json_t *faults = json_object_get(status, "faults");
 
-	LINE(status, "state", "state");
+	print_state(json_object_get(status, "state"));
 	print_faults(faults);
 	if (json_array_size(faults) == 0)
 		print_words("why", json_object_get(status, "why"));

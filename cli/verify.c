@@ -155,20 +155,22 @@ static int prove_earlier(
 
 static void print_facts(const struct verify_facts *facts)
 {
-	char log_id[2 * sizeof(facts->log_id) + 1];
+	char log_id[2 * sizeof(facts->log_id) + 1], epoch[128] = "";
 
 	cli_hex(facts->log_id, sizeof(facts->log_id), log_id);
-	printf("log %s", log_id);
 	if (facts->has_epoch)
-		printf(", epoch from record %" PRIu64 " (%s)", facts->epoch_seq, facts->epoch_why);
-	printf(", TPM reset %" PRIu32 " restart %" PRIu32 " clock %" PRIu64 " ms\n",
-		facts->reset_count, facts->restart_count, facts->clock_ms);
-	printf("loads: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64 " unknown; %" PRIu64
-	       " found loaded, %" PRIu64 " rejected, %" PRIu64 " lost; %" PRIu64 " attachments\n",
+		snprintf(epoch, sizeof(epoch), ", epoch from record %" PRIu64 " (%.64s)",
+			facts->epoch_seq, facts->epoch_why);
+	terminal_print("log %s%s, TPM reset %" PRIu32 " restart %" PRIu32 " clock %" PRIu64 " ms",
+		log_id, epoch, facts->reset_count, facts->restart_count, facts->clock_ms);
+	terminal_print("loads: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64
+		       " unknown; %" PRIu64 " found loaded, %" PRIu64 " rejected, %" PRIu64
+		       " lost; %" PRIu64 " attachments",
 		facts->loads[VERDICT_VERIFIED], facts->loads[VERDICT_UNSIGNED],
 		facts->loads[VERDICT_UNKNOWN], facts->kinds[RECORD_BASELINE],
 		facts->kinds[RECORD_REJECT], facts->lost, facts->kinds[RECORD_ATTACH]);
-	printf("agent %s says that it is %s\n", facts->agent, evidence_state_name(facts->state));
+	terminal_print(
+		"agent %s says that it is %s", facts->agent, evidence_state_name(facts->state));
 }
 
 static void print_result(const struct request *request, const struct verify_result *result)
@@ -177,15 +179,16 @@ static void print_result(const struct request *request, const struct verify_resu
 	enum verify_verdict verdict = appraisal_verdict(
 		&request->appraisal, result->verdict, &reason);
 
-	printf("%s", verify_verdict_name(verdict));
+	terminal_paint(verdict_color(verdict), verify_verdict_name(verdict));
 	if (verdict != VERIFY_TRUSTED)
 		printf(": %s", reason);
-	printf("\n%s\n", result->explanation);
+	putchar('\n');
+	terminal_print("%s", result->explanation);
 	appraisal_print(&request->appraisal);
 	if (result->is_proven)
 		print_facts(&result->facts);
 	for (size_t i = 0; i < result->note_count; i++)
-		printf("note: %s\n", result->notes[i]);
+		terminal_print("note: %s", result->notes[i]);
 }
 
 static void json_freep(json_t **json)
