@@ -18,7 +18,7 @@ SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/co
               agent/programs.c \
               agent/quote.c agent/quotes.c agent/requests.c agent/sandbox.c agent/seen.c \
               agent/say.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/tell.c agent/trim.c \
-              agent/unit.c agent/warden.c agent/warden_serve.c
+              agent/unit.c agent/warden.c agent/warden_serve.c agent/window.c
 SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c \
               cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/doctor.c cli/doctor_audit.c \
               cli/doctor_btf.c cli/doctor_crypt.c cli/doctor_daemon.c cli/doctor_foreign.c \
@@ -64,7 +64,7 @@ UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_attached agent_seen agent_programs agent_ring \
                agent_collect agent_collect_end agent_collect_model agent_integrity agent_signature \
                agent_describe agent_identity agent_log agent_log_find agent_notify agent_quotes agent_requests \
-               agent_say agent_sandbox agent_unit
+               agent_say agent_sandbox agent_unit agent_window
 UNIT_server := attest_server
 UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped policy_manual
 UNIT_enrolment := attest_credential attest_ek attest_enrol
