@@ -277,6 +277,7 @@ install: all
 	test -e $(DESTDIR)/etc/bpfmeasure/agent.conf || \
 		install -D -m 644 agent.conf $(DESTDIR)/etc/bpfmeasure/agent.conf
 	install -D -m 644 init/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfmeasure.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bpfmeasure/monitoring monitoring/*.yml
 	$(call install_init,644,bpfmeasured.service,lib/systemd/system/bpfmeasured.service)
 	$(call install_init,755,$(INITRAMFS)/hooks/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/hooks/bpfmeasure)
 	$(call install_init,755,$(INITRAMFS)/scripts/init-top/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/scripts/init-top/bpfmeasure)
