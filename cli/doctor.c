@@ -19,23 +19,23 @@
 const char doctor_help[] =
 	"usage: bpfmeasure doctor [OPTION]...\n"
 	"\n"
-	"Is this machine able to be measured, and is all well? Look at the kernel, the hooks, the\n"
-	"security modules, the TPM and who else uses its PCR, the log, the clock and the service, and\n"
-	"say of each what to do. Nothing is changed. Good before anything is installed, after, and on\n"
-	"a bad day. Some of it only root can see: sudo bpfmeasure doctor.\n"
+	"Is this machine able to be measured, and is all well? Look at the kernel, the\n"
+	"hooks, the security modules, the TPM and who else uses its PCR, the log, the\n"
+	"clock and the service, and say of each what to do. Nothing is changed. Some of\n"
+	"it only root can see: sudo bpfmeasure doctor.\n"
 	"\n"
 	"  --json         an array of objects: check, state, what, remedy\n"
-	"  --root DIR     look at the files of the machine whose / is mounted at DIR; the daemon and\n"
-	"                 this machine's clock are not asked\n"
-	"  --socket PATH  the daemon's socket, and\n"
-	"  --db PATH      the log (defaults: see bpfmeasure --help)\n"
+	"  --root DIR     of the machine whose / is mounted at DIR; the daemon and this\n"
+	"                 machine's clock are not asked\n"
+	"  --socket PATH  the daemon's socket\n"
+	"  --db PATH      the log\n"
 	"\n"
-	"Each line says ok, note (nothing has to be done), problem, or not seen (it matters, and could\n"
-	"not be found out), and below it what to do.\n"
-	"Exit codes: 0 no problem, 1 a problem, 3 no problem seen, but something was not.\n"
+	"Each line says ok, note (nothing has to be done), problem, or not seen (it\n"
+	"matters, and could not be found out), and below it what to do.\n"
+	"Exit codes: 0 no problem, 1 a problem, 3 none seen, but something was not.\n"
 	"\n"
 	"example: bpfmeasure doctor\n"
-	"         bpfmeasure doctor --json | jq -r '.[] | select(.state == \"problem\") | .what'\n";
+	"         bpfmeasure doctor --json | jq -r '.[] | select(.state != \"ok\") | .what'\n";
 
 static const struct {
 	const char *name;
