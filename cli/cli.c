@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/when.h"
 #include "db/db.h"
 
 #define GROUP        "bpfmeasure"
@@ -138,6 +139,25 @@ int cli_db_fail(const struct db *db, int err)
 {
 	warnx("%s", db_errmsg(db));
 	return err == -EUCLEAN ? CLI_UNTRUSTED : CLI_UNKNOWN;
+}
+
+static int parse_time(const char *option, const char *text, enum when_end end, uint64_t *ret_ns)
+{
+	if (!text || when_parse(text, when_now(), end, ret_ns))
+		return CLI_GOOD;
+	return cli_usage(
+		"--%s: \"%s\" is no time: 2026-01-02T03:04:05Z, \"2026-01-02 03:04\" and -1h are",
+		option, text);
+}
+
+/* Nothing is left out of an hour that there is twice. */
+int cli_times(
+	bool utc, const char *since, const char *until, uint64_t *since_ns, uint64_t *until_ns)
+{
+	if (utc)
+		when_utc();
+	int code = parse_time("since", since, WHEN_FIRST, since_ns);
+	return code == CLI_GOOD ? parse_time("until", until, WHEN_LAST, until_ns) : code;
 }
 
 bool cli_number(const char *text, uint64_t *ret_number)

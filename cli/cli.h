@@ -62,6 +62,13 @@ struct memory;
 /* The same where it is there: CLI_UNKNOWN where it is not, and nothing is made or said. */
 [[nodiscard]] int cli_memory_open_if_there(struct memory **ret_memory);
 
+/*
+ * Read --utc, --since and --until when all options are there, for --utc is of those before it too.
+ * NULL leaves a time as it is. Returns CLI_GOOD, or CLI_USAGE, and it was said why.
+ */
+[[nodiscard]] int cli_times(
+	bool utc, const char *since, const char *until, uint64_t *since_ns, uint64_t *until_ns);
+
 /* A decimal number, nothing before or after it. */
 [[nodiscard]] bool cli_number(const char *text, uint64_t *ret_number);
 

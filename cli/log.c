@@ -15,7 +15,6 @@
 #include "cli/terminal.h"
 #include "cli/tree.h"
 #include "cli/verbs.h"
-#include "cli/when.h"
 #include "db/db.h"
 
 const char log_help[] =
@@ -24,23 +23,31 @@ const char log_help[] =
 	"List the records of the log, oldest first. All filters given must hold.\n"
 	"\n"
 	"  --since T, --until T  at that time or later, at that time or earlier:\n"
-	"                        2026-01-02T03:04:05Z, 2026-01-02, '2026-01-02 03:04',\n"
-	"                        or before now: -90s, -30m, -1h, -2d, -1w\n"
-	"  --kind K        load, reject, attach, detach, unload, baseline, integrity,\n"
-	"                  start, stop, lost, epoch, resume, foreign, trim\n"
-	"  --name N        program name; N, TYPE and L are globs: 'sd_*'\n"
-	"  --type TYPE     program type: xdp, kprobe, lsm, ...\n"
-	"  --verdict V     verified, unsigned, unknown\n"
-	"  --loader L      who loaded or attached it: executable or thread, or its path\n"
-	"  --last N        the newest N of these, 0 is all; without it 1000 in a table\n"
-	"  --json          the lines as they were measured, one JSON object each\n"
-	"  --tree          programs below their loaders, and where they are attached now\n"
-	"  --follow        then wait for new records\n"
-	"  --before        instead: what was removed from the beginning of the log\n"
-	"  --utc           times in UTC, also those given; else they are local\n"
-	"  --db PATH       the log\n"
+	"                        2026-01-02T03:04:05Z; 2026-01-02, 2026-01-02 03:04[:05] (local);\n"
+	"                        -90s, -30m, -1h, -2d, -1w (before now)\n"
+	"  --kind K              epoch, resume, foreign, start, stop, baseline, load, integrity, reject,\n"
+	"                        attach, detach, unload, lost, trim\n"
+	"  --name N              program name; N, TYPE and L are globs: 'sd_*'\n"
+	"  --type TYPE           program type: xdp, kprobe, lsm, ...\n"
+	"  --verdict V           verified, unsigned, unknown\n"
+	"  --loader L            who loaded or attached it: name of the executable or the thread, or,\n"
+	"                        with a /, the executable's path\n"
+	"  --last N              the newest N of these; a table has the newest 1000 unless told\n"
+	"                        otherwise, 0 is all\n"
+	"  --json                the lines as they were measured, one JSON object each\n"
+	"  --tree                programs below the program that loaded them, and below a program where\n"
+	"                        it is attached now\n"
+	"  --follow              then wait for new records\n"
+	"  --before              instead, with --json, --utc and --db alone: what was removed from the\n"
+	"                        beginning of the log, and when; exit code 1 where records do not\n"
+	"                        explain it\n"
+	"  --utc                 times in UTC, those of --since and --until too; else they are local\n"
+	"  --db PATH             the log (default: see bpfmeasure --help)\n"
 	"\n"
-	"example: bpfmeasure log --since -1h --verdict unsigned --loader 'cilium*'\n";
+	"A line that is no record is shown whatever the filter, and makes the exit code 1.\n"
+	"\n"
+	"example: bpfmeasure log --since -1h --verdict unsigned --loader 'cilium*'\n"
+	"         bpfmeasure log --json | jq 'select(.kind == \"load\") | .program.name'\n";
 
 enum {
 	TABLE_LAST = 1000, /* records, where the caller does not say */
@@ -228,29 +235,6 @@ static int run(const struct options *options)
 
 /* ---- options ---- */
 
-static int parse_time(const char *option, const char *text, enum when_end end, uint64_t *ret_ns)
-{
-	if (!text || when_parse(text, when_now(), end, ret_ns))
-		return CLI_GOOD;
-	return cli_usage(
-		"--%s: \"%s\" is no time: 2026-01-02T03:04:05Z, \"2026-01-02 03:04\" and -1h are",
-		option, text);
-}
-
-/* When all options are there: --utc is of those before it too. Nothing is left out of an hour that
- * there is twice. */
-static int parse_times(struct options *options)
-{
-	struct filter *filter = &options->filter;
-
-	if (options->utc)
-		when_utc();
-	int code = parse_time("since", options->since, WHEN_FIRST, &filter->since_ns);
-	if (code == CLI_GOOD)
-		code = parse_time("until", options->until, WHEN_LAST, &filter->until_ns);
-	return code;
-}
-
 static int parse_last(const char *text, struct options *options)
 {
 	options->has_last = true;
@@ -384,6 +368,7 @@ int log_main(int argc, char **argv)
 		return cli_usage("--before goes with --json, --utc and --db alone");
 	if (options.tree && (options.json || options.follow))
 		return cli_usage("--tree is printed once, as a tree: without --json and --follow");
-	code = parse_times(&options);
+	code = cli_times(options.utc, options.since, options.until, &options.filter.since_ns,
+		&options.filter.until_ns);
 	return code == CLI_GOOD ? run(&options) : code;
 }

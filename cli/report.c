@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* bpfmeasure report */
+#include <err.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/record.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "cli/report_own.h"
+#include "cli/verbs.h"
+
+const char report_help[] =
+	"usage: bpfmeasure report [OPTION]... -o FILE\n"
+	"\n"
+	"Write what the log says as one page of HTML, for looking at and for printing: loads by verdict\n"
+	"over time, who loads what, what is attached now, signers, gaps and epochs, and the life of each\n"
+	"program. It needs no network and no script. It is a view of the log and no proof: audit is.\n"
+	"\n"
+	"  -o, --output FILE     where to; - is stdout, which is the default where it is no terminal\n"
+	"  --since T, --until T  records of that time or later, of that time or earlier:\n"
+	"                        2026-01-02T03:04:05Z; 2026-01-02, 2026-01-02 03:04[:05] (local);\n"
+	"                        -90s, -30m, -1h, -2d, -1w (before now)\n"
+	"  --utc                 times in UTC, not in the local zone\n"
+	"  --db PATH             the log (default: see bpfmeasure --help)\n"
+	"\n"
+	"The same log and the same range make the same page. Exit code 1: records are missing.\n"
+	"\n"
+	"example: bpfmeasure report --since -1w -o report.html\n";
+
+enum { OUTPUT = 'o', SINCE = 256, UNTIL, UTC, DB };
+
+const struct verb_option report_options[] = {
+	{ "output", OUTPUT, TAKES_FILE, NULL, true },
+	{ "since", SINCE, TAKES_TIME },
+	{ "until", UNTIL, TAKES_TIME },
+	{ "utc", UTC, TAKES_NOTHING },
+	{ "db", DB, TAKES_FILE },
+	{},
+};
+
+struct options {
+	const char *db_path, *path;
+	uint64_t since_ns, until_ns;
+};
+
+/* As records have it. */
+static void write_time(uint64_t ns, char ret_text[static 40])
+{
+	time_t s = (time_t)(ns / 1000000000);
+	struct tm tm = {};
+
+	gmtime_r(&s, &tm);
+	size_t len = strftime(ret_text, 40, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(ret_text + len, 40 - len, ".%09uZ", (unsigned)(ns % 1000000000));
+}
+
+static void text_freep(char **text)
+{
+	free(*text);
+}
+
+/* The views, and the tables that are made of them for the moment. */
+static int fill(struct db *db, struct page *page)
+{
+	[[gnu::cleanup(text_freep)]] char *views = NULL;
+
+	if (asprintf(&views,
+		    "%s CREATE TEMP TABLE asked AS SELECT '%s' AS since, '%s' AS until;\n%s",
+		    record_views_sql(), page->since, *page->until ? page->until : "9999",
+		    report_tables_sql) < 0) {
+		views = NULL;
+		return -ENOMEM;
+	}
+	page_begin(page);
+	int r = db_query(db, report_sql, views, page_row, page, NULL);
+	if (r == 0)
+		page_end(page);
+	return r;
+}
+
+static int fail(const struct db *db, const char *path, int err)
+{
+	if (err ==
+		-EINVAL) { /* the statements are ours: it is the lines that they do not work on */
+		warnx("the log has a line that is no record: %s; bpfmeasure audit says where",
+			db_errmsg(db));
+		return CLI_UNTRUSTED;
+	}
+	if (err == -EPIPE)
+		return cli_unknown("%s: a write failed", path);
+	return err == -ENOMEM ? cli_unknown("%s", strerror(ENOMEM)) : cli_db_fail(db, err);
+}
+
+static int put(struct page *page, const struct output *to)
+{
+	char buf[64 << 10];
+	size_t len;
+
+	rewind(page->file);
+	while ((len = fread(buf, 1, sizeof(buf), page->file)) > 0)
+		if (fwrite(buf, 1, len, to->file) != len)
+			return -EIO;
+	return ferror(page->file) ? -EIO : 0;
+}
+
+static void page_done(struct page *page)
+{
+	if (page->file)
+		fclose(page->file);
+}
+
+/* The page is made in a file of our own: whoever reads it does not hold the log's snapshot. */
+static int run(const struct options *options)
+{
+	[[gnu::cleanup(db_freep)]] struct db *db = NULL;
+	[[gnu::cleanup(output_done)]] struct output output = {};
+	[[gnu::cleanup(page_done)]] struct page page = { .file = tmpfile() };
+
+	if (!page.file)
+		return cli_unknown("a temporary file: %s", strerror(errno));
+	if (options->since_ns)
+		write_time(options->since_ns, page.since);
+	if (options->until_ns != UINT64_MAX)
+		write_time(options->until_ns, page.until);
+	int code = cli_db_open(options->db_path, &db);
+	if (code != CLI_GOOD)
+		return code;
+	int r = fill(db, &page);
+	if (r < 0)
+		return fail(db, "a temporary file", r);
+	r = output_open(&output, options->path);
+	if (r == 0)
+		r = put(&page, &output);
+	if (r == 0)
+		r = output_commit(&output);
+	if (r < 0)
+		return cli_unknown("%s: %s", options->path, strerror(-r));
+	if (!page.is_damaged)
+		return CLI_GOOD;
+	warnx("records are missing in the log: bpfmeasure audit says where");
+	return CLI_UNTRUSTED;
+}
+
+int report_main(int argc, char **argv)
+{
+	struct options options = { .db_path = cli_db_path(), .until_ns = UINT64_MAX };
+	const char *since = NULL, *until = NULL;
+	bool utc = false;
+	int option;
+
+	while ((option = verb_next_option(argc, argv, report_options)) != -1) {
+		switch (option) {
+		case OUTPUT:
+			options.path = optarg;
+			break;
+		case SINCE:
+			since = optarg;
+			break;
+		case UNTIL:
+			until = optarg;
+			break;
+		case UTC:
+			utc = true;
+			break;
+		case DB:
+			options.db_path = optarg;
+			break;
+		default:
+			return CLI_USAGE; /* getopt has said why */
+		}
+	}
+	if (optind < argc)
+		return cli_usage("\"%s\": report takes options only", argv[optind]);
+	int code = cli_times(utc, since, until, &options.since_ns, &options.until_ns);
+	if (code != CLI_GOOD)
+		return code;
+	if (options.since_ns > options.until_ns)
+		return cli_usage("--since is after --until");
+	if (!options.path && isatty(STDOUT_FILENO))
+		return cli_usage("where to? -o report.html; -o - is stdout");
+	if (!options.path)
+		options.path = "-";
+	return run(&options);
+}
