@@ -18,10 +18,13 @@ SRC_agent  := agent/attach.c agent/attached.c agent/audit.c agent/cms.c agent/co
               agent/programs.c \
               agent/quote.c agent/quotes.c agent/requests.c agent/sandbox.c agent/seen.c \
               agent/say.c agent/serve.c agent/signature.c agent/start.c agent/status.c agent/tell.c agent/trim.c \
-              agent/unit.c agent/warden.c agent/warden_serve.c
+              agent/unit.c agent/warden.c agent/warden_serve.c agent/window.c
 SRC_cli    := cli/ack.c cli/appraisal.c cli/ask.c cli/attest.c cli/attest_round.c cli/audit.c \
-              cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/enroll.c cli/enrolment.c \
-              cli/export.c cli/field.c cli/filter.c cli/listing.c cli/log.c cli/memory.c \
+              cli/before.c cli/cli.c cli/completion.c cli/cross.c cli/doctor.c cli/doctor_audit.c \
+              cli/doctor_btf.c cli/doctor_crypt.c cli/doctor_daemon.c cli/doctor_foreign.c \
+              cli/doctor_kernel.c cli/doctor_log.c cli/doctor_lsm.c cli/doctor_luks.c \
+              cli/doctor_machine.c cli/doctor_pcr.c cli/doctor_service.c cli/doctor_tpm.c \
+              cli/enroll.c cli/enrolment.c cli/export.c cli/field.c cli/filter.c cli/listing.c cli/log.c cli/memory.c \
               cli/output.c cli/query.c cli/quote.c cli/reference.c cli/reference_object.c \
               cli/reference_skeleton.c cli/row.c cli/show.c cli/show_program.c cli/show_record.c \
               cli/status.c cli/status_stopped.c cli/table.c cli/terminal.c cli/tree.c cli/verbs.c \
@@ -64,7 +67,7 @@ UNIT_oracle := attest_tpms attest_tpm
 UNIT_agent  := cms_claims cms_pinned conf agent_attached agent_seen agent_programs agent_ring \
                agent_collect agent_collect_end agent_collect_model agent_integrity agent_signature \
                agent_describe agent_identity agent_log agent_log_find agent_notify agent_quotes agent_requests \
-               agent_say agent_sandbox agent_unit
+               agent_say agent_sandbox agent_unit agent_window
 UNIT_server := attest_server
 UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped policy_manual
 UNIT_enrolment := attest_credential attest_ek attest_enrol
@@ -141,6 +144,7 @@ help:
 	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each; T=0 only builds the fuzzers'
 	@echo 'make fuzz-coverage  which lines of each parser the fuzzers reach'
 	@echo 'make bench          figures: of measuring, in the virtual machine, and of attesting'
+	@echo 'make man            the manual pages, to read without installing them'
 	@echo 'make lint           layers, headers, format, documents'
 	@echo 'make format         clang-format over the tree'
 	@echo 'make install        to $$(DESTDIR)$$(PREFIX)'
@@ -279,11 +283,13 @@ install: all
 	test -e $(DESTDIR)/etc/bpfmeasure/agent.conf || \
 		install -D -m 644 agent.conf $(DESTDIR)/etc/bpfmeasure/agent.conf
 	install -D -m 644 init/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfmeasure.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bpfmeasure/monitoring monitoring/*.yml
 	$(call install_init,644,bpfmeasured.service,lib/systemd/system/bpfmeasured.service)
 	$(call install_init,755,$(INITRAMFS)/hooks/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/hooks/bpfmeasure)
 	$(call install_init,755,$(INITRAMFS)/scripts/init-top/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/scripts/init-top/bpfmeasure)
 
 	$(install_completion)
+	$(install_man)
 
 # What shells complete by. Debian's zsh looks into share/zsh/vendor-completions for packages' own.
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
@@ -294,7 +300,29 @@ install -D -m 644 init/completion/bpfmeasured.bash $(DESTDIR)$(BASH_COMPLETIONS)
 install -D -m 644 -t $(DESTDIR)$(ZSH_COMPLETIONS) $(O)/completion/_bpfmeasure init/completion/_bpfmeasured
 endef
 
+# The pages say which version they are of. $(1) where to
+MAN_PAGES := $(wildcard docs/man/*.[158])
+define man_into
+for page in $(MAN_PAGES); do \
+	file=$(1)/man$${page##*.}/$${page##*/}; mkdir -p $${file%/*} && \
+	sed 's/^\.Os bpfmeasure$$/& $(VERSION)/; s|/usr/local/share|$(PREFIX)/share|' $$page >$$file && chmod 644 $$file || exit; \
+done
+endef
+
+.PHONY: man
+man:
+	@$(call man_into,$(O)/man)
+	@echo 'to read them: man -M $(O)/man bpfmeasure'
+
+define install_man
+$(call man_into,$(DESTDIR)$(PREFIX)/share/man)
+install -d $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
+install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
+endef
+
 uninstall:
+	for page in $(MAN_PAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
 	rm -f $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasure $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasured
 	rm -f $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasure $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasured
 	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured

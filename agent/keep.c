@@ -47,12 +47,13 @@ static bool is_of_the_log(const struct measurer *measurer, const struct tpm_quot
 int measurer_quote(struct measurer *measurer, const uint8_t qualifying[static SHA256_LEN],
 	struct tpm_quote *ret_quote)
 {
-	uint64_t asked_ns = measurer_wall_ns();
+	uint64_t asked_ns = measurer_wall_ns(), began_ns = measurer_boot_ns();
 	struct tpm_quote quote;
 	int err = tpm_quote(measurer->tpm, measurer->conf->tpm_pcr, qualifying, &quote);
 
 	if (err == -EAGAIN)
 		return err;
+	durations_add(&measurer->quotes, measurer_boot_ns() - began_ns);
 	if (err) /* the AK may be gone: it is opened anew when faults are tried again */
 		return measurer_fail_tpm(measurer, err);
 	if (!is_of_the_log(measurer, &quote)) {

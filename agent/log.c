@@ -265,6 +265,7 @@ int log_put(struct log *log, const struct log_put *put, const void *record, uint
 	log->entries[log->entry_count++] = (struct entry){
 		.seq = head.seq,
 		.ref = put->ref,
+		.returned_ns = put->returned_ns,
 		.at = log->bytes_len,
 		.len = line.len,
 		.kind = put->kind,
@@ -418,6 +419,7 @@ static void tell_committed(const struct log *log)
 			&(struct log_committed){
 				.kind = log->entries[i].kind,
 				.seq = log->entries[i].seq,
+				.returned_ns = log->entries[i].returned_ns,
 				.line = log->bytes + log->entries[i].at,
 				.len = log->entries[i].len,
 			});

@@ -78,6 +78,7 @@ uint64_t log_first_seq(const struct log *log);
  * boottime_ns  when it happened, 0 for now; its wall-clock time follows from it.
  * ref          number to find the record by (db/db.h): the program's id, of a load or baseline; above any
  *              of these, of an attach or detach; 0 of all others. audit looks at that.
+ * returned_ns  of a load: when it returned, on the clock of boottime_ns, for log_listen(); 0: not known.
  * keep         the record gets an extend of its own, however long the queue: verified loads, and
  *              all that is not a program.
  *
@@ -86,6 +87,7 @@ uint64_t log_first_seq(const struct log *log);
 struct log_put {
 	enum record_kind kind;
 	uint64_t boottime_ns;
+	uint64_t returned_ns;
 	uint64_t ref;
 	bool keep;
 };
@@ -99,6 +101,7 @@ struct log_put {
 struct log_committed {
 	enum record_kind kind;
 	uint64_t seq;
+	uint64_t returned_ns; /* as it was put */
 	const char *line;
 	size_t len;
 };

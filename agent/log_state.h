@@ -19,6 +19,7 @@ enum {
 struct entry {
 	uint64_t seq;
 	uint64_t ref;
+	uint64_t returned_ns;
 	size_t at; /* in bytes */
 	size_t len;
 	enum record_kind kind;

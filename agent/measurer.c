@@ -30,6 +30,11 @@ uint64_t measurer_wall_ns(void)
 	return clock_ns(CLOCK_REALTIME);
 }
 
+uint64_t measurer_boot_ns(void)
+{
+	return clock_ns(CLOCK_BOOTTIME);
+}
+
 uint64_t measurer_now_ms(void)
 {
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;
@@ -146,6 +151,8 @@ bool measurer_extend(struct measurer *measurer)
 			measurer, FAULT_SLOT_TPM, FAULT_MEMORY, "%s", log_errmsg(measurer->log));
 		return false;
 	}
+	window_extended(&measurer->window, log_extended_seq(measurer->log), measurer_boot_ns());
+	measurer->extended_ns = measurer_wall_ns();
 	trail_send(measurer->trail, log_extended_seq(measurer->log));
 	measurer_keep_due(measurer);
 	return true;

@@ -23,6 +23,7 @@
 #include "agent/programs.h"
 #include "agent/say.h"
 #include "agent/trail.h"
+#include "agent/window.h"
 #include "bpf/probe.h"
 #include "bpf/ring.h"
 #include "db/db.h"
@@ -107,6 +108,9 @@ struct measurer {
 
 	/* the TPM */
 	uint64_t tpm_retry_ms; /* after a failure no connection is tried before then (monotonic) */
+	struct window window;
+	struct durations quotes;
+	uint64_t extended_ns; /* wall clock, when it took the last record; 0: not since the start */
 	uint64_t confirmed_seq; /* the TPM's counters and PCR were as expected after this record, */
 	uint64_t confirmed_ns; /* at this wall-clock time; 0: not since the start */
 	uint64_t unkept_ms; /* since when records wait for a kept quote (monotonic); 0: none do */
@@ -177,6 +181,7 @@ const char *measurer_trouble(
 
 uint64_t measurer_now_ms(void); /* CLOCK_MONOTONIC */
 uint64_t measurer_wall_ns(void); /* CLOCK_REALTIME */
+uint64_t measurer_boot_ns(void); /* CLOCK_BOOTTIME */
 uint64_t measurer_slept_ns(void); /* how long the machine was suspended since boot */
 
 /* /proc/sys/kernel/random/boot_id, or an empty string. */

@@ -133,8 +133,14 @@ static int dir_ensure(struct measurer *measurer, const char *file)
 
 static void on_committed(void *arg, const struct log_committed *record)
 {
-	const struct measurer *measurer = arg;
+	struct measurer *measurer = arg;
 
+	if (record->kind == RECORD_EPOCH)
+		window_forget(&measurer->window);
+	if (record->kind == RECORD_LOAD && record->returned_ns)
+		window_durable(&measurer->window,
+			&(struct window_load){ record->seq, record->returned_ns },
+			measurer_boot_ns());
 	tell_record(measurer->setup.say, measurer->conf->journal_loads, record);
 }
 
@@ -410,6 +416,7 @@ void measurer_done(struct measurer *measurer)
 	free(measurer->gone);
 	programs_done(&measurer->programs);
 	attached_done(&measurer->attached);
+	window_done(&measurer->window);
 	ring_close(measurer->ring);
 	probe_free(measurer->probe);
 	tpm_free(measurer->tpm);

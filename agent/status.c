@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "agent/cross.h"
 #include "agent/warden.h"
@@ -106,6 +107,22 @@ static json_t *faults_json(struct writer *writer)
 	return faults;
 }
 
+/* Of the log on its disk; a file system that does not say is left out. */
+static void put_space(struct writer *writer, json_t *status)
+{
+	const struct conf *conf = writer->measurer->conf;
+	uint64_t used = 0;
+	struct statvfs space;
+
+	if (!db_used_bytes(writer->measurer->db, &used))
+		put_number(writer, status, "log_bytes", used);
+	put_number(writer, status, "log_max_bytes", conf->log_max_size);
+	if (statvfs(conf->log_path, &space))
+		return;
+	put_number(writer, status, "disk_bytes", (uint64_t)space.f_blocks * space.f_frsize);
+	put_number(writer, status, "disk_free_bytes", (uint64_t)space.f_bavail * space.f_frsize);
+}
+
 static void put_log(struct writer *writer, json_t *status)
 {
 	const struct log *log = writer->measurer->log;
@@ -120,6 +137,48 @@ static void put_log(struct writer *writer, json_t *status)
 	put_number(writer, status, "kept_seq", log_kept_seq(log));
 	put(writer, status, "log_id", hex(log_epoch(log)->log_id, sizeof(log_epoch(log)->log_id)));
 	put_number(writer, status, "epoch_seq", log_epoch_seq(log));
+	put_number(writer, status, "reset_count", log_epoch(log)->reset_count);
+	put_number(writer, status, "restart_count", log_epoch(log)->restart_count);
+	put_space(writer, status);
+}
+
+static json_t *durations_json(struct writer *writer, const struct durations *durations)
+{
+	json_t *counts = json_array();
+
+	for (size_t i = 0; i <= DURATION_BOUNDS; i++)
+		add(writer, counts, json_integer((json_int_t)durations->counts[i]));
+	return json_pack("{s:o, s:I}", "counts", counts, "sum_us", (json_int_t)durations->sum_us);
+}
+
+/* How long things took, counted by how long: bounds_us are the upper ends, and there is one count more. */
+static json_t *durations_all_json(struct writer *writer)
+{
+	const struct measurer *measurer = writer->measurer;
+	json_t *all = json_object(), *bounds = json_array();
+
+	for (size_t i = 0; i < DURATION_BOUNDS; i++)
+		add(writer, bounds, json_integer((json_int_t)duration_bound_us(i)));
+	put(writer, all, "bounds_us", bounds);
+	put(writer, all, "durable", durations_json(writer, &measurer->window.durable));
+	put(writer, all, "extended", durations_json(writer, &measurer->window.extended));
+	put(writer, all, "quote", durations_json(writer, &measurer->quotes));
+	return all;
+}
+
+/* What nobody is told of as long as all is well. */
+static void put_operation(struct writer *writer, json_t *status)
+{
+	const struct measurer *measurer = writer->measurer;
+	uint64_t unkept_ms = measurer->unkept_ms ? measurer_now_ms() - measurer->unkept_ms : 0;
+
+	put_number(writer, status, "oldest_waiting_us",
+		window_oldest_ns(&measurer->window, measurer_boot_ns()) / 1000);
+	put_number(writer, status, "last_extend_ns", measurer->extended_ns);
+	put_number(writer, status, "confirmed_ns", measurer->confirmed_ns);
+	put_number(writer, status, "unkept_ms", unkept_ms);
+	put_number(writer, status, "journal_dropped", say_dropped(measurer->setup.say));
+	put(writer, status, "durations", durations_all_json(writer));
 }
 
 static json_t *attest_json(struct writer *writer)
@@ -203,8 +262,10 @@ char *status_json(const struct measurer *measurer)
 	put_number(&writer, status, "malformed_events", measurer->collect.malformed);
 	put_number(&writer, status, "audit_failed", trail_failed(measurer->trail));
 	put(&writer, status, "ring",
-		json_pack("{s:I, s:I}", "size", (json_int_t)probe_ring_size(measurer->probe),
-			"held", (json_int_t)ring_held(measurer->ring)));
+		json_pack("{s:I, s:I, s:I}", "size", (json_int_t)probe_ring_size(measurer->probe),
+			"held", (json_int_t)ring_held(measurer->ring), "unread",
+			(json_int_t)(ring_written(measurer->ring) - measurer->read_end)));
+	put_operation(&writer, status);
 	if (measurer->attest)
 		put(&writer, status, "attest", attest_json(&writer));
 	if (writer.complete)

@@ -243,6 +243,12 @@ int history_record(
 	return err ? err : history->error;
 }
 
+bool history_was_record(const struct history *history)
+{
+	return history->line_count > 0 &&
+		history->window[(history->line_count - 1) % HISTORY_WINDOW].is_record;
+}
+
 /* ---- quotes ---- */
 
 /* The diagnosis of the lines up to one of which the quote names the digest: as if a record came

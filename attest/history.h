@@ -100,6 +100,9 @@ void history_freep(struct history **history);
 [[nodiscard]] int history_record(
 	struct history *history, uint64_t seq, uint64_t ref, const char *line, size_t len);
 
+/* Whether the line that was handed over last keeps to the grammar. */
+bool history_was_record(const struct history *history);
+
 /*
  * A kept quote (docs/format.md, "Kept quotes") that is stored for record seq: due after that
  * record, and before the next one. Those of records that are not there any more come first.

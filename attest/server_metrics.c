@@ -22,7 +22,14 @@ static const struct {
 	{ "kept_seq", "bpfmeasure_records_kept_total", "counter",
 		"Records up to the last one that a kept quote covers." },
 	{ "first_seq", "bpfmeasure_first_record", "gauge", "The oldest record in the log." },
-	{ "lost", "bpfmeasure_lost_total", "counter", "Loads and events recorded as lost." },
+	{ "epoch_seq", "bpfmeasure_epoch_record", "gauge",
+		"The record with which the current epoch begins." },
+	{ "reset_count", "bpfmeasure_tpm_resets_total", "counter",
+		"Resets of the TPM, in its own count." },
+	{ "restart_count", "bpfmeasure_tpm_restarts", "gauge",
+		"Restarts and resumes of the TPM since its reset." },
+	{ "lost", "bpfmeasure_lost_total", "counter",
+		"Loads, events, ids and attachments recorded as lost since the daemon started." },
 	{ "dropped_events", "bpfmeasure_dropped_events_total", "counter",
 		"Events that found the ring full." },
 	{ "missed_hooks", "bpfmeasure_missed_hooks_total", "counter",
@@ -31,8 +38,34 @@ static const struct {
 		"Events that made no sense." },
 	{ "audit_failed", "bpfmeasure_audit_failed_total", "counter",
 		"Messages that the kernel's audit did not take." },
+	{ "journal_dropped", "bpfmeasure_journal_dropped_total", "counter",
+		"Lines that nobody took: the journal, or who reads standard error." },
 	{ "programs", "bpfmeasure_programs", "gauge", "Programs that are loaded now." },
-	{ "pcr", "bpfmeasure_pcr", "gauge", "The register that records are extended into." },
+	{ "log_bytes", "bpfmeasure_log_size_bytes", "gauge",
+		"Size of the log, with the programs that it keeps." },
+	{ "log_max_bytes", "bpfmeasure_log_max_size_bytes", "gauge",
+		"Above which the oldest records are removed; 0: never." },
+	{ "disk_bytes", "bpfmeasure_log_filesystem_size_bytes", "gauge",
+		"Size of the file system that the log is on." },
+	{ "disk_free_bytes", "bpfmeasure_log_filesystem_avail_bytes", "gauge",
+		"Space that is left on it." },
+};
+
+/* Times and durations of the status, in seconds here. */
+static const struct {
+	const char *key, *name, *help;
+	uint64_t unit; /* so many are a second */
+} seconds[] = {
+	{ "oldest_waiting_us", "bpfmeasure_extend_lag_seconds",
+		"Age of the oldest load that is not in the TPM yet; 0: there is none.", 1000000 },
+	{ "unkept_ms", "bpfmeasure_unkept_seconds",
+		"How long records have been waiting for a kept quote; 0: none do.", 1000 },
+	{ "last_extend_ns", "bpfmeasure_last_extend_timestamp_seconds",
+		"When the TPM took the last record; 0: none since the daemon started.",
+		1000000000 },
+	{ "confirmed_ns", "bpfmeasure_last_confirmation_timestamp_seconds",
+		"When the PCR was last read and was as expected; 0: not since the daemon started.",
+		1000000000 },
 };
 
 static void head(struct evbuffer *into, const char *name, const char *type, const char *help)
@@ -96,6 +129,8 @@ static void write_faults(const json_t *status, struct evbuffer *into)
 		label(into, string_at(fault, "fault"));
 		evbuffer_add_printf(into, "} 1\n");
 	}
+	number(into, "bpfmeasure_faults", "gauge", "How many faults there are now.",
+		json_array_size(json_object_get(status, "faults")));
 }
 
 static void write_loads(json_t *loads, struct evbuffer *into)
@@ -125,6 +160,9 @@ static void write_ring(const json_t *ring, struct evbuffer *into)
 	number(into, "bpfmeasure_ring_held_bytes", "gauge",
 		"Bytes of the ring that are read and not given back.",
 		(uint64_t)json_integer_value(json_object_get(ring, "held")));
+	number(into, "bpfmeasure_ring_unread_bytes", "gauge",
+		"Bytes of the ring that are not read yet.",
+		(uint64_t)json_integer_value(json_object_get(ring, "unread")));
 }
 
 /* What the measurer says of this process. */
@@ -143,22 +181,98 @@ static void write_warden(const json_t *attest, struct evbuffer *into)
 			json_is_true(json_object_get(attest, "seccomp")));
 }
 
+/* Cumulative, as a histogram is: le is the upper end, in seconds. */
+static void write_durations(const json_t *all, const char *key, const char *name, const char *help,
+	struct evbuffer *into)
+{
+	const json_t *bounds = json_object_get(all, "bounds_us"), *bound;
+	const json_t *durations = json_object_get(all, key);
+	const json_t *counts = json_object_get(durations, "counts");
+	uint64_t sum_us, count = 0;
+	size_t i;
+
+	if (!json_is_array(counts) || json_array_size(counts) != json_array_size(bounds) + 1)
+		return;
+	head(into, name, "histogram", help);
+	json_array_foreach(bounds, i, bound)
+	{
+		count += (uint64_t)json_integer_value(json_array_get(counts, i));
+		evbuffer_add_printf(into, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
+			(double)json_integer_value(bound) / 1e6, count);
+	}
+	count += (uint64_t)json_integer_value(json_array_get(counts, i));
+	sum_us = (uint64_t)json_integer_value(json_object_get(durations, "sum_us"));
+	evbuffer_add_printf(into,
+		"%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %" PRIu64 ".%06" PRIu64
+		"\n%s_count %" PRIu64 "\n",
+		name, count, name, sum_us / 1000000, sum_us % 1000000, name, count);
+}
+
+static void write_seconds(const json_t *status, struct evbuffer *into)
+{
+	const json_t *durations = json_object_get(status, "durations");
+
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+		const json_t *value = json_object_get(status, seconds[i].key);
+		uint64_t unit = seconds[i].unit, count = (uint64_t)json_integer_value(value);
+
+		if (!json_is_integer(value))
+			continue;
+		head(into, seconds[i].name, "gauge", seconds[i].help);
+		evbuffer_add_printf(into, "%s %" PRIu64 ".%06" PRIu64 "\n", seconds[i].name,
+			count / unit, (uint64_t)((double)(count % unit) * 1e6 / (double)unit));
+	}
+	write_durations(durations, "durable", "bpfmeasure_load_durable_seconds",
+		"From the return of a load until its record was on disk.", into);
+	write_durations(durations, "extended", "bpfmeasure_load_extended_seconds",
+		"From the return of a load until its record was in the TPM.", into);
+	write_durations(durations, "quote", "bpfmeasure_quote_duration_seconds",
+		"How long the TPM took for a quote.", into);
+}
+
+/* The register has a number, but is no quantity. */
+static void write_tpm(const json_t *status, struct evbuffer *into)
+{
+	const json_t *tpm = json_object_get(status, "tpm");
+	const char *kind = string_at(tpm, "kind");
+
+	if (!kind)
+		return;
+	number(into, "bpfmeasure_tpm_software", "gauge", "Whether the TPM is a software TPM.",
+		is_word(kind, "software"));
+	head(into, "bpfmeasure_tpm_info", "gauge",
+		"The TPM, and the register that records are extended into.");
+	evbuffer_add_printf(into, "bpfmeasure_tpm_info{kind=");
+	label(into, kind);
+	evbuffer_add_printf(into, ",manufacturer=");
+	label(into, string_at(tpm, "manufacturer"));
+	evbuffer_add_printf(into, ",pcr=\"%" JSON_INTEGER_FORMAT "\"} 1\n",
+		json_integer_value(json_object_get(status, "pcr")));
+}
+
+static void write_hooks(const json_t *status, struct evbuffer *into)
+{
+	number(into, "bpfmeasure_hooks", "gauge", "Hooks that have shown that they fire.",
+		json_array_size(json_object_get(status, "hooks")));
+	number(into, "bpfmeasure_hooks_missing", "gauge",
+		"Hooks that this kernel should have, and that have not.",
+		json_array_size(json_object_get(status, "missing")));
+}
+
 static void write_status(const json_t *status, struct evbuffer *into)
 {
-	const char *tpm = string_at(json_object_get(status, "tpm"), "kind");
-
 	number(into, "bpfmeasure_measuring", "gauge", "Whether the state is measuring.",
 		is_word(string_at(status, "state"), "measuring"));
 	write_build(status, into);
-	if (tpm)
-		number(into, "bpfmeasure_tpm_software", "gauge",
-			"Whether the TPM is a software TPM.", is_word(tpm, "software"));
+	write_tpm(status, into);
+	write_hooks(status, into);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		const json_t *value = json_object_get(status, numbers[i].key);
 		if (json_is_integer(value))
 			number(into, numbers[i].name, numbers[i].type, numbers[i].help,
 				(uint64_t)json_integer_value(value));
 	}
+	write_seconds(status, into);
 	write_ring(json_object_get(status, "ring"), into);
 	write_loads(json_object_get(status, "loads"), into);
 	write_faults(status, into);

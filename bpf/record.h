@@ -569,8 +569,10 @@ void record_program_facts(const char *line, size_t len, struct record_program_fa
 	const struct record_load *rec, struct record_digest *ret_digest);
 
 /*
- * CREATE TEMP VIEW statements over a table record(seq, line): the documented columns of every kind,
- * each computed from the measured bytes by SQLite's JSON functions. docs/format.md, "Views".
+ * CREATE TEMP VIEW statements over a table record(seq, line, time, kind, name, sha256): the documented
+ * columns of every kind, each computed from the measured bytes by SQLite's JSON functions. The last
+ * four columns of the table are values of the line too: time, kind, program.name and program.sha256.
+ * docs/format.md, "Views".
  */
 const char *record_views_sql(void);
 

@@ -6,25 +6,38 @@
  */
 #include "bpf/record.h"
 
-/* The lines as text, once: SQLite's JSON functions take no BLOB, and parse equal text once only. */
-#define LINES   " FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record)\n"
-#define OF_KIND LINES " WHERE line ->> '$.kind' = "
+/*
+ * The lines as text, once: SQLite's JSON functions take no BLOB, and parse equal text once only. The
+ * table has these four values of a line as columns of its own, with an index each (db/open.c): a
+ * condition on one of them is looked up.
+ */
+#define SOURCE                                                                                     \
+	"(SELECT seq, CAST(line AS TEXT) AS line, time, kind, name AS program_name,\n"             \
+	"  sha256 AS program_sha256 FROM record)"
+#define LINES   " FROM " SOURCE "\n"
+#define OF_KIND LINES " WHERE kind = "
+
+/*
+ * The index of kinds has all but loads, and is used where it is said that it has what is asked for.
+ * Of a kind that there are many of it would be taken where another one finds fewer records.
+ */
+#define OF_RARE LINES " WHERE kind <> 'load' AND kind = "
 
 #define HEAD                                                                                       \
 	" seq,\n"                                                                                  \
-	" line ->> '$.time' AS time,\n"                                                            \
+	" time,\n"                                                                                 \
 	" line ->> '$.boottime_ns' AS boottime_ns,\n"                                              \
 	" coalesce(line ->> '$.extend', 1) AS extend"
 
 #define PROGRAM                                                                                    \
 	" line ->> '$.program.id' AS program_id,\n"                                                \
-	" line ->> '$.program.name' AS program_name,\n"                                            \
+	" program_name,\n"                                                                         \
 	" line ->> '$.program.type' AS program_type,\n"                                            \
 	" line ->> '$.program.attach_type' AS program_attach_type,\n"                              \
 	" line ->> '$.program.attach_to' AS program_attach_to,\n"                                  \
 	" line ->> '$.program.insn_cnt' AS program_insn_cnt,\n"                                    \
 	" line ->> '$.program.captured' AS program_captured,\n"                                    \
-	" line ->> '$.program.sha256' AS program_sha256,\n"                                        \
+	" program_sha256,\n"                                                                       \
 	" line ->> '$.program.kernel_digest' AS program_kernel_digest,\n"                          \
 	" line ->> '$.program.tag' AS program_tag,\n"                                              \
 	" line ->> '$.program.load_time_ns' AS program_load_time_ns,\n"                            \
@@ -45,17 +58,6 @@
 	" line ->> '$.signature.pinned_subject' AS signature_pinned_subject,\n"                    \
 	" line ->> '$.signature.size' AS signature_size,\n"                                        \
 	" line ->> '$.signature.sha256' AS signature_sha256"
-
-/*
- * Of the bytes of a line, without parsing it: the word cannot stand elsewhere in the beginning of a
- * line, where quotes are no text's.
- */
-#define IS_KIND(kind) "instr(substr(line, 1, 256), CAST('\"kind\":\"" kind "\"' AS BLOB))"
-
-/* The kinds that tell what is attached. */
-#define IS_TELLING                                                                                 \
-	IS_KIND("attach")                                                                          \
-	" OR " IS_KIND("detach") " OR " IS_KIND("unload") " OR " IS_KIND("epoch")
 
 #define MAPS " line ->> '$.maps' AS maps"
 
@@ -84,7 +86,7 @@
 #define OF_PROGRAM                                                                                 \
 	" line ->> '$.program.seq' AS program_seq,\n"                                              \
 	" line ->> '$.program.id' AS program_id,\n"                                                \
-	" line ->> '$.program.sha256' AS program_sha256"
+	" program_sha256"
 
 #define PLACE                                                                                      \
 	" line ->> '$.via' AS via,\n"                                                              \
@@ -108,7 +110,7 @@
 static const char views[] =
 	"CREATE TEMP VIEW head AS SELECT\n" HEAD ",\n"
 	" line ->> '$.prev' AS prev,\n"
-	" line ->> '$.kind' AS kind\n" LINES ";\n"
+	" kind\n" LINES ";\n"
 
 	"CREATE TEMP VIEW epoch AS SELECT\n" HEAD ",\n"
 	" line ->> '$.why' AS why,\n"
@@ -129,13 +131,13 @@ static const char views[] =
 	" line ->> '$.tpm.ak_name' AS tpm_ak_name,\n"
 	" line ->> '$.boot_id' AS boot_id,\n"
 	" line ->> '$.kernel' AS kernel,\n"
-	" line ->> '$.last_seq' AS last_seq\n" OF_KIND "'epoch';\n"
+	" line ->> '$.last_seq' AS last_seq\n" OF_RARE "'epoch';\n"
 
 	"CREATE TEMP VIEW resume AS SELECT\n" HEAD ",\n"
 	" line ->> '$.tpm.reset_count' AS tpm_reset_count,\n"
 	" line ->> '$.tpm.restart_count' AS tpm_restart_count,\n"
 	" line ->> '$.tpm.clock_ms' AS tpm_clock_ms,\n"
-	" line ->> '$.tpm.safe' AS tpm_safe\n" OF_KIND "'resume';\n"
+	" line ->> '$.tpm.safe' AS tpm_safe\n" OF_RARE "'resume';\n"
 
 	"CREATE TEMP VIEW foreign_extend AS SELECT\n" HEAD ",\n"
 	" line ->> '$.after_seq' AS after_seq,\n"
@@ -149,7 +151,7 @@ static const char views[] =
 	" line ->> '$.found.sha512' AS found_sha512,\n"
 	" line ->> '$.last_seen' AS last_seen,\n"
 	" line ->> '$.reset_count' AS reset_count,\n"
-	" line ->> '$.restart_count' AS restart_count\n" OF_KIND "'foreign';\n"
+	" line ->> '$.restart_count' AS restart_count\n" OF_RARE "'foreign';\n"
 
 	"CREATE TEMP VIEW start AS SELECT\n" HEAD ",\n"
 	" line ->> '$.version' AS version,\n"
@@ -160,10 +162,10 @@ static const char views[] =
 	" line ->> '$.next_program_id' AS next_program_id,\n"
 	" line ->> '$.last_exit' AS last_exit,\n"
 	" line ->> '$.kept_measuring' AS kept_measuring,\n"
-	" line ->> '$.attached_ns' AS attached_ns\n" OF_KIND "'start';\n"
+	" line ->> '$.attached_ns' AS attached_ns\n" OF_RARE "'start';\n"
 
 	"CREATE TEMP VIEW stop AS SELECT\n" HEAD ",\n"
-	" line ->> '$.why' AS why\n" OF_KIND "'stop';\n"
+	" line ->> '$.why' AS why\n" OF_RARE "'stop';\n"
 
 	"CREATE TEMP VIEW baseline AS SELECT\n" HEAD ",\n" PROGRAM ",\n" MAPS ",\n" SIGNATURE ",\n"
 	" line ->> '$.uid' AS uid,\n"
@@ -200,7 +202,7 @@ static const char views[] =
 	" line ->> '$.what' AS what,\n"
 	" line ->> '$.count' AS count,\n"
 	" line ->> '$.first' AS first,\n"
-	" line ->> '$.last' AS last\n" OF_KIND "'lost';\n"
+	" line ->> '$.last' AS last\n" OF_RARE "'lost';\n"
 
 	"CREATE TEMP VIEW trim AS SELECT\n" HEAD ",\n"
 	" line ->> '$.why' AS why,\n"
@@ -210,7 +212,7 @@ static const char views[] =
 	" line ->> '$.first_time' AS first_time,\n"
 	" line ->> '$.last_time' AS last_time,\n"
 	" line ->> '$.log_id' AS log_id,\n"
-	" line ->> '$.software' AS software\n" OF_KIND "'trim';\n"
+	" line ->> '$.software' AS software\n" OF_RARE "'trim';\n"
 
 	/* One row per distinct program that was captured. */
 	"CREATE TEMP VIEW program AS SELECT\n"
@@ -228,9 +230,9 @@ static const char views[] =
 	/* One row per map that a program had when it was loaded. */
 	"CREATE TEMP VIEW map AS SELECT\n"
 	" seq,\n"
-	" line ->> '$.kind' AS kind,\n"
+	" kind,\n"
 	" line ->> '$.program.id' AS program_id,\n"
-	" line ->> '$.program.sha256' AS program_sha256,\n"
+	" program_sha256,\n"
 	" map.key AS map_index,\n"
 	" map.value ->> '$.id' AS map_id,\n"
 	" map.value ->> '$.name' AS map_name,\n"
@@ -242,7 +244,7 @@ static const char views[] =
 	" map.value ->> '$.frozen' AS map_frozen,\n"
 	" map.value ->> '$.exclusive' AS map_exclusive,\n"
 	" map.value ->> '$.sha256_at_load' AS map_sha256_at_load\n"
-	" FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record),\n"
+	" FROM " SOURCE ",\n"
 	"  json_each(line, '$.maps') AS map;\n"
 
 	/* One row per executable that had programs loaded; an unknown path or digest is one of its
@@ -263,35 +265,35 @@ static const char views[] =
 	/* One row per signer that a signature claims. That is no identity: signature_pinned is. */
 	"CREATE TEMP VIEW signature_claim AS SELECT\n"
 	" seq,\n"
-	" line ->> '$.kind' AS kind,\n"
-	" line ->> '$.program.sha256' AS program_sha256,\n"
+	" kind,\n"
+	" program_sha256,\n"
 	" line ->> '$.signature.verdict' AS signature_verdict,\n"
 	" line ->> '$.signature.keyring' AS signature_keyring,\n"
 	" line ->> '$.signature.pinned' AS signature_pinned,\n"
 	" claim.key AS claim_index,\n"
 	" claim.value AS claimed_key_id\n"
-	" FROM (SELECT seq, CAST(line AS TEXT) AS line FROM record),\n"
+	" FROM " SOURCE ",\n"
 	"  json_each(line, '$.signature.claimed_key_ids') AS claim;\n"
 
 	/* One row per attachment of this boot that has not ended. */
 	"CREATE TEMP VIEW attached_now AS WITH\n"
-	" told AS MATERIALIZED (SELECT seq, line ->> '$.kind' AS kind, line FROM\n"
-	"  (SELECT seq, CAST(line AS TEXT) AS line FROM record WHERE " IS_TELLING ")),\n"
-	" boot AS (SELECT seq, line ->> '$.boot_id' AS id FROM told WHERE kind = 'epoch'),\n"
+	" boot AS (SELECT seq, line ->> '$.boot_id' AS id" OF_RARE "'epoch'),\n"
 	/* An epoch without a boot_id is taken for a boot of its own. */
 	" other AS (SELECT coalesce(max(seq), 0) AS seq FROM boot WHERE id IS NULL OR id <>\n"
 	"  (SELECT id FROM boot ORDER BY seq DESC LIMIT 1)),\n"
 	" since AS (SELECT coalesce((SELECT min(seq) FROM boot WHERE seq > other.seq), seq) AS seq\n"
 	"  FROM other),\n"
-	" unloaded AS (SELECT line ->> '$.program.id' AS program_id, max(seq) AS seq FROM told\n"
-	"  WHERE kind = 'unload' GROUP BY 1),\n"
+	" unloaded AS (SELECT line ->> '$.program.id' AS program_id, max(seq) AS seq" OF_RARE
+	"  'unload' AND seq >= (SELECT seq FROM since) GROUP BY 1),\n"
+	" ended AS (SELECT line ->> '$.attach_seq'" OF_RARE
+	"  'detach' AND seq >= (SELECT seq FROM since)),\n"
 	" place AS MATERIALIZED (SELECT\n" HEAD ",\n" OF_PROGRAM ",\n"
-	"  (SELECT CAST(line AS TEXT) ->> '$.program.name' FROM record WHERE seq =\n"
-	"   told.line ->> '$.program.seq') AS program_name,\n"
+	"  (SELECT name FROM record WHERE seq = told.line ->> '$.program.seq') AS program_name,\n"
 	"  (SELECT CAST(line AS TEXT) ->> '$.program.type' FROM record WHERE seq =\n"
 	"   told.line ->> '$.program.seq') AS program_type,\n"
 	" line ->> '$.how' AS how,\n" PLACE ",\n" BY "\n"
-	"  FROM told WHERE kind = 'attach' AND seq >= (SELECT seq FROM since)),\n"
+	"  FROM " SOURCE " AS told WHERE kind <> 'load' AND kind = 'attach'\n"
+	"   AND seq >= (SELECT seq FROM since)),\n"
 	/* What a later record says of the same link, or found again. */
 	" again AS (SELECT a.seq FROM place AS a JOIN place AS b ON b.link_id = a.link_id\n"
 	"  AND b.via = a.via AND b.how <> 'new' AND b.seq > a.seq\n"
@@ -299,10 +301,10 @@ static const char views[] =
 	"  AND b.how = 'baseline' AND b.seq > a.seq AND a.link_id IS NULL AND b.link_id IS NULL\n"
 	"  AND b.via = a.via AND b.attach_type IS a.attach_type AND b.target_type = a.target_type\n"
 	"  AND b.target_id IS a.target_id AND b.target_index IS a.target_index\n"
-	"  AND (b.target_id IS NOT NULL OR b.target_name IS a.target_name))\n"
-	" SELECT place.* FROM place LEFT JOIN unloaded USING (program_id)\n"
-	"  WHERE coalesce(unloaded.seq, 0) < place.seq AND place.seq NOT IN again AND place.seq\n"
-	"   NOT IN (SELECT line ->> '$.attach_seq' FROM told WHERE kind = 'detach');\n";
+	"  AND (b.target_id IS NOT NULL OR b.target_name IS a.target_name)),\n"
+	" gone AS (SELECT place.seq FROM unloaded CROSS JOIN place USING (program_id)\n"
+	"  WHERE place.seq < unloaded.seq)\n"
+	" SELECT * FROM place WHERE seq NOT IN gone AND seq NOT IN again AND seq NOT IN ended;\n";
 
 const char *record_views_sql(void)
 {

@@ -9,10 +9,13 @@
 #include <jansson.h>
 
 #include "attest/history.h"
+#include "bpf/record.h"
 #include "cli/cli.h"
 #include "cli/enrolment.h"
+#include "cli/field.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+#include "cli/verdict.h"
 #include "db/db.h"
 
 enum {
@@ -164,6 +167,50 @@ static int give_quotes(struct audit *audit, uint64_t before)
 	return err;
 }
 
+static void tell_key(struct audit *audit, enum db_key key, uint64_t seq, struct line_value value)
+{
+	char text[FIELD_MAX];
+
+	if (line_value_is_null(value))
+		return;
+	if (!memchr(value.at, '\\', value.len)) {
+		db_scanned_key(audit->db, &audit->scanned, key, seq, value.at + 1, value.len - 2);
+		return;
+	}
+	size_t len = line_value_text(value, text, sizeof(text));
+	db_scanned_key(audit->db, &audit->scanned, key, seq, text, len);
+}
+
+static bool is_key(struct line_value key, const char *name)
+{
+	return key.len == strlen(name) && memcmp(key.at, name, key.len) == 0;
+}
+
+/* What the indexes must have of a record; in one walk, as they are a good part of an audit. */
+static void tell_keys(struct audit *audit, uint64_t seq, const char *line, size_t len)
+{
+	struct line_each each = line_each((struct line_value){ line, len });
+	struct line_value key, value;
+	bool is_inside = false, is_done = false;
+
+	while (!is_done && line_next(&each, &key, &value)) {
+		if (is_inside && is_key(key, "name")) {
+			tell_key(audit, DB_NAME, seq, value);
+		} else if (is_inside && is_key(key, "sha256")) {
+			tell_key(audit, DB_SHA256, seq, value);
+			is_done = true;
+		} else if (!is_inside && is_key(key, "time")) {
+			tell_key(audit, DB_TIME, seq, value);
+		} else if (!is_inside && is_key(key, "kind")) {
+			if (!line_value_is(value, record_kind_name(RECORD_LOAD)))
+				tell_key(audit, DB_KIND, seq, value);
+		} else if (!is_inside && is_key(key, "program")) {
+			each = line_each(value);
+			is_inside = true;
+		}
+	}
+}
+
 static int take_record(void *arg, uint64_t seq, uint64_t ref, const void *line, size_t len)
 {
 	struct audit *audit = arg;
@@ -171,6 +218,8 @@ static int take_record(void *arg, uint64_t seq, uint64_t ref, const void *line, 
 	int err = give_quotes(audit, seq);
 	if (!err)
 		err = history_record(audit->history, seq, ref, line, len);
+	if (!err && history_was_record(audit->history))
+		tell_keys(audit, seq, line, len);
 	audit->seq = seq;
 	return err;
 }
@@ -295,11 +344,11 @@ static void print_sentences(const struct history_result *result)
 
 		if (span->trust != HISTORY_CONTRADICTED)
 			continue;
-		printf("%s: %s\n", span->reason, span->why);
+		terminal_print("%s: %s", span->reason, span->why);
 		said++;
 	}
 	for (size_t i = 0; i < result->finding_count && said < SENTENCES_MAX; i++, said++)
-		printf("%s: %s\n", result->findings[i].reason, result->findings[i].text);
+		terminal_print("%s: %s", result->findings[i].reason, result->findings[i].text);
 	if (said == SENTENCES_MAX)
 		puts("(there may be more: --json has all of it)");
 }
@@ -307,11 +356,13 @@ static void print_sentences(const struct history_result *result)
 static void print_notes(const struct request *request, const struct history_result *result)
 {
 	if (!request->ak_file)
-		puts("note: without --ak nothing is proven: the quotes may be anybody's");
+		terminal_print("note: without --ak nothing is proven: the quotes may be anybody's");
 	if (result->software)
-		puts("note: the TPM is software: that machine's root can make it say anything");
+		terminal_print(
+			"note: the TPM is software: that machine's root can make it say anything");
 	if (request->pcr == 16 || request->pcr == 23)
-		printf("note: PCR %u can be reset by anybody on that machine\n", request->pcr);
+		terminal_print(
+			"note: PCR %u can be reset by anybody on that machine", request->pcr);
 }
 
 static int print_result(const struct request *request, const struct history_result *result)
@@ -320,10 +371,11 @@ static int print_result(const struct request *request, const struct history_resu
 
 	if (code)
 		return code;
-	printf("%s", verify_verdict_name(result->verdict));
+	terminal_paint(verdict_color(result->verdict), verify_verdict_name(result->verdict));
 	if (result->verdict != VERIFY_TRUSTED)
 		printf(": %s", result->reason);
-	printf("\n%s\n", result->explanation);
+	putchar('\n');
+	terminal_print("%s", result->explanation);
 	print_sentences(result);
 	print_notes(request, result);
 	return CLI_GOOD;
@@ -395,24 +447,20 @@ static int print_json(const struct request *request, const struct history_result
 const char audit_help[] =
 	"usage: bpfmeasure audit [OPTION]... [DB]\n"
 	"\n"
-	"Judge the whole log: every record, every epoch, every quote that was kept with it, and all\n"
-	"that answers come from. Says from where to where it is proven and where trust ends and why.\n"
-	"Needs no TPM and no daemon. DB is the log (default: see bpfmeasure --help).\n"
+	"Judge the whole log, offline: every record, every epoch, every quote that was\n"
+	"kept with it. DB is the log. A span of records is proven (a kept quote has the\n"
+	"value that they lead to), unproven (no quote covers them: the newest, or those\n"
+	"before a power loss), contradicted, or trimmed (a record says so).\n"
 	"\n"
-	"  --ak FILE        the machine's attestation key as it was enrolled: TPM2B_PUBLIC or PEM;\n"
-	"                   without it nothing is proven, and the verdict is unknown at best\n"
+	"  --ak FILE        the machine's attestation key, TPM2B_PUBLIC or PEM; without\n"
+	"                   it nothing is proven\n"
 	"  --pcr N          the PCR that the log is about (default 13)\n"
-	"  --base BANK:HEX  the PCR before its first extend, where something of the machine's own is\n"
-	"                   measured into it at boot; once for each bank (default: zero)\n"
+	"  --base BANK:HEX  what the boot leaves in that PCR; once for each bank\n"
 	"  --json           spans, findings and verdict as one object\n"
 	"  -q, --quiet      the exit code alone\n"
 	"\n"
-	"A span of records is proven (a kept quote of their epoch has the value that they lead to),\n"
-	"unproven (no quote covers them: the newest, or those before a power loss), contradicted, or\n"
-	"trimmed (removed by retention, and a record says so).\n"
-	"\n"
-	"Exit codes: 0 trusted: every record is proven, or trimmed and explained; 1 untrusted:\n"
-	"something contradicts; 3 unknown: nothing contradicts, but not all of it is proven.\n"
+	"Exit codes: 0 trusted: all is proven, or trimmed; 1 untrusted: something\n"
+	"contradicts; 3 unknown: nothing contradicts, but not all of it is proven.\n"
 	"\n"
 	"example: bpfmeasure audit --ak ak.tpm2b\n";
 

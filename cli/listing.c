@@ -105,17 +105,22 @@ static size_t details_fitting(const char *details, size_t width)
 	return fitting;
 }
 
+/* What does not fit gives up its last details; where the first alone does not, that its middle. */
 static void put_details(struct listing *listing, const char *details, size_t width)
 {
-	char text[ROW_TEXT_MAX + 2 + TERMINAL_MARK_MAX];
+	enum { MORE = 3 /* ", …" */ };
+	char text[ROW_TEXT_MAX], fitted[ROW_TEXT_MAX + 2 * TERMINAL_MARK_MAX];
 	size_t len = listing->is_terminal ? details_fitting(details, width) : strlen(details);
+	size_t first = (size_t)(strchrnul(details, ',') - details);
 
-	if (len == 0 || !details[len]) {
+	if (len == strlen(details) || (len == 0 && (!details[first] || width <= MORE))) {
 		put(listing, details, width, TABLE_PLAIN);
 		return;
 	}
-	snprintf(text, sizeof(text), "%.*s, %s", (int)len, details, terminal_mark());
-	put_exactly(listing, text, width, width, TABLE_PLAIN);
+	snprintf(text, sizeof(text), "%.*s", (int)(len ? len : first), details);
+	size_t used = terminal_shorten(text, width - MORE, fitted);
+	strcpy(stpcpy(fitted + strlen(fitted), ", "), terminal_mark());
+	put_exactly(listing, fitted, used + MORE, width, TABLE_PLAIN);
 }
 
 /* Of "xdp_pass xdp #41" the type gives way first. */

@@ -15,8 +15,7 @@ static void help(void)
 {
 	puts("usage: bpfmeasure VERB [OPTION]...\n"
 	     "\n"
-	     "Read the log of the BPF programs that a kernel loaded, prove it, attest machines.\n"
-	     "\n"
+	     "Read the log of the BPF programs that a kernel loads, prove it, attest machines.\n"
 	     "On the machine that is measured:");
 	for (const struct verb *verb = verbs; verb->name; verb++) {
 		if (verb->main == enroll_main)
@@ -24,15 +23,10 @@ static void help(void)
 		printf("  %-9s %s\n", verb->name, verb->summary);
 	}
 	puts("\n"
-	     "  --help     this; after a verb: its options and an example\n"
-	     "  --version  the version\n"
-	     "  --completion bash|zsh  what makes that shell complete all of this\n"
+	     "  --help, behind a verb too; --version; --completion bash|zsh\n"
 	     "\n"
-	     "The log is $BPFMEASURE_DB, else /var/lib/bpfmeasure/log.db; the daemon's socket is\n"
-	     "$BPFMEASURE_SOCKET, else /run/bpfmeasure/measurer.sock: both for members of the group\n"
-	     "bpfmeasure. A verifier's memory is $BPFMEASURE_MEMORY, else a file of the user's.\n"
-	     "Exit codes: 0 good, 1 not trustworthy (status: degraded), 2 usage, 3 could not find out.\n"
-	     "\n"
+	     "Manual pages: bpfmeasure(1), which has the environment too; bpfmeasure-VERB(1).\n"
+	     "Exit codes: 0 good, 1 not trustworthy, 2 usage, 3 could not find out.\n"
 	     "example: bpfmeasure status && bpfmeasure log --since -1h");
 }
 

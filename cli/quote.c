@@ -17,21 +17,18 @@
 const char quote_help[] =
 	"usage: bpfmeasure quote [OPTION]... -o FILE\n"
 	"\n"
-	"Get evidence from the daemon: the log, and the TPM's signature over what it adds up to.\n"
-	"FILE is there when it is complete; - is stdout.\n"
+	"Get evidence from the daemon: the log, and the TPM's signature over what it\n"
+	"adds up to. Prints the nonce and which records there are; verifies nothing.\n"
 	"\n"
-	"  -o, --output FILE  where to\n"
-	"  --nonce HEX        the challenge, 64 digits; a random one where it is not given\n"
-	"  --since SEQ        only the records after SEQ, which the verifier has proven already\n"
-	"  --export DIR       also write the quote as files for tpm2_checkquote(1), and its command in\n"
-	"                     README\n"
-	"  --socket PATH      the daemon's socket (default: see bpfmeasure --help)\n"
+	"  -o, --output FILE  where to; - is stdout\n"
+	"  --nonce HEX        the challenge, 64 digits; random where it is not given\n"
+	"  --since SEQ        only records after SEQ, which the verifier has proven\n"
+	"  --export DIR       also write the key, and the quote for tpm2_checkquote(1)\n"
+	"  --socket PATH      the daemon's socket\n"
 	"\n"
-	"Prints the nonce and which records there are. A verifier believes in evidence for a nonce that\n"
-	"it has chosen itself. Nothing is verified here.\n"
+	"A verifier believes in evidence for a nonce that it has chosen itself.\n"
 	"\n"
-	"example: bpfmeasure quote --nonce $(openssl rand -hex 32) -o evidence\n"
-	"         bpfmeasure verify evidence --ak ak.pem --nonce ...\n";
+	"example: bpfmeasure quote --nonce $(openssl rand -hex 32) -o evidence\n";
 
 enum { TIMEOUT_S = 120 };
 

@@ -26,23 +26,23 @@ enum { FILE_SIZE_MAX = 1 << 30 };
 const char reference_help[] =
 	"usage: bpfmeasure reference [OPTION]... FILE...\n"
 	"\n"
-	"Make reference values: which programs, signers and loaders are expected, one a line, for\n"
-	"--reference of verify and attest. A FILE is one of\n"
+	"Make reference values: which programs, signers and loaders are expected, one a\n"
+	"line, for --reference of verify and attest. A FILE is one of\n"
 	"\n"
-	"  a BPF object (.bpf.o)   its programs, as far as they go to the kernel as they are in the file\n"
-	"  a light skeleton (.h)   its loader and what that loads, signed or not\n"
-	"  a program (ELF)         it may load BPF programs\n"
-	"  a certificate (PEM)     whoever has its key may sign, where the agent has it in trusted_certs\n"
-	"  evidence                of a machine known to be good: every program, signer and loader in it\n"
+	"  a BPF object (.bpf.o)  its programs, if they reach the kernel as they are\n"
+	"  a light skeleton (.h)  its loader and what that loads, signed or not\n"
+	"  a program (ELF)        it may load BPF programs\n"
+	"  a certificate (PEM)    whoever has its key may sign, if it is a trusted_cert\n"
+	"  evidence               of a good machine: all programs, signers and loaders\n"
 	"\n"
 	"  -o, --output FILE  instead of stdout\n"
-	"  --ak FILE          the key that evidence is verified with; without it, it is believed\n"
+	"  --ak FILE          the key that evidence is verified with; else believed\n"
 	"  --pcr N            the PCR that it has to be of (default 13)\n"
 	"\n"
-	"A program for which there is no value is named on stderr, and the exit code is 3.\n"
+	"A program for which there is no value is named on stderr: exit code 3.\n"
 	"\n"
-	"example: bpfmeasure reference probe.skel.h /usr/sbin/probe signer.pem -o expected\n"
-	"         bpfmeasure reference evidence --ak ak.pem -o expected\n";
+	"example: bpfmeasure reference probe.skel.h /usr/sbin/probe -o expected\n"
+	"         bpfmeasure reference evidence --ak ak.tpm2b -o expected\n";
 
 /* ---- values ---- */
 

@@ -21,21 +21,21 @@
 const char show_help[] =
 	"usage: bpfmeasure show [OPTION]... SEQ | SHA256\n"
 	"\n"
-	"Everything about one record, or about one program and all its records: what the record says,\n"
-	"key by key as docs/format.md describes them; the digests that were measured; what the\n"
-	"program loaded, where it was attached, and when it was unloaded.\n"
+	"Everything about one record, or about one program and all its records: what\n"
+	"the record says, key by key; the digests that were measured; what the program\n"
+	"loaded, where it was attached, and when it was unloaded.\n"
 	"\n"
-	"SEQ is the number of a record. SHA256 is that of a program's instructions, or its first 8\n"
-	"digits or more where no other program's begins so; with sha256: before it where the digits\n"
-	"could be a number.\n"
+	"SEQ is the number of a record. SHA256 is that of a program's instructions, or\n"
+	"its first 8 digits or more; with sha256: before it where the digits could be a\n"
+	"number.\n"
 	"\n"
 	"  --json        the lines as they were measured\n"
-	"  --insns FILE  only write the program's instructions to FILE (- is stdout), byte for byte as\n"
-	"                they were handed to the kernel, checked against their sha256\n"
+	"  --insns FILE  only write the program's instructions to FILE, as they were\n"
+	"                handed to the kernel and checked against their sha256\n"
 	"  --utc         times in UTC; else they are local\n"
-	"  --db PATH     the log (default: see bpfmeasure --help)\n"
+	"  --db PATH     the log\n"
 	"\n"
-	"Exit code 3 where there is no such record or program, or its instructions are not kept.\n"
+	"Exit code 3 where there is none, or its instructions are not kept.\n"
 	"\n"
 	"example: bpfmeasure show 42\n"
 	"         bpfmeasure show 59f4a931 --insns program.bin\n";
@@ -76,7 +76,6 @@ static int parse_target(const char *text, struct options *options)
 
 /* Finding the program of a prefix. */
 struct search {
-	const char *prefix;
 	char sha256[FIELD_MAX]; /* "": none yet */
 	bool is_ambiguous;
 };
@@ -86,8 +85,7 @@ static int search_line(void *arg, const struct filter_line *line)
 	struct search *search = arg;
 	char sha256[FIELD_MAX];
 
-	if (line->error || !field_text(line->line, line->len, "program.sha256", sha256) ||
-		strncmp(sha256, search->prefix, strlen(search->prefix)) != 0)
+	if (line->error || !field_text(line->line, line->len, "program.sha256", sha256))
 		return 0;
 	if (*search->sha256 && strcmp(search->sha256, sha256) != 0)
 		search->is_ambiguous = true;
@@ -99,9 +97,10 @@ static int search_line(void *arg, const struct filter_line *line)
 static int find_program(
 	struct db *db, const struct options *options, char ret_sha256[static FIELD_MAX])
 {
-	struct search search = { .prefix = options->prefix };
+	struct search search = {};
 	struct filter filter = filter_any();
 
+	filter.sha256 = options->prefix;
 	int r = filter_each(db, &filter, 1, UINT64_MAX, search_line, &search);
 	if (r < 0)
 		return cli_db_fail(db, r);

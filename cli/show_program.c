@@ -10,13 +10,13 @@
 #include "cli/row.h"
 #include "cli/show.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "db/db.h"
 
 enum { SEQ, TIME, KIND, WHAT, VERDICT, LOADER };
 
 struct records {
 	struct db *db;
-	const char *sha256;
 	struct table *table; /* NULL: lines */
 	uint64_t count;
 };
@@ -30,11 +30,9 @@ static bool is_load(enum record_kind kind)
 static int record_line(void *arg, const struct filter_line *line)
 {
 	struct records *records = arg;
-	char sha256[FIELD_MAX];
 	struct row row;
 
-	if (line->error || !field_text(line->line, line->len, "program.sha256", sha256) ||
-		strcmp(sha256, records->sha256) != 0)
+	if (line->error)
 		return 0;
 	records->count++;
 	if (!records->table) {
@@ -85,9 +83,10 @@ int show_program(struct db *db, const char *sha256_hex, bool json)
 		[LOADER] = { "LOADER[PID]:UID", 0, TABLE_CUT },
 	};
 	[[gnu::cleanup(table_freep)]] struct table *table = NULL;
-	struct records records = { .db = db, .sha256 = sha256_hex };
+	struct records records = { .db = db };
 	struct filter filter = filter_any();
 
+	filter.sha256 = sha256_hex;
 	if (!json)
 		table = table_new(stdout, columns, sizeof(columns) / sizeof(columns[0]));
 	if (!json && !table)
@@ -98,7 +97,9 @@ int show_program(struct db *db, const char *sha256_hex, bool json)
 		return cli_db_fail(db, r);
 	if (json)
 		return CLI_GOOD;
-	printf("program\n  sha256   %s\n  records  %" PRIu64 "\n", sha256_hex, records.count);
+	int used = printf("program\n  sha256   ") - (int)strlen("program\n");
+	terminal_wrap(sha256_hex, (size_t)used, terminal_width());
+	printf("\n  records  %" PRIu64 "\n", records.count);
 	int code = print_kept(db, sha256_hex);
 	putchar('\n');
 	if (code == CLI_GOOD && table_flush(table) < 0)

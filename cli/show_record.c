@@ -182,7 +182,7 @@ static int find_banks(struct db *db, uint64_t seq, bank_set *ret_banks)
 static int print_measured(struct db *db, const struct filter_line *line)
 {
 	uint8_t digest[BANK_DIGEST_MAX];
-	char hex[2 * BANK_DIGEST_MAX + 1];
+	char hex[2 * BANK_DIGEST_MAX + 1]; /* or any text */
 	bank_set banks;
 
 	int r = find_banks(db, line->head.seq, &banks);
@@ -197,8 +197,9 @@ static int print_measured(struct db *db, const struct filter_line *line)
 		cli_hex(digest, bank_size(bank), hex);
 		print_text(bank_name(bank), hex);
 	}
-	printf(" %-*s %zu bytes%s\n", KEY_WIDTH, "line", line->len,
+	snprintf(hex, sizeof(hex), "%zu bytes%s", line->len,
 		line->head.extend ? "" : "; extended with the next line that is");
+	print_text("line", hex);
 	return CLI_GOOD;
 }
 

@@ -19,18 +19,17 @@
 const char status_help[] =
 	"usage: bpfmeasure status [OPTION]...\n"
 	"\n"
-	"Is this machine being measured, and how far did it get? The daemon says so; where none\n"
-	"answers, the log and the PCR tell of the last time.\n"
+	"Is this machine being measured, and how far did it get? The daemon says so;\n"
+	"where none answers, the log and the PCR tell of the last time.\n"
 	"\n"
-	"  --json         one object; its state is measuring, degraded, stopped or unknown\n"
-	"  --cross-check  instead: is a loaded program hidden? Three lists of those that are loaded\n"
-	"                 now are compared: the kernel's iterator, the ids that bpf(2) tells, and the\n"
-	"                 log; and each program is asked for by its id. With --json one object\n"
-	"  --socket PATH  the daemon's socket, and\n"
-	"  --db PATH      the log (defaults: see bpfmeasure --help)\n"
+	"  --cross-check  instead: is a loaded program hidden? What the kernel tells in\n"
+	"                 three ways is compared with the log\n"
+	"  --json         one object\n"
+	"  --socket PATH  the daemon's socket\n"
+	"  --db PATH      the log\n"
 	"\n"
-	"Exit codes: 0 measuring, 1 degraded, 3 stopped or unknown; of --cross-check: 0 the lists\n"
-	"agree, 1 a program is hidden, 3 it could not be found out.\n"
+	"Exit codes: 0 measuring, 1 degraded, 3 stopped or unknown; of --cross-check:\n"
+	"0 nothing is hidden, 1 a program is, 3 it could not be found out.\n"
 	"\n"
 	"example: bpfmeasure status || echo 'not measuring'\n"
 	"         bpfmeasure status --json | jq .extended_seq\n";
@@ -234,11 +233,24 @@ static void print_not_covered(const json_t *texts)
 	json_array_foreach(texts, i, text) print_words("not covered:", text);
 }
 
+static void print_state(const json_t *state)
+{
+	const char *word = json_string_value(state);
+	bool is_good = strcmp(word, "measuring") == 0, is_bad = strcmp(word, "degraded") == 0;
+
+	print_label("state");
+	if (is_good || is_bad)
+		terminal_paint(is_good ? TABLE_GREEN : TABLE_RED, word);
+	else
+		print_value(state);
+	putchar('\n');
+}
+
 static void print_status(const json_t *status)
 {
 	const json_t *faults = json_object_get(status, "faults");
 
-	LINE(status, "state", "state");
+	print_state(json_object_get(status, "state"));
 	print_faults(faults);
 	if (json_array_size(faults) == 0)
 		print_words("why", json_object_get(status, "why"));
@@ -265,8 +277,7 @@ static void print_status(const json_t *status)
 
 /* ---- asking ---- */
 
-/* The daemon's answer; NULL with ret_error, a negative errno, and why. */
-static json_t *ask_daemon(const char *path, int *ret_error, char why[static ASK_ERROR_MAX])
+json_t *status_ask(const char *path, int *ret_error, char why[static ASK_ERROR_MAX])
 {
 	const struct ask_request request = { .what = ASK_STATUS };
 	[[gnu::cleanup(ask_closep)]] FILE *answer = NULL;
@@ -301,7 +312,7 @@ static int run(const char *socket_path, const char *db_path, bool json)
 {
 	char why[ASK_ERROR_MAX] = "";
 	int r;
-	[[gnu::cleanup(json_freep)]] json_t *status = ask_daemon(socket_path, &r, why);
+	[[gnu::cleanup(json_freep)]] json_t *status = status_ask(socket_path, &r, why);
 
 	if (!status)
 		status = status_without_daemon(

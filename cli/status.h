@@ -4,12 +4,23 @@
 
 #include <stddef.h>
 
+#include "cli/ask.h"
+
 /* The daemon may take so long for each part of an answer. */
 enum { STATUS_TIMEOUT_S = 30 };
 
 /* What comes over a socket shall not command a terminal: a byte that is no printable ASCII is printed
  * as \xHH. */
 void status_print_text(const char *text, size_t len);
+
+/*
+ * Ask the daemon at path, which may take STATUS_TIMEOUT_S for each part of its answer.
+ *
+ * Returns its answer, an object with a text "state", for the caller to json_decref(); or NULL with
+ * ret_error, an error of ask(), -EPROTO or -ENOMEM, and in ret_why why.
+ */
+[[nodiscard]] struct json_t *status_ask(
+	const char *path, int *ret_error, char ret_why[static ASK_ERROR_MAX]);
 
 /*
  * What is known of the machine while no daemon answers, under the keys of its own answer as far as

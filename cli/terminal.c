@@ -2,6 +2,7 @@
 #include "cli/terminal.h"
 
 #include <langinfo.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,4 +104,18 @@ void terminal_wrap(const char *text, size_t column, size_t width)
 		if (text[len + strspn(text + len, " ")])
 			printf("\n%*s", (int)column, "");
 	}
+}
+
+void terminal_print(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	va_end(args);
+	terminal_wrap(text ? text : "not enough memory", 0, terminal_width());
+	putchar('\n');
+	free(text);
 }

@@ -38,4 +38,7 @@ size_t terminal_shorten(const char *text, size_t width, char *ret_text /* strlen
  */
 void terminal_wrap(const char *text, size_t column, size_t width);
 
+/* Print a line of words, on a terminal on as many as it takes. */
+[[gnu::format(printf, 1, 2)]] void terminal_print(const char *fmt, ...);
+
 #endif

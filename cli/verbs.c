@@ -20,6 +20,8 @@ const struct verb verbs[] = {
 		quote_options, TAKES_NOTHING },
 	{ "audit", audit_main, "is this whole log true, every epoch of it", audit_help,
 		audit_options, TAKES_FILE },
+	{ "doctor", doctor_main, "can this machine be measured, is all well, and what to do",
+		doctor_help, doctor_options, TAKES_NOTHING },
 	/* anywhere; enroll is the first of them */
 	{ "enroll", enroll_main, "learn a machine's key, and what vouches for it", enroll_help,
 		enroll_options, TAKES_HOST },

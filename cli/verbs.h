@@ -64,6 +64,7 @@ int query_main(int argc, char **argv);
 int report_main(int argc, char **argv);
 int quote_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 int enroll_main(int argc, char **argv);
 int attest_main(int argc, char **argv);
 int ack_main(int argc, char **argv);
@@ -71,10 +72,11 @@ int reference_main(int argc, char **argv);
 int verify_main(int argc, char **argv);
 
 extern const char status_help[], log_help[], show_help[], query_help[], report_help[], quote_help[],
-	audit_help[], enroll_help[], attest_help[], ack_help[], reference_help[], verify_help[];
+	audit_help[], doctor_help[], enroll_help[], attest_help[], ack_help[], reference_help[],
+	verify_help[];
 
 extern const struct verb_option status_options[], log_options[], show_options[], query_options[],
-	report_options[], quote_options[], audit_options[], enroll_options[], attest_options[],
-	ack_options[], reference_options[], verify_options[];
+	report_options[], quote_options[], audit_options[], doctor_options[], enroll_options[],
+	attest_options[], ack_options[], reference_options[], verify_options[];
 
 #endif

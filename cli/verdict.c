@@ -45,6 +45,17 @@ json_t *verdict_json(const struct verdict *verdict)
 		result->is_proven ? facts_json(&result->facts) : NULL);
 }
 
+enum table_color verdict_color(enum verify_verdict verdict)
+{
+	static const enum table_color colors[] = {
+		[VERIFY_TRUSTED] = TABLE_GREEN,
+		[VERIFY_UNTRUSTED] = TABLE_RED,
+		[VERIFY_UNKNOWN] = TABLE_YELLOW,
+	};
+
+	return colors[verdict];
+}
+
 int verdict_code(enum verify_verdict verdict)
 {
 	static const int codes[] = {

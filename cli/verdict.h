@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "attest/verify.h"
+#include "cli/terminal.h"
 
 /* reason and explanation are those of the whole, of which result is a part. */
 struct verdict {
@@ -20,6 +21,8 @@ struct verdict {
 /* Facts are there where they are proven, and not otherwise. An object of jansson's, the caller's; NULL
  * without memory. */
 struct json_t *verdict_json(const struct verdict *verdict);
+
+enum table_color verdict_color(enum verify_verdict verdict);
 
 /* The exit code of that name. */
 int verdict_code(enum verify_verdict verdict);

@@ -155,20 +155,22 @@ static int prove_earlier(
 
 static void print_facts(const struct verify_facts *facts)
 {
-	char log_id[2 * sizeof(facts->log_id) + 1];
+	char log_id[2 * sizeof(facts->log_id) + 1], epoch[128] = "";
 
 	cli_hex(facts->log_id, sizeof(facts->log_id), log_id);
-	printf("log %s", log_id);
 	if (facts->has_epoch)
-		printf(", epoch from record %" PRIu64 " (%s)", facts->epoch_seq, facts->epoch_why);
-	printf(", TPM reset %" PRIu32 " restart %" PRIu32 " clock %" PRIu64 " ms\n",
-		facts->reset_count, facts->restart_count, facts->clock_ms);
-	printf("loads: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64 " unknown; %" PRIu64
-	       " found loaded, %" PRIu64 " rejected, %" PRIu64 " lost; %" PRIu64 " attachments\n",
+		snprintf(epoch, sizeof(epoch), ", epoch from record %" PRIu64 " (%.64s)",
+			facts->epoch_seq, facts->epoch_why);
+	terminal_print("log %s%s, TPM reset %" PRIu32 " restart %" PRIu32 " clock %" PRIu64 " ms",
+		log_id, epoch, facts->reset_count, facts->restart_count, facts->clock_ms);
+	terminal_print("loads: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64
+		       " unknown; %" PRIu64 " found loaded, %" PRIu64 " rejected, %" PRIu64
+		       " lost; %" PRIu64 " attachments",
 		facts->loads[VERDICT_VERIFIED], facts->loads[VERDICT_UNSIGNED],
 		facts->loads[VERDICT_UNKNOWN], facts->kinds[RECORD_BASELINE],
 		facts->kinds[RECORD_REJECT], facts->lost, facts->kinds[RECORD_ATTACH]);
-	printf("agent %s says that it is %s\n", facts->agent, evidence_state_name(facts->state));
+	terminal_print(
+		"agent %s says that it is %s", facts->agent, evidence_state_name(facts->state));
 }
 
 static void print_result(const struct request *request, const struct verify_result *result)
@@ -177,15 +179,16 @@ static void print_result(const struct request *request, const struct verify_resu
 	enum verify_verdict verdict = appraisal_verdict(
 		&request->appraisal, result->verdict, &reason);
 
-	printf("%s", verify_verdict_name(verdict));
+	terminal_paint(verdict_color(verdict), verify_verdict_name(verdict));
 	if (verdict != VERIFY_TRUSTED)
 		printf(": %s", reason);
-	printf("\n%s\n", result->explanation);
+	putchar('\n');
+	terminal_print("%s", result->explanation);
 	appraisal_print(&request->appraisal);
 	if (result->is_proven)
 		print_facts(&result->facts);
 	for (size_t i = 0; i < result->note_count; i++)
-		printf("note: %s\n", result->notes[i]);
+		terminal_print("note: %s", result->notes[i]);
 }
 
 static void json_freep(json_t **json)
@@ -219,26 +222,24 @@ static int print_json(const struct request *request, const struct verify_result 
 const char verify_help[] =
 	"usage: bpfmeasure verify [OPTION]... --ak FILE EVIDENCE\n"
 	"\n"
-	"Is this log what that machine's TPM holds, all of it, now? Needs the evidence and the key, no\n"
-	"TPM and no daemon. EVIDENCE is what `bpfmeasure quote`, `bpfmeasure attest --save` or curl\n"
-	"wrote; - is stdin.\n"
+	"Is this log what that machine's TPM holds, all of it, now? EVIDENCE is what\n"
+	"quote, attest --save or curl wrote; - is stdin.\n"
 	"\n"
-	"  --ak FILE     the machine's attestation key as it was enrolled: TPM2B_PUBLIC or PEM\n"
-	"  --nonce HEX   the challenge; without it, old evidence passes for new, and a note says so\n"
-	"  --binding HEX the channel that it came through, by RFC 9266 (tls-exporter); without it, evidence\n"
-	"                that was passed on is not told apart, and a note says so\n"
-	"  --after FILE  evidence that was verified before and that this one goes on from (quote\n"
-	"                --since); again for evidence after that\n"
-	"  --pcr N       the PCR that is asked for (default 13)\n"
-	"  --policy P    hold the records against a policy: a .sql file, or signed-only,\n"
-	"                kernel-verified-metadata, known-programs, known-signers, known-loaders, no-gaps,\n"
-	"                no-foreign; again for more\n"
+	"  --ak FILE         the machine's attestation key: TPM2B_PUBLIC or PEM\n"
+	"  --nonce HEX       the challenge; without it, old evidence passes for new\n"
+	"  --binding HEX     the channel (RFC 9266, tls-exporter); without it, evidence\n"
+	"                    that was passed on is not told apart\n"
+	"  --after FILE      evidence verified before, from which this one goes on\n"
+	"  --pcr N           the PCR that is asked for (default 13)\n"
+	"  --policy P        a .sql file, or signed-only, kernel-verified-metadata,\n"
+	"                    known-programs, known-signers, known-loaders, no-gaps,\n"
+	"                    no-foreign; again for more\n"
 	"  --reference FILE  values of `bpfmeasure reference` for them; again for more\n"
-	"  --json        the verdict as one object\n"
+	"  --json            the verdict as one object\n"
 	"\n"
-	"Exit codes: 0 trusted, 1 untrusted and why, 3 could not find out, a policy that fails included.\n"
+	"Exit codes: 0 trusted, 1 untrusted, 3 it could not be found out.\n"
 	"\n"
-	"example: bpfmeasure verify evidence --ak ak.pem --nonce $nonce --policy signed-only\n";
+	"example: bpfmeasure verify evidence --ak ak.tpm2b --nonce $nonce\n";
 
 /* What the enrolment would know: the operator gave the key, and nobody vouches for the TPM. */
 static void appraise(

@@ -5,8 +5,11 @@
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "db/handle.h"
+
+enum { KEY_MAX = 4096 }; /* of those that an index is fast with; our own are far shorter */
 
 /* A bijection that spreads every bit; splitmix64's. */
 static uint64_t mix(uint64_t x)
@@ -20,6 +23,30 @@ static uint64_t mix(uint64_t x)
 static uint64_t ref_term(const struct db *db, uint64_t ref, uint64_t seq)
 {
 	return ref ? mix(mix(ref ^ db->ref_key[0]) + (seq ^ db->ref_key[1])) : 0;
+}
+
+/* One term of a sum over keys. */
+static uint64_t key_term(
+	const struct db *db, enum db_key key, uint64_t seq, const char *value, size_t len)
+{
+	uint64_t sum = mix(seq ^ db->ref_key[0]) + mix((uint64_t)len << 8 ^ key ^ db->ref_key[1]);
+
+	for (uint64_t word = 0; len > 0;) {
+		size_t taken = len < sizeof(word) ? len : sizeof(word);
+
+		word = 0;
+		memcpy(&word, value, taken);
+		sum = mix(sum ^ word);
+		value += taken;
+		len -= taken;
+	}
+	return sum;
+}
+
+void db_scanned_key(const struct db *db, struct db_scanned *scanned, enum db_key key, uint64_t seq,
+	const void *value, size_t len)
+{
+	scanned->keys += key_term(db, key, seq, value, len);
 }
 
 /* 1 if there is a record of this number, looked for from the top of the tree. */
@@ -206,6 +233,48 @@ static int check_refs(struct db *db, const struct db_scanned *scanned)
 	return r < 0 ? r : first == scanned->first && refs == scanned->refs;
 }
 
+/* The sum over one of the indexes of keys, in the order of which nothing is out of place. */
+static int keys_add(struct db *db, enum db_key key, uint64_t last, uint64_t end, uint64_t *keys)
+{
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_KEYS + key];
+	char before[KEY_MAX];
+	int len_before = 0, r;
+	uint64_t seq_before = 0;
+
+	while ((r = db_fetch(db, stmt, "auditing the log")) == 1) {
+		const char *value = (const char *)sqlite3_column_text(stmt, 0);
+		int len = sqlite3_column_bytes(stmt, 0);
+		uint64_t seq = (uint64_t)sqlite3_column_int64(stmt, 1);
+
+		if (!value || len > KEY_MAX || seq > end)
+			return 0;
+		int order = memcmp(before, value, (size_t)(len < len_before ? len : len_before));
+		order = order ? order : len_before - len;
+		if (order > 0 || (order == 0 && seq <= seq_before))
+			return 0;
+		if (seq <= last)
+			*keys += key_term(db, key, seq, value, (size_t)len);
+		memcpy(before, value, (size_t)len);
+		len_before = len;
+		seq_before = seq;
+	}
+	return r < 0 ? r : 1;
+}
+
+/* 1 if the indexes have the keys that were told of what was scanned; 0 if not. */
+static int check_keys(struct db *db, const struct db_scanned *scanned)
+{
+	uint64_t keys = 0, end = 0;
+
+	int r = db_last_seq(db, &end);
+	if (r < 0)
+		return r;
+	r = 1;
+	for (enum db_key key = 0; key < DB_KEY_COUNT && r == 1; key++)
+		r = keys_add(db, key, scanned->last, end, &keys);
+	return r == 1 ? keys == scanned->keys : r;
+}
+
 static int stop(void *, const char *)
 {
 	return 1;
@@ -239,7 +308,8 @@ static int check_answers(struct db *db, const struct db_scanned *scanned)
 		r = check(db, totals_check, stop, NULL);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	return check_refs(db, scanned);
+	r = check_refs(db, scanned);
+	return r == 1 ? check_keys(db, scanned) : r;
 }
 
 /*

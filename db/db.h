@@ -161,6 +161,28 @@ void db_line_freep(char **line);
 [[nodiscard]] int db_each(struct db *db, uint64_t first, uint64_t last,
 	int (*fn)(void *arg, uint64_t seq, const void *line, size_t len), void *arg);
 
+/* What records are found by without reading them: values of their lines, by their paths. */
+enum db_key {
+	DB_TIME, /* time */
+	DB_KIND, /* kind; "" of a line that is no JSON or has none; not for finding "load" */
+	DB_NAME, /* program.name */
+	DB_SHA256, /* program.sha256 */
+	DB_KEY_COUNT,
+};
+
+/*
+ * The records of which the value is low or behind it, and high or before it, in the order of bytes:
+ * their numbers, in no order, but no more than max (not 0) of them. low and high are the same to
+ * find one value.
+ *
+ * An index says so, and whoever wrote the file could make it leave records out or name others:
+ * db_audit() checks it, db_each() and db_scan() do without.
+ *
+ * Returns how many there are; max may be as many as there is room for, or not all.
+ */
+[[nodiscard]] int db_find(struct db *db, enum db_key key, const char *low, const char *high,
+	uint64_t *ret_seqs, size_t max);
+
 /* The newest record at or after at_least_seq with this ref (not 0). -ENOENT if there is none. */
 [[nodiscard]] int db_ref_last(
 	struct db *db, uint64_t ref, uint64_t at_least_seq, uint64_t *ret_seq);
@@ -250,6 +272,7 @@ void db_line_freep(char **line);
 struct db_scanned {
 	uint64_t first, last; /* records without a gap, each found by its number too */
 	uint64_t refs; /* a sum of theirs */
+	uint64_t keys; /* and one of what the caller found in their lines */
 	uint64_t pages; /* that SQLite had asked for */
 	bool is_whole; /* up to the end of the log */
 };
@@ -263,6 +286,13 @@ struct db_scanned {
  */
 [[nodiscard]] int db_scan(struct db *db, uint64_t first, uint64_t last, struct db_scanned *scanned,
 	int (*fn)(void *arg, uint64_t seq, uint64_t ref, const void *line, size_t len), void *arg);
+
+/*
+ * To be called by fn of db_scan() for each value of the record's line that is a key, kinds other
+ * than "load" only: what the indexes must have. No call of it uses the file.
+ */
+void db_scanned_key(const struct db *db, struct db_scanned *scanned, enum db_key key, uint64_t seq,
+	const void *value, size_t len);
 
 /* Hand every program kept to fn, for it to hash; as db_scan(). */
 [[nodiscard]] int db_programs_each(struct db *db,
@@ -280,7 +310,7 @@ struct db_scanned {
  *           no answer comes from is not looked at: free pages and their list, the bytes between the
  *           rows of a page, and the map by which db_trim() moves pages. Otherwise, and as soon as
  *           anything is not as it should be, it is SQLite's check of the whole file that finds: all
- *           of these too. A sum stands for the refs: of other refs it is the same once in 2^64.
+ *           of these too. Sums stand for the refs and the keys: of others they are the same once in 2^64.
  *
  * Returns 0, whatever was found; an error, -EUCLEAN too; or the first value other than 0 that fn
  * returns, which ends it.

@@ -36,7 +36,9 @@ enum db_stmt {
 	DB_RECORD_HAS,
 	DB_REFS,
 	DB_PROGRAMS,
-	DB_STMT_COUNT,
+	DB_FIND, /* and those after it: one for each enum db_key */
+	DB_KEYS = DB_FIND + DB_KEY_COUNT, /* likewise */
+	DB_STMT_COUNT = DB_KEYS + DB_KEY_COUNT,
 };
 
 /* Which file it is, whatever it is called. */

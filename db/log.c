@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,28 @@ int db_ref_last(struct db *db, uint64_t ref, uint64_t at_least_seq, uint64_t *re
 		return db_refuse(db, -ENOENT, "no record has ref %" PRIu64, ref);
 	*ret_seq = (uint64_t)sqlite3_column_int64(stmt, 0);
 	return 0;
+}
+
+int db_find(struct db *db, enum db_key key, const char *low, const char *high, uint64_t *ret_seqs,
+	size_t max)
+{
+	assert(db->sql && max > 0 && max <= INT_MAX);
+	[[gnu::cleanup(db_stmt_resetp)]] sqlite3_stmt *stmt = db->stmts[DB_FIND + key];
+	int count = 0;
+
+	if (sqlite3_bind_text(stmt, 1, low, -1, SQLITE_STATIC) != SQLITE_OK ||
+		sqlite3_bind_text(stmt, 2, high, -1, SQLITE_STATIC) != SQLITE_OK)
+		return db_fail(db, "bind");
+	int r = db_bind_number(db, stmt, 3, max);
+	if (r == 0)
+		r = db_fetch(db, stmt, "looking for records");
+	for (; r == 1; r = db_fetch(db, stmt, "looking for records")) {
+		r = db_column_seq(db, stmt, 0, &ret_seqs[count]);
+		if (r < 0)
+			return r;
+		count++;
+	}
+	return r < 0 ? r : count;
 }
 
 int db_state_get(struct db *db, const char *key, void *buf, size_t size)

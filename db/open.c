@@ -20,6 +20,12 @@ enum {
 	FORMAT_VERSION = 1,
 	LENGTH_MAX = DB_VALUE_MAX + 4096, /* of a row: one value of the largest size and the rest */
 	SQL_MAX = 1 << 20,
+	/*
+	 * Until then SQLite did not know of its JSON functions that they are innocuous, and a schema
+	 * that has them is one to trust or not to open. It runs nothing of a schema by reading it;
+	 * nothing is asked of the tables before schema_check(), and views and triggers are off.
+	 */
+	JSON_INNOCUOUS = 3041000,
 };
 
 /*
@@ -34,10 +40,25 @@ static const char file_pragmas[] = "PRAGMA page_size=8192; PRAGMA auto_vacuum=IN
  * The schema of format version 1, to the letter: SQLite keeps these texts and a reader compares
  * them. ref stands before line so that it is read without walking the line's overflow pages. total
  * is the size of all programs up to this one, so that the sum over a full store is one look.
+ *
+ * time, kind, name and sha256 are not stored: they are computed from the line, of which they are
+ * values by their paths, for the indexes and for whoever asks. A line that is no JSON has none of
+ * them, and the kind ''. Most records are loads; kind is not for finding those.
  */
+#define VALUE(path)                                                                                \
+	"CASE WHEN json_valid(CAST(line AS TEXT)) THEN CAST(line AS TEXT) ->> '" path "' END"
+
 static const char *const schema[] = {
-	"CREATE TABLE record(seq INTEGER PRIMARY KEY, ref INTEGER NOT NULL, line BLOB NOT NULL)",
+	"CREATE TABLE record(seq INTEGER PRIMARY KEY, ref INTEGER NOT NULL, line BLOB NOT NULL,"
+	" time TEXT AS (" VALUE("$.time") "), kind TEXT AS (coalesce(" VALUE(
+		"$.kind") ", '')),"
+			  " name TEXT AS (" VALUE("$.program.name") "), sha256 TEXT AS (" VALUE(
+				  "$.program.sha256") "))",
 	"CREATE INDEX record_ref ON record(ref) WHERE ref<>0",
+	"CREATE INDEX record_time ON record(time)",
+	"CREATE INDEX record_kind ON record(kind) WHERE kind<>'load'",
+	"CREATE INDEX record_name ON record(name) WHERE name IS NOT NULL",
+	"CREATE INDEX record_sha256 ON record(sha256) WHERE sha256 IS NOT NULL",
 	"CREATE TABLE program(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, total INTEGER NOT NULL, insns BLOB NOT NULL)",
 	"CREATE TABLE state(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
 	"CREATE TABLE quote(seq INTEGER PRIMARY KEY, line BLOB NOT NULL)",
@@ -73,6 +94,22 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 	[DB_SCAN] = "SELECT seq, ref, line FROM record WHERE seq>=?1 ORDER BY seq",
 	[DB_RECORD_HAS] = "SELECT seq FROM record WHERE seq=?1",
 	[DB_REFS] = "SELECT ref, seq FROM record INDEXED BY record_ref WHERE ref<>0",
+	[DB_FIND + DB_TIME] = "SELECT seq FROM record INDEXED BY record_time"
+			      " WHERE time BETWEEN ?1 AND ?2 LIMIT ?3",
+	[DB_FIND + DB_KIND] = "SELECT seq FROM record INDEXED BY record_kind"
+			      " WHERE kind<>'load' AND kind BETWEEN ?1 AND ?2 LIMIT ?3",
+	[DB_FIND + DB_NAME] = "SELECT seq FROM record INDEXED BY record_name"
+			      " WHERE name BETWEEN ?1 AND ?2 LIMIT ?3",
+	[DB_FIND + DB_SHA256] = "SELECT seq FROM record INDEXED BY record_sha256"
+				" WHERE sha256 BETWEEN ?1 AND ?2 LIMIT ?3",
+	[DB_KEYS + DB_TIME] =
+		"SELECT time, seq FROM record INDEXED BY record_time WHERE time IS NOT NULL ORDER BY time",
+	[DB_KEYS + DB_KIND] = "SELECT kind, seq FROM record INDEXED BY record_kind"
+			      " WHERE kind<>'load' ORDER BY kind",
+	[DB_KEYS + DB_NAME] = "SELECT name, seq FROM record INDEXED BY record_name"
+			      " WHERE name IS NOT NULL ORDER BY name",
+	[DB_KEYS + DB_SHA256] = "SELECT sha256, seq FROM record INDEXED BY record_sha256"
+				" WHERE sha256 IS NOT NULL ORDER BY sha256",
 	[DB_PROGRAMS] = "SELECT sha256, insns FROM program ORDER BY id",
 };
 
@@ -157,11 +194,11 @@ static int file_make(struct db *db, const char *path)
 /* What holds for every connection, before it looks at the file. */
 static int harden(struct db *db)
 {
-	static const struct {
+	const struct {
 		int option, value;
 	} options[] = {
 		{SQLITE_DBCONFIG_DEFENSIVE, 1},
-		{SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+		{SQLITE_DBCONFIG_TRUSTED_SCHEMA, sqlite3_libversion_number() < JSON_INNOCUOUS},
 		{SQLITE_DBCONFIG_DQS_DML, 0},
 		{SQLITE_DBCONFIG_DQS_DDL, 0},
 		{SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},

@@ -2,7 +2,7 @@
 /*
  * samples COUNT [SEED]: COUNT records of all kinds, one log: seq from 1, each line's prev is the
  * sha256 of the line before it.
- * samples --views: the SQL views.
+ * samples --views: the table of lines and the SQL views over it.
  * samples --check: check the lines of standard input; 1 where one is refused.
  *
  * For tests in other languages.
@@ -38,7 +38,7 @@ int main(int argc, char **argv)
 	if (argc < 2 || argc > 3)
 		return 2;
 	if (strcmp(argv[1], "--views") == 0)
-		return puts(record_views_sql()) < 0;
+		return printf("%s\n%s\n", SAMPLES_TABLE, record_views_sql()) < 0;
 	if (strcmp(argv[1], "--check") == 0)
 		return check_lines();
 	sampler.state = argc == 3 ? strtoull(argv[2], NULL, 10) : 0;

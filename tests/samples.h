@@ -29,6 +29,13 @@ static const enum record_kind sample_kinds[] = {
 };
 enum { SAMPLE_KINDS = sizeof(sample_kinds) / sizeof(sample_kinds[0]) };
 
+/* A table for the views to be over, in the words of docs/format.md. */
+#define SAMPLES_TABLE                                                                              \
+	"CREATE TABLE record(seq INTEGER PRIMARY KEY, line BLOB NOT NULL,"                         \
+	" time AS (CAST(line AS TEXT) ->> '$.time'), kind AS (CAST(line AS TEXT) ->> '$.kind'),"   \
+	" name AS (CAST(line AS TEXT) ->> '$.program.name'),"                                      \
+	" sha256 AS (CAST(line AS TEXT) ->> '$.program.sha256'));"
+
 struct sampler {
 	uint64_t state;
 	char bytes[32 * 1024]; /* of the texts */

@@ -292,7 +292,7 @@ static struct log_committed committed(enum record_kind kind, const void *record)
 		record_encode_lost(&line, head, record);
 	else
 		record_encode_stop(&line, head, record);
-	return (struct log_committed){ kind, 42, line.buf, line.len };
+	return (struct log_committed){ .kind = kind, .seq = 42, .line = line.buf, .len = line.len };
 }
 
 static void text(struct record_text *to, const char *bytes)

@@ -10,12 +10,15 @@
 
 enum { RECORDS = 60, PROGRAMS = 3, QUOTES = 4, ANSWER_MAX = 64 << 10, SAMPLE = 211 };
 enum { LONG_REF = 5, PROGRAM_LEN = 100 };
+enum { KEYED = 12 }; /* records with keys, behind all the others */
 
 /*
  * All the answers to all the questions, one after the other. Lines, refs, quotes and programs are
  * checked by whoever knows what they mean, by hash or signature; here, by knowing what they were.
  */
 struct answer {
+	struct db *db;
+	struct db_scanned scanned;
 	size_t len;
 	unsigned findings;
 	char bytes[ANSWER_MAX];
@@ -46,14 +49,66 @@ static void expect(struct answer *answer, const void *bytes, size_t len, const v
 		answer->findings++;
 }
 
+/* Values of the line of a record that has them. */
+static size_t keyed_line(uint64_t seq, char values[DB_KEY_COUNT][16], char line[static 256])
+{
+	snprintf(values[DB_TIME], 16, "2026-01-%02u", (unsigned)(seq % 31));
+	snprintf(values[DB_KIND], 16, "%s", seq % 3 ? "load" : "attach");
+	snprintf(values[DB_NAME], 16, "name%u", (unsigned)(seq % 4));
+	snprintf(values[DB_SHA256], 16, "%04x", (unsigned)(seq * 40503 % 65536));
+	return (size_t)snprintf(line, 256,
+		"{\"time\":\"%s\",\"kind\":\"%s\",\"program\":{\"name\":\"%s\",\"sha256\":\"%s\"}}",
+		values[DB_TIME], values[DB_KIND], values[DB_NAME], values[DB_SHA256]);
+}
+
+static void tell_keys(struct answer *answer, uint64_t seq)
+{
+	char values[DB_KEY_COUNT][16], line[256];
+
+	if (seq <= RECORDS + 1) { /* no JSON */
+		db_scanned_key(answer->db, &answer->scanned, DB_KIND, seq, "", 0);
+		return;
+	}
+	keyed_line(seq, values, line);
+	for (enum db_key key = 0; key < DB_KEY_COUNT; key++)
+		if (strcmp(values[key], "load") != 0)
+			db_scanned_key(answer->db, &answer->scanned, key, seq, values[key],
+				strlen(values[key]));
+}
+
+static int keys_find(struct db *db, struct answer *answer)
+{
+	for (uint64_t seq = RECORDS + 2; seq < RECORDS + 2 + KEYED; seq++) {
+		char values[DB_KEY_COUNT][16], line[256];
+
+		keyed_line(seq, values, line);
+		for (enum db_key key = 0; key < DB_KEY_COUNT; key++) {
+			uint64_t seqs[RECORDS + KEYED + 1] = {};
+			int count = db_find(db, key, values[key], values[key], seqs,
+				sizeof(seqs) / sizeof(seqs[0]));
+			if (count < 0)
+				return count;
+			add(answer, seqs, (size_t)count * sizeof(seqs[0]));
+		}
+	}
+	return 0;
+}
+
 static int add_record(void *arg, uint64_t seq, uint64_t ref, const void *line, size_t len)
 {
-	char text[64];
+	char text[256], values[DB_KEY_COUNT][16];
+
+	tell_keys(arg, seq);
 
 	add(arg, &seq, sizeof(seq));
-	expect(arg, &ref, sizeof(ref), &(uint64_t){ seq > RECORDS ? LONG_REF : seq % 10 },
+	expect(arg, &ref, sizeof(ref),
+		&(uint64_t){ seq > RECORDS + 1  ? 0
+				: seq > RECORDS ? LONG_REF
+						: seq % 10 },
 		sizeof(ref));
-	if (seq > RECORDS)
+	if (seq > RECORDS + 1)
+		expect(arg, line, len, text, keyed_line(seq, values, text));
+	else if (seq > RECORDS)
 		expect(arg, line, len, long_text, sizeof(long_text));
 	else
 		expect(arg, line, len, text, fixture_line(seq, text));
@@ -134,14 +189,14 @@ static int ask(const char *path, struct answer *answer)
 {
 	[[gnu::cleanup(db_freep)]] struct db *db = db_new();
 
-	struct db_scanned scanned = { 0 };
-
+	answer->db = db;
+	answer->scanned = (struct db_scanned){};
 	answer->len = answer->findings = 0;
 	int r = db_open(db, path);
 	if (r == 0)
-		r = db_scan(db, 1, UINT64_MAX, &scanned, add_record, answer);
+		r = db_scan(db, 1, UINT64_MAX, &answer->scanned, add_record, answer);
 	if (r == 0)
-		r = db_audit(db, &scanned, add_finding, answer);
+		r = db_audit(db, &answer->scanned, add_finding, answer);
 	if (r == 0)
 		r = lines_get(db, answer);
 	if (r == 0)
@@ -152,6 +207,8 @@ static int ask(const char *path, struct answer *answer)
 		r = programs_get(db, answer);
 	if (r == 0)
 		r = refs_get(db, answer);
+	if (r == 0)
+		r = keys_find(db, answer);
 	if (r < 0 && db_errmsg(db)[0] == '\0')
 		fail_msg("error %d without a text", r);
 	return r;
@@ -184,6 +241,12 @@ static void log_make(struct fixture *f)
 				.program_count = PROGRAMS,
 				.program_bytes_max = UINT64_MAX,
 			}));
+	for (uint64_t seq = RECORDS + 2; seq < RECORDS + 2 + KEYED; seq++) {
+		char values[DB_KEY_COUNT][16], keyed[256];
+		line = (struct db_line){ seq, 0, keyed, keyed_line(seq, values, keyed) };
+		assert_ok(f->db,
+			db_append(f->db, &(struct db_batch){ .lines = &line, .line_count = 1 }));
+	}
 	for (unsigned i = 1; i <= QUOTES; i++)
 		assert_ok(f->db, db_quote_put(f->db, i * 10, text, fixture_line(i * 10, text)));
 	db_free(f->db);
@@ -229,21 +292,21 @@ static void every_changed_bit_is_found_or_changes_no_answer(void **state)
 	close(fd);
 }
 
-static int no_record(void *, uint64_t, uint64_t, const void *, size_t)
+static int no_record(void *arg, uint64_t seq, uint64_t, const void *, size_t)
 {
+	tell_keys(arg, seq);
 	return 0;
 }
 
 static unsigned findings_after_scan(const char *path, uint64_t first)
 {
 	[[gnu::cleanup(db_freep)]] struct db *db = db_new();
-	struct answer answer = { 0 };
-	struct db_scanned scanned = { 0 };
+	struct answer answer = { .db = db };
 
 	assert_ok(db, db_open(db, path));
-	assert_ok(db, db_scan(db, 1, 20, &scanned, no_record, NULL));
-	assert_ok(db, db_scan(db, first, UINT64_MAX, &scanned, no_record, NULL));
-	assert_ok(db, db_audit(db, &scanned, add_finding, &answer));
+	assert_ok(db, db_scan(db, 1, 20, &answer.scanned, no_record, &answer));
+	assert_ok(db, db_scan(db, first, UINT64_MAX, &answer.scanned, no_record, &answer));
+	assert_ok(db, db_audit(db, &answer.scanned, add_finding, &answer));
 	return answer.findings;
 }
 
@@ -263,12 +326,49 @@ static void the_list_of_free_pages_matters_only_where_the_scan_was_not_of_all(vo
 	assert_in_range(findings_after_scan(f->path, 22), 1, 100);
 }
 
+/* Change what an index has, the lines being what they were: the quick check must see it, or SQLite's. */
+static void index_change(const char *path, const char *from, const char *to)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	size_t size = (size_t)lseek(fd, 0, SEEK_END), len = strlen(from);
+	char *file = malloc(size);
+
+	assert_int_equal(pread(fd, file, size, 0), size);
+	char *at = memmem(file, size, from, len);
+	for (; at && at[-1] == '"'; at = memmem(at + 1, size - (size_t)(at + 1 - file), from, len))
+		;
+	assert_non_null(at);
+	assert_int_equal(pwrite(fd, to, len, at - file), len);
+	free(file);
+	close(fd);
+}
+
+static void an_index_that_lies_is_found(void **state)
+{
+	static const char *const lies[][2] = {
+		{ "2026-01-02", "2026-01-32" },
+		{ "attach", "detach" },
+		{ "name1", "name7" },
+	};
+	struct fixture *f = *state;
+
+	log_make(f);
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		index_change(f->path, lies[i][0], lies[i][1]);
+		assert_in_range(findings_after_scan(f->path, 21), 1, 100);
+		index_change(f->path, lies[i][1], lies[i][0]);
+		assert_int_equal(findings_after_scan(f->path, 21), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			the_list_of_free_pages_matters_only_where_the_scan_was_not_of_all,
 			fixture_new, fixture_free),
+		cmocka_unit_test_setup_teardown(
+			an_index_that_lies_is_found, fixture_new, fixture_free),
 		cmocka_unit_test_setup_teardown(
 			every_changed_bit_is_found_or_changes_no_answer, fixture_new, fixture_free),
 	};

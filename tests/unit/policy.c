@@ -366,10 +366,7 @@ static sqlite3_stmt *open_views(sqlite3 **ret_views)
 	sqlite3_stmt *insert = NULL;
 
 	assert_int_equal(sqlite3_open(":memory:", ret_views), SQLITE_OK);
-	assert_int_equal(
-		sqlite3_exec(*ret_views, "CREATE TABLE record(seq INTEGER PRIMARY KEY, line BLOB)",
-			NULL, NULL, NULL),
-		SQLITE_OK);
+	assert_int_equal(sqlite3_exec(*ret_views, SAMPLES_TABLE, NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(*ret_views, record_views_sql(), NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_prepare_v2(
 				 *ret_views, "INSERT INTO record VALUES(?, ?)", -1, &insert, NULL),
