@@ -88,7 +88,7 @@ PKGS_all    := $(sort $(PKGS_agent) $(PKGS_server) $(PKGS_cli) $(PKGS_attest) $(
 # ---- flags ---------------------------------------------------------------------------------------
 
 # The targets that install what is missing come back here by way of a make of their own.
-ifeq ($(filter help clean format demo check check-long bench hook-kernel,$(MAKECMDGOALS)),)
+ifeq ($(filter help clean format demo check check-long bench hook-kernel deb uninstall,$(MAKECMDGOALS)),)
 missing_pkgs := $(shell for p in $(PKGS_all); do pkg-config --exists $$p || echo $$p; done)
 ifneq ($(strip $(missing_pkgs)),)
 $(error pkg-config does not know: $(missing_pkgs) - run tests/install-packages as root)
@@ -147,7 +147,8 @@ help:
 	@echo 'make man            the manual pages, to read without installing them'
 	@echo 'make lint           layers, headers, format, documents'
 	@echo 'make format         clang-format over the tree'
-	@echo 'make install        to $$(DESTDIR)$$(PREFIX)'
+	@echo 'make install        to $$(DESTDIR)$$(PREFIX); make uninstall removes it'
+	@echo 'make deb            Debian packages, in $(O)/deb'
 	@echo 'make clean          remove $(O)/'
 
 clean:
@@ -222,7 +223,7 @@ $(O)/tests/%.bpf.o: tests/%.bpf.c
 
 # ---- trying, testing, installing -----------------------------------------------------------------
 
-.PHONY: demo check check-long check-vm hook-kernel check-hook-kernel bench install uninstall
+.PHONY: demo check check-long check-vm hook-kernel check-hook-kernel bench install uninstall deb
 demo:
 	@tests/install-packages
 	@$(MAKE) --no-print-directory all $(O)/tests/demo/hello.bpf.o
@@ -267,45 +268,38 @@ bench:
 	@tests/bench/run
 	@tests/bench/attest
 
-# $(1) mode, $(2) what of init/, $(3) where below PREFIX: with the daemon's place filled in
-define install_init
-install -d $(DESTDIR)$(PREFIX)/$(dir $(3))
-sed 's|@SBINDIR@|$(PREFIX)/sbin|' init/$(2) >$(DESTDIR)$(PREFIX)/$(3)
-chmod $(1) $(DESTDIR)$(PREFIX)/$(3)
-endef
+# What is installed below PREFIX, as MODE:FROM:TO; of what is in init/, with the daemon's place filled in.
 INITRAMFS := initramfs-tools
+ZSH       ?= share/zsh/site-functions
+INSTALLED := 755:$(O)/bpfmeasure:bin/bpfmeasure 755:$(O)/bpfmeasured:sbin/bpfmeasured \
+             644:init/sysusers.conf:lib/sysusers.d/bpfmeasure.conf \
+             $(foreach f,$(notdir $(wildcard init/*.service)),644:init/$(f):lib/systemd/system/$(f)) \
+             $(foreach f,hooks/bpfmeasure scripts/init-top/bpfmeasure, \
+                     755:init/$(INITRAMFS)/$(f):share/bpfmeasure/$(INITRAMFS)/$(f)) \
+             $(foreach f,$(wildcard policies/*.sql monitoring/*.yml),644:$(f):share/bpfmeasure/$(f)) \
+             644:$(O)/completion/bpfmeasure.bash:share/bash-completion/completions/bpfmeasure \
+             644:init/completion/bpfmeasured.bash:share/bash-completion/completions/bpfmeasured \
+             644:$(O)/completion/_bpfmeasure:$(ZSH)/_bpfmeasure \
+             644:init/completion/_bpfmeasured:$(ZSH)/_bpfmeasured \
+             $(foreach f,README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md),644:$(f):share/doc/bpfmeasure/$(notdir $(f)))
 
 install: all
-	install -D -m 755 $(O)/bpfmeasure $(DESTDIR)$(PREFIX)/bin/bpfmeasure
-	install -D -m 755 $(O)/bpfmeasured $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
-	install -d $(DESTDIR)$(PREFIX)/share/bpfmeasure/policies
-	install -m 644 policies/*.sql $(DESTDIR)$(PREFIX)/share/bpfmeasure/policies
-	test -e $(DESTDIR)/etc/bpfmeasure/agent.conf || \
-		install -D -m 644 agent.conf $(DESTDIR)/etc/bpfmeasure/agent.conf
-	install -D -m 644 init/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfmeasure.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bpfmeasure/monitoring monitoring/*.yml
-	$(call install_init,644,bpfmeasured.service,lib/systemd/system/bpfmeasured.service)
-	$(call install_init,755,$(INITRAMFS)/hooks/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/hooks/bpfmeasure)
-	$(call install_init,755,$(INITRAMFS)/scripts/init-top/bpfmeasure,share/bpfmeasure/$(INITRAMFS)/scripts/init-top/bpfmeasure)
-
-	$(install_completion)
-	$(install_man)
-
-# What shells complete by. Debian's zsh looks into share/zsh/vendor-completions for packages' own.
-ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
-BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
-define install_completion
-install -D -m 644 $(O)/completion/bpfmeasure.bash $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasure
-install -D -m 644 init/completion/bpfmeasured.bash $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasured
-install -D -m 644 -t $(DESTDIR)$(ZSH_COMPLETIONS) $(O)/completion/_bpfmeasure init/completion/_bpfmeasured
-endef
+	@for file in $(INSTALLED); do \
+		mode=$${file%%:*} from=$${file#*:} to='$(DESTDIR)$(PREFIX)'/$${file##*:}; \
+		from=$${from%:*}; \
+		install -D -m $$mode $$from "$$to" || exit; \
+		case $$from in init/*) sed -i 's|@SBINDIR@|$(PREFIX)/sbin|' "$$to" || exit;; esac; \
+	done
+	@test -e '$(DESTDIR)/etc/bpfmeasure/agent.conf' || \
+		install -D -m 644 agent.conf '$(DESTDIR)/etc/bpfmeasure/agent.conf'
+	@$(call man_into,'$(DESTDIR)$(PREFIX)/share/man')
 
 # The pages say which version they are of. $(1) where to
 MAN_PAGES := $(wildcard docs/man/*.[158])
 define man_into
 for page in $(MAN_PAGES); do \
-	file=$(1)/man$${page##*.}/$${page##*/}; mkdir -p $${file%/*} && \
-	sed 's/^\.Os bpfmeasure$$/& $(VERSION)/; s|/usr/local/share|$(PREFIX)/share|' $$page >$$file && chmod 644 $$file || exit; \
+	file=$(1)/man$${page##*.}/$${page##*/}; mkdir -p "$${file%/*}" && \
+	sed 's/^\.Os bpfmeasure$$/& $(VERSION)/; s|/usr/local/share|$(PREFIX)/share|' $$page >"$$file" && chmod 644 "$$file" || exit; \
 done
 endef
 
@@ -314,21 +308,24 @@ man:
 	@$(call man_into,$(O)/man)
 	@echo 'to read them: man -M $(O)/man bpfmeasure'
 
-define install_man
-$(call man_into,$(DESTDIR)$(PREFIX)/share/man)
-install -d $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
-install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
-endef
-
+# Leaves the configuration and the log.
 uninstall:
-	for page in $(MAN_PAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/bpfmeasure
-	rm -f $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasure $(DESTDIR)$(BASH_COMPLETIONS)/bpfmeasured
-	rm -f $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasure $(DESTDIR)$(ZSH_COMPLETIONS)/_bpfmeasured
-	rm -f $(DESTDIR)$(PREFIX)/bin/bpfmeasure $(DESTDIR)$(PREFIX)/sbin/bpfmeasured
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/bpfmeasured.service
-	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfmeasure.conf
-	rm -rf $(DESTDIR)$(PREFIX)/share/bpfmeasure
+	@for file in $(INSTALLED); do rm -f '$(DESTDIR)$(PREFIX)'/$${file##*:} || exit; done
+	@for page in $(MAN_PAGES); do rm -f '$(DESTDIR)$(PREFIX)'/share/man/man$${page##*.}/$${page##*/} || exit; done
+	@rm -rf '$(DESTDIR)$(PREFIX)/share/bpfmeasure' '$(DESTDIR)$(PREFIX)/share/doc/bpfmeasure'
+
+# Debian packages, by debian/: of what git knows, in a copy below $(O). The date is that of the last change.
+DEB               := $(O)/deb
+MAINTAINER         = $(shell sed -n 's/^Maintainer: //p' debian/control)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+
+deb:
+	@rm -rf $(DEB) && mkdir -p $(DEB)/src
+	@git ls-files -z | xargs -0 cp --parents --preserve=mode,timestamps -t $(DEB)/src
+	@sed -i 's/^VERSION := .*/VERSION := $(VERSION)/' $(DEB)/src/Makefile
+	@printf 'bpfmeasure (%s-1) unstable; urgency=medium\n\n  * What is new: CHANGELOG.md.\n\n -- %s  %s\n' '$(VERSION)' \
+		'$(MAINTAINER)' "$$(LC_ALL=C date --utc --rfc-email --date=@$(SOURCE_DATE_EPOCH))" >$(DEB)/src/debian/changelog
+	@cd $(DEB)/src && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage --build=binary --no-sign
 
 # ---- unit tests ----------------------------------------------------------------------------------
 
@@ -365,6 +362,11 @@ check-unit: unit-tests
 	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san unit-tests
 	@tests/run-units $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS)) \
 		$(patsubst %,$(O)/san/tests/unit/%,$(UNIT_TESTS))
+
+# What a package's build can run anywhere.
+.PHONY: check-package
+check-package: $(patsubst %,$(O)/tests/unit/%,$(UNIT_bpf) $(UNIT_db) $(UNIT_cli))
+	@tests/run-units $^
 
 # ---- the daemon without BPF ----------------------------------------------------------------------
 # The same objects, but the kernel below bpf/probe.h is one made of files: tests/fault/kernel.h.

@@ -45,7 +45,7 @@ struct daemon {
 };
 
 static const char usage[] =
-	"usage: bpfmeasured [--config FILE] [--check | --attach | --detach]\n"
+	"usage: bpfmeasured [--config FILE] [--check | --attach | --detach | --software-tpm]\n"
 	"\n"
 	"Measure every BPF program that this kernel loads into a TPM and a log.\n"
 	"\n"
@@ -53,6 +53,7 @@ static const char usage[] =
 	"  --check         read the configuration and say whether it is good\n"
 	"  --attach        attach the hooks, unless they are, and exit: they record for the daemon to come\n"
 	"  --detach        remove the hooks from the kernel (they outlive the daemon) and exit\n"
+	"  --software-tpm  start the software TPM, where one is called for and none runs, and exit\n"
 	"  --version\n"
 	"  --help\n"
 	"\n"
@@ -259,6 +260,18 @@ static int detach(struct say *say)
 	return EXIT_UNABLE;
 }
 
+/* For a service manager: it then does not belong to the daemon's own service, and lives on when that ends. */
+static int software_tpm(struct say *say, const struct conf *conf)
+{
+	char tcti[SWTPM_TCTI_MAX], error[SWTPM_ERROR_MAX];
+
+	if (strcmp(measurer_tpm_device(conf), "software") != 0 ||
+		!swtpm_ensure(conf->tpm_software_dir, tcti, error))
+		return 0;
+	say_text(say, SAY_ERROR, LOG_ERR, "software TPM: %s", error);
+	return EXIT_UNABLE;
+}
+
 /* From the start of the measurer to its end. Returns 0 or a negative errno that was said. */
 static int measure(struct daemon *daemon, const struct measurer_setup *setup, unsigned mend)
 {
@@ -320,6 +333,7 @@ static int run(struct say *say, const struct conf *conf, const char *conf_path)
 	return err ? EXIT_UNABLE : 0;
 }
 
+/* The task is an option's letter; 0: measure. */
 static int perform(int task, const char *conf_path, struct say *say)
 {
 	char error[CONF_ERR_SIZE];
@@ -331,9 +345,16 @@ static int perform(int task, const char *conf_path, struct say *say)
 		say_text(say, SAY_ERROR, LOG_ERR, "%s", error);
 		return EXIT_USAGE;
 	}
-	if (task == 'a')
+	switch (task) {
+	case 'a':
 		return attach(say, &conf);
-	return task == 'k' ? 0 : run(say, &conf, conf_path);
+	case 's':
+		return software_tpm(say, &conf);
+	case 'k':
+		return 0;
+	default:
+		return run(say, &conf, conf_path);
+	}
 }
 
 int main(int argc, char **argv)
@@ -343,6 +364,7 @@ int main(int argc, char **argv)
 		{ "check", no_argument, NULL, 'k' },
 		{ "attach", no_argument, NULL, 'a' },
 		{ "detach", no_argument, NULL, 'd' },
+		{ "software-tpm", no_argument, NULL, 's' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
@@ -353,9 +375,8 @@ int main(int argc, char **argv)
 		.now_ms = measurer_now_ms,
 	};
 	const char *conf_path = CONF_DEFAULT;
-	int task = 0; /* the letter of the option; 0: measure */
 	static char name[] = "bpfmeasured";
-	int option, tasks = 0;
+	int option, task = 0, tasks = 0;
 	struct say *say;
 
 	if (argc == 2 && !strcmp(argv[1], WARDEN_ARGUMENT))
@@ -370,6 +391,7 @@ int main(int argc, char **argv)
 		case 'k':
 		case 'a':
 		case 'd':
+		case 's':
 			tasks += task != option;
 			task = option;
 			break;
@@ -386,7 +408,7 @@ int main(int argc, char **argv)
 	if (optind < argc || tasks > 1) {
 		fprintf(stderr, "bpfmeasured: %s; see bpfmeasured --help\n",
 			optind < argc ? "too many arguments"
-				      : "one of --check, --attach and --detach");
+				      : "one of --check, --attach, --detach and --software-tpm");
 		return EXIT_USAGE;
 	}
 	say = say_new(&speech);

@@ -280,6 +280,9 @@ void measurer_confirm(struct measurer *measurer, uint64_t wall_ns);
 /* What the configuration says of the hooks. */
 struct probe_options measurer_probe_options(const struct conf *conf);
 
+/* What [tpm] device comes to on this machine now: a path, a TCTI, or "software". Points into conf or to a constant. */
+const char *measurer_tpm_device(const struct conf *conf);
+
 /* start.c: the steps of the start that are left, as far as they can be done now. Returns 0 or what
  * the step that failed returned, a fault by then. */
 int measurer_go_on(struct measurer *measurer);

@@ -54,15 +54,20 @@ static int tpm_check(struct measurer *measurer)
 	return -ENOTSUP;
 }
 
+const char *measurer_tpm_device(const struct conf *conf)
+{
+	if (strcmp(conf->tpm_device, "auto"))
+		return conf->tpm_device;
+	return access("/dev/tpmrm0", F_OK) && errno == ENOENT ? "software" : "/dev/tpmrm0";
+}
+
 static int tpm_connect_to(struct measurer *measurer)
 {
 	const struct conf *conf = measurer->conf;
-	const char *device = conf->tpm_device;
+	const char *device = measurer_tpm_device(conf);
 	char error[SWTPM_ERROR_MAX];
 	int err;
 
-	if (!strcmp(device, "auto"))
-		device = access("/dev/tpmrm0", F_OK) ? "software" : "/dev/tpmrm0";
 	if (!strcmp(device, "software")) {
 		err = swtpm_ensure(conf->tpm_software_dir, measurer->tcti, error);
 		if (err) {

@@ -16,7 +16,7 @@ _bpfmeasured()
 	if [[ ${COMP_WORDS[i]} == '--config' ]]; then
 		compopt -o default
 	else
-		mapfile -t COMPREPLY < <(compgen -W '--config --check --attach --detach --version --help' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W '--config --check --attach --detach --software-tpm --version --help' -- "$cur")
 	fi
 }
 
