@@ -145,7 +145,7 @@ help:
 	@echo 'make fuzz-coverage  which lines of each parser the fuzzers reach'
 	@echo 'make bench          figures: of measuring, in the virtual machine, and of attesting'
 	@echo 'make man            the manual pages, to read without installing them'
-	@echo 'make lint           layers, headers, format, documents'
+	@echo 'make lint           layers, headers, format; manual pages, --help and docs against the programs'
 	@echo 'make format         clang-format over the tree'
 	@echo 'make install        to $$(DESTDIR)$$(PREFIX); make uninstall removes it'
 	@echo 'make deb            Debian packages, in $(O)/deb'
@@ -504,8 +504,9 @@ $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ)): %: %.o $(O)/cli.a $(O)/verifier.a $(ARC
 C_FILES = $(shell git ls-files '*.c' '*.h')
 
 .PHONY: lint format
-lint:
+lint: all $(O)/tests/samples
 	@tests/lint
+	@tests/lint-docs $(O)
 
 format:
 	@clang-format --version | grep -q 'version 14\.' || { echo 'the code is as clang-format 14 has it' >&2; exit 1; }

@@ -45,19 +45,24 @@ struct daemon {
 };
 
 static const char usage[] =
-	"usage: bpfmeasured [--config FILE] [--check | --attach | --detach | --software-tpm]\n"
+	"usage: bpfmeasured [--config FILE]\n"
+	"                   [--check | --attach | --detach | --software-tpm]\n"
 	"\n"
 	"Measure every BPF program that this kernel loads into a TPM and a log.\n"
 	"\n"
 	"  --config FILE   default " CONF_DEFAULT "\n"
 	"  --check         read the configuration and say whether it is good\n"
-	"  --attach        attach the hooks, unless they are, and exit: they record for the daemon to come\n"
-	"  --detach        remove the hooks from the kernel (they outlive the daemon) and exit\n"
-	"  --software-tpm  start the software TPM, where one is called for and none runs, and exit\n"
+	"  --attach        attach the hooks, unless they are, and exit: they record for\n"
+	"                  the daemon to come\n"
+	"  --detach        remove the hooks from the kernel and exit: else they outlive\n"
+	"                  the daemon\n"
+	"  --software-tpm  start the software TPM, where one is called for and none runs,\n"
+	"                  and exit\n"
 	"  --version\n"
 	"  --help\n"
 	"\n"
-	"Runs in the foreground until SIGTERM or SIGINT; speaks to the journal, or to stderr.\n"
+	"Runs in the foreground until SIGTERM or SIGINT; speaks to the journal, or to\n"
+	"stderr.\n"
 	"Exit: 0 stopped in order, 2 usage or configuration, 3 it cannot measure here.\n";
 
 /* ---- the loop ---- */
