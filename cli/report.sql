@@ -17,7 +17,8 @@ SELECT * FROM (SELECT * FROM epoch ORDER BY seq DESC LIMIT 1);
 SELECT * FROM trim WHERE NOT EXISTS (SELECT 1 FROM epoch) ORDER BY seq DESC LIMIT 1;
 
 -- daemon
-SELECT * FROM start ORDER BY seq DESC LIMIT 1;
+SELECT version, time, (SELECT group_concat(value, ', ') FROM json_each(missing)) AS missing
+FROM start ORDER BY seq DESC LIMIT 1;
 
 -- counts
 SELECT sum(kind = 'load') AS loads, sum(kind = 'load' AND verdict = 'verified') AS verified,
@@ -91,7 +92,8 @@ WITH notable AS (
     FROM told WHERE kind IN ('epoch', 'resume', 'foreign', 'start', 'stop', 'lost', 'trim'))
 SELECT notable.seq, notable.time, notable.kind, total, coalesce(epoch.why, stop.why, trim.why) AS why, epoch.kernel,
     epoch.tpm_reset_count, epoch.tpm_restart_count, epoch.last_seq, resume.tpm_restart_count AS resumed,
-    foreign_extend.after_seq, foreign_extend.last_seen, start.version, start.last_exit, start.kept_measuring, start.missing,
+    foreign_extend.after_seq, foreign_extend.last_seen, start.version, start.last_exit, start.kept_measuring,
+    (SELECT group_concat(value, ', ') FROM json_each(start.missing)) AS missing,
     lost.what, lost.count, coalesce(lost.first, trim.first) AS first, coalesce(lost.last, trim.last) AS last,
     trim.first_time, trim.last_time
 FROM notable

@@ -64,7 +64,7 @@ static void start_row(struct page *page, const struct db_row *row)
 		row_number(row, "kept_measuring")
 			? "The hooks went on recording while no daemon ran."
 			: "No hook was recording before.");
-	if (missing && strcmp(missing, "[]") != 0) {
+	if (missing) {
 		html(page->file, " <span class=\"warn\">Missing hooks:</span> ");
 		html_short(page->file, missing, 400);
 	}

@@ -138,7 +138,7 @@ static void daemon_row(struct page *page, const struct db_row *row)
 	html(page->file, "<dt>Daemon</dt><dd>bpfmeasured %.32s, started ",
 		row_text(row, "version"));
 	page_time(page, row_text(row, "time"));
-	if (missing && strcmp(missing, "[]") != 0) {
+	if (missing) {
 		html(page->file, "; <strong class=\"warn\">hooks that are missing</strong>: ");
 		html_short(page->file, missing, 400);
 	}

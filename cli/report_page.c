@@ -151,7 +151,7 @@ void page_share(struct page *page, const uint64_t counts[static SERIES_COUNT])
 
 		if (counts[i])
 			html(page->file,
-				"<rect class=\"s%u\" x=\"%" PRIu64 "\" width=\"%" PRIu64
+				"<rect class=\"f%u\" x=\"%" PRIu64 "\" width=\"%" PRIu64
 				"\" height=\"8\"/>",
 				i, x, end > x ? end - x : 1);
 		before += counts[i];

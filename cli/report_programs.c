@@ -142,8 +142,10 @@ static void part_open(struct page *page, int64_t part)
 	life->part = part;
 	life->count = life->total = 0;
 	life->mark = -1;
-	if (part >= PART_WHOM)
-		html(page->file, "<dt>%s</dt><dd><ul>", labels[part]);
+	if (part < PART_WHOM)
+		return;
+	html(page->file, "<dt>%s</dt><dd><ul", labels[part]);
+	fputs(part == PART_WHERE ? ">" : " class=\"flow\">", page->file);
 }
 
 static void life_close(struct page *page)

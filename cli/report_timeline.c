@@ -108,37 +108,50 @@ static int64_t bar_height(uint64_t count, uint64_t of, int64_t whole)
 	return height > 1 ? height : 2;
 }
 
-static void draw_bar(struct page *page, const struct scale *scale, unsigned bucket)
+/* All the bars of one verdict: a path of its own for each would be a pattern of its own in print. */
+static void draw_series(struct page *page, const struct scale *scale, unsigned series)
+{
+	const bool is_below = series == 3;
+
+	html(page->file, "<path class=\"s%u\" d=\"", series);
+	for (unsigned i = 0; i < page->axis.buckets; i++) {
+		const uint64_t *counts = page->timeline.counts[i];
+		int64_t from = page->axis.from + i * page->axis.bucket, y = scale->base;
+		int64_t x = axis_x(&page->axis, from);
+		int64_t width = axis_x(&page->axis, from + page->axis.bucket) - x;
+		int64_t height = is_below
+			? bar_height(counts[3], scale->rejects, TOP + HEIGHT - scale->base)
+			: bar_height(counts[series], scale->loads, scale->base - TOP);
+
+		for (unsigned below = 0; below < series && !is_below; below++)
+			y -= bar_height(counts[below], scale->loads, scale->base - TOP);
+		if (width > 3)
+			width--;
+		if (height)
+			html(page->file,
+				"M%" PRId64 " %" PRId64 "h%" PRId64 "v%" PRId64 "h-%" PRId64 "z", x,
+				y, width, is_below ? height : -height, width);
+	}
+	html(page->file, "\"/>\n");
+}
+
+/* What a pointer over a bar is told. */
+static void draw_title(struct page *page, unsigned bucket)
 {
 	const uint64_t *counts = page->timeline.counts[bucket];
-	int64_t from = page->axis.from + bucket * page->axis.bucket, y = scale->base;
-	int64_t x = axis_x(&page->axis, from), end = axis_x(&page->axis, from + page->axis.bucket);
-	int64_t width = end - x > 3 ? end - x - 1 : end - x;
+	int64_t from = page->axis.from + bucket * page->axis.bucket;
+	int64_t x = axis_x(&page->axis, from);
 	char when[AXIS_TEXT_MAX];
 
 	if (!(counts[0] + counts[1] + counts[2] + counts[3]))
 		return;
 	axis_text(from, STAMP_FULL, when);
 	html(page->file,
-		"<g><title>%s: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64
-		" unknown, %" PRIu64 " rejected</title>",
-		when, counts[0], counts[1], counts[2], counts[3]);
-	for (unsigned i = 0; i < SERIES_COUNT; i++) {
-		bool is_below = i == 3;
-		int64_t height = is_below
-			? bar_height(counts[i], scale->rejects, TOP + HEIGHT - scale->base)
-			: bar_height(counts[i], scale->loads, scale->base - TOP);
-
-		if (!height)
-			continue;
-		html(page->file,
-			"<rect class=\"s%u\" x=\"%" PRId64 "\" y=\"%" PRId64 "\" width=\"%" PRId64
-			"\" height=\"%" PRId64 "\"/>",
-			i, x, is_below ? scale->base + 1 : y - height, width, height);
-		if (!is_below)
-			y -= height;
-	}
-	html(page->file, "</g>\n");
+		"<rect class=\"over\" x=\"%" PRId64 "\" y=\"%d\" width=\"%" PRId64
+		"\" height=\"%d\"><title>%s: %" PRIu64 " verified, %" PRIu64 " unsigned, %" PRIu64
+		" unknown, %" PRIu64 " rejected</title></rect>\n",
+		x, TOP, axis_x(&page->axis, from + page->axis.bucket) - x, HEIGHT, when, counts[0],
+		counts[1], counts[2], counts[3]);
 }
 
 static const struct {
@@ -236,8 +249,10 @@ static void marks_end(struct page *page)
 	if (scale.rejects)
 		html(page->file, "<text class=\"ll\" x=\"0\" y=\"%d\">%" PRIu64 " rejected</text>",
 			TOP + HEIGHT, scale.rejects);
+	for (unsigned series = 0; series < SERIES_COUNT; series++)
+		draw_series(page, &scale, series);
 	for (unsigned i = 0; i < page->axis.buckets; i++)
-		draw_bar(page, &scale, i);
+		draw_title(page, i);
 	html(page->file, "<path class=\"base\" d=\"M%" PRId64 " %" PRId64 "H%d\"/>", left,
 		scale.base, AXIS_WIDTH);
 	draw_marks(page, lanes);
