@@ -12,6 +12,7 @@
 
 #include "attest/memory.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "cli/when.h"
 
@@ -93,33 +94,38 @@ static int parse(int argc, char **argv, struct request *request)
 
 /* ---- what is remembered ---- */
 
-static void print_time(uint64_t time_ns)
+static void text_freep(char **text)
 {
-	char text[WHEN_MAX];
-
-	when_full(time_ns, text);
-	fputs(text, stdout);
+	free(*text);
 }
 
+/* On a terminal on as many lines as it takes. */
 static int print_violation(void *arg, const struct memory_violation *violation)
 {
+	enum { INDENT = 4 };
 	const struct policy_violation *what = &violation->what;
-	size_t *open = arg;
+	[[gnu::cleanup(text_freep)]] char *text = NULL;
+	char found[WHEN_MAX], acked[WHEN_MAX];
+	size_t *open = arg, len = 0;
+	FILE *out = open_memstream(&text, &len);
 
+	if (!out)
+		return -ENOMEM;
 	*open += violation->acked_ns == 0;
-	print_time(violation->found_ns);
+	when_full(violation->found_ns, found);
+	when_full(violation->acked_ns, acked);
+	fputs(found, out);
 	if (what->seq)
-		printf("  record %" PRIu64, what->seq);
-	printf("  %s: %s", what->rule, what->value);
+		fprintf(out, "  record %" PRIu64, what->seq);
+	fprintf(out, "  %s: %s", what->rule, what->value);
 	if (what->why[0])
-		printf(what->value[0] ? " (%s)" : "%s", what->why);
-	if (violation->acked_ns) {
-		printf("  acknowledged ");
-		print_time(violation->acked_ns);
-		printf(" by %s", violation->acked_by);
-		if (violation->comment[0])
-			printf(": %s", violation->comment);
-	}
+		fprintf(out, what->value[0] ? " (%s)" : "%s", what->why);
+	if (violation->acked_ns)
+		fprintf(out, "  acknowledged %s by %s%s%s", acked, violation->acked_by,
+			violation->comment[0] ? ": " : "", violation->comment);
+	if (fclose(out) != 0)
+		return -ENOMEM;
+	terminal_wrap(text, INDENT, terminal_width());
 	putchar('\n');
 	return 0;
 }
