@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A Debian 13 system for the guest, made by Debian's own tools: a root file system, its kernel and its initramfs.
+"""Debian systems for the guest, made by Debian's own tools: a root file system, its kernel and its initramfs.
 
 In the cache is the tree as mmdebstrap made it, and a disk image of it. The image is never written to. A run brings
 what is its own in the initramfs, below /vm, and a script of the initramfs copies that over the root (debian/copy).
 Making it takes root, and so does an initramfs made anew.
 """
+import contextlib
 import hashlib
 import os
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SUITE = "trixie"
+SUITES = {"12": "bookworm", "13": "trixie"}
 SYSUSERS = HERE.parent.parent / "init/sysusers.conf"
 DISK_BYTES = 2 << 30
 
@@ -23,6 +24,11 @@ tpm2-tools procps jq python3-minimal
 libaudit1 libbpf1 libcap-ng0 libcurl4t64 libevent-2.1-7t64 libevent-openssl-2.1-7t64 libinih1 libjansson4
 libseccomp2 libsmartcols1 libsqlite3-0 libtss2-esys-3.0.2-0t64 libtss2-mu-4.0.1-0t64 libtss2-rc0t64
 libtss2-tcti-device0t64
+""".split()
+
+# A machine that somebody may install bpfmeasure on, and by what it can be watched.
+FRESH = """
+systemd systemd-sysv dbus udev initramfs-tools busybox linux-image-cloud-amd64 adduser bpftool procps
 """.split()
 
 # What no test looks at, by the paths in packages: compilers come with the kernel's headers.
@@ -61,17 +67,17 @@ def mirror():
     raise OSError("the system's apt sources name no mirror of Debian bookworm")
 
 
-def make_tree(tree):
-    exclude = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
+def make_tree(tree, suite, packages, left_out):
+    exclude = [f"--dpkgopt=path-exclude={path}" for path in left_out]
     made = subprocess.run(
-        ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}", *exclude,
-         '--aptopt=Apt::Install-Recommends "false"', SUITE, tree, f"deb {mirror()} {SUITE} main"],
+        ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}", *exclude,
+         '--aptopt=Apt::Install-Recommends "false"', suite, tree, f"deb {mirror()} {suite} main"],
         capture_output=True, text=True, check=False)
     if made.returncode:
         raise OSError(f"mmdebstrap failed: {made.stderr.strip()[-500:]}")
 
 
-def add_ours(tree):
+def add_ours(tree, masked=MASKED):
     for name, (guest, mode) in FILES.items():
         path = tree / guest.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,8 +85,7 @@ def add_ours(tree):
         path.chmod(mode)
     (tree / "etc/hostname").write_text("vm\n")
     (tree / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
-    subprocess.run(["chroot", tree, "systemd-sysusers", "-"], input=SYSUSERS.read_text(), text=True, check=True)
-    subprocess.run(["systemctl", f"--root={tree}", "--quiet", "mask", *MASKED], check=True)
+    subprocess.run(["systemctl", f"--root={tree}", "--quiet", "mask", *masked], check=True)
     subprocess.run(["systemctl", f"--root={tree}", "--quiet", "enable", "vm.service"], check=True)
 
 
@@ -93,26 +98,58 @@ def fingerprint():
     return digest.hexdigest()
 
 
-def prepare(cache):
-    """The folder with the system: root/, root.ext4, vmlinuz, initrd, version. The caller holds a lock."""
-    system = cache / "debian-13"
+@contextlib.contextmanager
+def made_anew(system):
+    """Yields the folder's tree to be made, where it was not made from the same; None where it was."""
     made = system / "made"
     if made.exists() and made.read_text() == fingerprint():
-        return system
+        yield None
+        return
     if os.geteuid():
         raise OSError("a Debian system can only be made by root")
     shutil.rmtree(system, ignore_errors=True)
     system.mkdir()
+    yield system / "root"
+    made.write_text(fingerprint())
+
+
+def take_kernel(system):
+    """What starts the machine: vmlinuz, initrd, version."""
     tree = system / "root"
-    make_tree(tree)
-    add_ours(tree)
     release = next((tree / "usr/lib/modules").iterdir()).name
     (system / "version").write_text(release)
     shutil.copyfile(tree / f"boot/vmlinuz-{release}", system / "vmlinuz")
     make_initramfs([tree], system, system / "initrd")
-    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", tree, system / "root.ext4",
-                    str(DISK_BYTES // 1024)], check=True)
-    made.write_text(fingerprint())
+
+
+def make_disk(tree, disk):
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", tree, disk, str(DISK_BYTES // 1024)],
+                   check=True)
+
+
+def prepare(cache):
+    """The folder with a Debian 13 for programs of others, to which a run adds bpfmeasure: root/, root.ext4, vmlinuz,
+    initrd, version. The caller holds a lock."""
+    system = cache / "debian-13"
+    with made_anew(system) as tree:
+        if tree:
+            make_tree(tree, SUITES["13"], PACKAGES, LEFT_OUT)
+            subprocess.run(["chroot", tree, "systemd-sysusers", "-"], input=SYSUSERS.read_text(), text=True, check=True)
+            add_ours(tree)
+            take_kernel(system)
+            make_disk(tree, system / "root.ext4")
+    return system
+
+
+def prepare_fresh(cache, release):
+    """The folder with a Debian 12 or 13 that has nothing of bpfmeasure, and no disk yet: root/, vmlinuz, initrd, version.
+    The caller holds a lock."""
+    system = cache / f"debian-{release}-fresh"
+    with made_anew(system) as tree:
+        if tree:
+            make_tree(tree, SUITES[release], FRESH, [path for path in LEFT_OUT if "initramfs-tools" in path])
+            add_ours(tree, [unit for unit in MASKED if unit != "systemd-udev-trigger.service"])
+            take_kernel(system)
     return system
 
 
