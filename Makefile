@@ -407,6 +407,13 @@ $(O)/tests/http/fake-channel: $(O)/tests/tools/fake-channel.o $(patsubst %,$(O)/
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,server attest db bpf)
 
+# Machines made of files, for `bpfmeasure doctor`.
+.PHONY: check-doctor
+check-doctor: all $(O)/tests/bench/make-log
+	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san $(O)/san/bpfmeasure
+	@O=$(O) tests/doctor
+	@O=$(O) BPFMEASURE=$(O)/san/bpfmeasure tests/doctor
+
 # ---- the n-th call fails -------------------------------------------------------------------------
 # tests/fault/nth.h: the same objects, their calls wrapped by what the nth_*.c of NTH define.
 

@@ -244,12 +244,9 @@ static int run(struct doctor *doctor, const char *socket_path, bool json)
 	doctor->findings = json_array();
 	if (!doctor->findings)
 		return cli_unknown("%s", strerror(ENOMEM));
-	if (socket_path) {
+	doctor->was_asked = socket_path;
+	if (socket_path)
 		doctor->status = status_ask(socket_path, &doctor->status_error, doctor->status_why);
-	} else {
-		doctor->status_error = -ENOENT;
-		snprintf(doctor->status_why, sizeof(doctor->status_why), "it was not asked");
-	}
 	look(doctor);
 	int code = say(doctor, json);
 	json_decref(doctor->findings);

@@ -64,6 +64,7 @@ struct doctor {
 	char daemon_path[PATH_MAX]; /* of the installed daemon, without root; "": none */
 	struct doctor_kernel kernel;
 	struct doctor_conf conf;
+	bool was_asked; /* the daemon */
 	struct json_t *status; /* the daemon's answer; NULL: none */
 	int status_error; /* why not: a negative errno ... */
 	char status_why[ASK_ERROR_MAX]; /* ... and in words */
@@ -134,8 +135,12 @@ void doctor_kernel_read(struct doctor *doctor);
 /* Where the daemon is installed, into doctor->daemon_path. */
 void doctor_daemon_find(struct doctor *doctor);
 
-/* What may be read as root only was not: what to do. */
+/* Whether there is anything of the daemon here: installed, configured, or run by hand. */
+bool doctor_daemon_is_here(const struct doctor *doctor);
+
+/* What to do where something may be read by root only, and by members of the daemon's group. */
 void doctor_do_as_root(struct doctor *doctor);
+void doctor_do_join(struct doctor *doctor);
 
 /* What the kernel's BTF says of lsm/bpf, the one hook that needs `bpf` among the security modules. */
 enum doctor_lsm_hook {

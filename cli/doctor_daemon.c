@@ -26,16 +26,15 @@ static json_int_t number_of(const json_t *object, const char *key)
 
 static void see_silent(struct doctor *doctor)
 {
-	if (*doctor->root || (!*doctor->daemon_path && doctor->status_error == -ENOENT))
-		return; /* nobody was to be expected: doctor_installed() */
 	if (doctor->status_error == -EACCES) {
-		doctor_find(doctor, DOCTOR_NOT_SEEN, "the daemon was not asked: %s",
-			doctor->status_why);
-		doctor_do(doctor,
-			"Join the group, and log in again; or run it as root:\n\tsudo adduser $USER %s",
+		doctor_find(doctor, DOCTOR_NOT_SEEN,
+			"the daemon was not asked: only root and the group %s may",
 			doctor->conf.group);
+		doctor_do_join(doctor);
 		return;
 	}
+	if (!doctor->was_asked || !doctor_daemon_is_here(doctor))
+		return; /* nobody was to be expected: doctor_installed() */
 	doctor_find(doctor, DOCTOR_PROBLEM, "%s: nothing is recorded but what waits in the kernel",
 		doctor->status_why);
 	doctor_do(doctor,

@@ -87,7 +87,7 @@ void doctor_log_read(struct doctor *doctor)
 	if (doctor->log_error == 0)
 		doctor->log_error = read_facts(doctor, db, boot_id);
 	if (doctor->log_error < 0 && db)
-		cli_db_why(db, log->path, doctor->log_error, log->why);
+		snprintf(log->why, sizeof(log->why), "%s", db_errmsg(db));
 	if (doctor_line(doctor, "/proc/sys/kernel/random/boot_id", now, sizeof(now)) == 0)
 		doctor->log_is_of_this_boot = *boot_id && strcmp(boot_id, now) == 0;
 }
@@ -147,7 +147,8 @@ void doctor_log(struct doctor *doctor)
 	char when[WHEN_MAX];
 
 	if (doctor->log_error == -ENOENT) {
-		doctor_find(doctor, doctor->status ? DOCTOR_PROBLEM : DOCTOR_NOTE, "%s", log->why);
+		doctor_find(doctor, doctor->status ? DOCTOR_PROBLEM : DOCTOR_NOTE,
+			"there is no log at %s", log->path);
 		if (doctor->status)
 			doctor_do(doctor,
 				"The daemon runs: its log is elsewhere. Say where:\n\tbpfmeasure doctor "
@@ -156,15 +157,12 @@ void doctor_log(struct doctor *doctor)
 	}
 	if (doctor->log_error == -EACCES) {
 		doctor_find(doctor, DOCTOR_NOT_SEEN, "the log %s may not be read", log->path);
-		doctor_do(doctor,
-			"Join the group, and log in again; or run it as root:\n\tsudo adduser $USER "
-			"%s",
-			doctor->conf.group);
+		doctor_do_join(doctor);
 		return;
 	}
 	see_modes(doctor);
 	if (doctor->log_error < 0) {
-		doctor_find(doctor, DOCTOR_PROBLEM, "%s", log->why);
+		doctor_find(doctor, DOCTOR_PROBLEM, "the log %s: %s", log->path, log->why);
 		doctor_do(doctor,
 			"docs/operations.md, Faults, has what that means for the proof; to "
 			"see what of it is whole:\n\tbpfmeasure audit");
@@ -276,7 +274,7 @@ void doctor_disk(struct doctor *doctor)
 	}
 	const char *bad = bad_file_system(info.f_type);
 	if (bad) {
-		doctor_find(doctor, DOCTOR_PROBLEM, "the log's folder %s is on %s", folder, bad);
+		doctor_find(doctor, DOCTOR_PROBLEM, "the log's place, %s, is on %s", folder, bad);
 		doctor_do(doctor,
 			"Put it on a disk of this machine, as path in [log] of "
 			"/etc/bpfmeasure/agent.conf.");

@@ -40,7 +40,7 @@ static void see_value(struct doctor *doctor)
 			"PCR %u is not zero; whether it was the daemon is in the log, which may not be "
 			"read",
 			pcr);
-		doctor_do_as_root(doctor);
+		doctor_do_join(doctor);
 	} else {
 		doctor_find(doctor, DOCTOR_PROBLEM,
 			"PCR %u is not zero, and no log of ours extended it in this boot: somebody "

@@ -18,18 +18,25 @@ extern char **environ;
 
 void doctor_daemon_find(struct doctor *doctor)
 {
-	static const char *const paths[] = { "/usr/sbin/bpfmeasured",
-		"/usr/local/sbin/bpfmeasured" };
+	static const char *const paths[] = { "/usr/sbin/bpfmeasured", "/usr/local/sbin/bpfmeasured",
+		"/usr/bin/bpfmeasured" };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (!*doctor->daemon_path && doctor_has(doctor, paths[i]))
 			snprintf(doctor->daemon_path, sizeof(doctor->daemon_path), "%s", paths[i]);
 }
 
-/* Whether there is a daemon here at all, installed or run by hand. */
-static bool is_here(const struct doctor *doctor)
+bool doctor_daemon_is_here(const struct doctor *doctor)
 {
-	return *doctor->daemon_path || doctor->status;
+	return *doctor->daemon_path || doctor->status || doctor->conf.is_there;
+}
+
+void doctor_do_join(struct doctor *doctor)
+{
+	doctor_do(doctor,
+		"Join the group, and log in again; or run it as root:\n\tsudo adduser $USER %s\n\tsudo "
+		"bpfmeasure doctor",
+		doctor->conf.group);
 }
 
 /* ---- the unit ---- */
@@ -138,7 +145,7 @@ void doctor_config(struct doctor *doctor)
 {
 	char text[1024] = "";
 
-	if (!is_here(doctor))
+	if (!*doctor->daemon_path && !doctor->status)
 		return;
 	if (doctor->conf.error < 0) {
 		doctor_find(doctor, DOCTOR_NOT_SEEN, "/etc/bpfmeasure/agent.conf: %s",
@@ -220,7 +227,7 @@ void doctor_group(struct doctor *doctor)
 {
 	gid_t gid;
 
-	if (!is_here(doctor))
+	if (!*doctor->daemon_path && !doctor->status)
 		return;
 	if (!group_find(doctor, &gid)) {
 		doctor_find(doctor, DOCTOR_PROBLEM,

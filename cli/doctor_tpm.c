@@ -22,12 +22,22 @@ static bool wants_software(const struct doctor *doctor)
 		strncmp(doctor->conf.device, "swtpm:", 6) == 0;
 }
 
-static bool uses_software(const struct doctor *doctor)
+/* What the daemon says that it uses: "software", "hardware", or "" where it was not asked. */
+static const char *daemon_kind(const struct doctor *doctor)
 {
 	const char *kind = json_string_value(
 		json_object_get(json_object_get(doctor->status, "tpm"), "kind"));
 
-	return kind && strcmp(kind, "software") == 0;
+	return kind ? kind : "";
+}
+
+/* One that the daemon reaches by a socket, not one that the kernel shows as a chip. */
+static bool daemon_has_swtpm(const struct doctor *doctor)
+{
+	const char *device = json_string_value(
+		json_object_get(json_object_get(doctor->status, "tpm"), "device"));
+
+	return device && strncmp(device, "swtpm:", 6) == 0;
 }
 
 static bool is_installed(const struct doctor *doctor, const char *program)
@@ -132,14 +142,18 @@ void doctor_tpm(struct doctor *doctor)
 		return;
 	}
 	see_device(doctor, path);
-	if (!uses_software(doctor))
-		return;
-	doctor_find(doctor, DOCTOR_PROBLEM,
-		"the daemon uses a software TPM although the machine has one: it was not there yet "
-		"when the daemon started");
-	doctor_do(doctor,
-		"In [tpm] of /etc/bpfmeasure/agent.conf:\n\tdevice = /dev/tpmrm0\nand then:\n\tsudo "
-		"systemctl restart bpfmeasured");
+	if (daemon_has_swtpm(doctor)) {
+		doctor_find(doctor, DOCTOR_PROBLEM,
+			"the daemon uses a software TPM although the machine has a TPM: it was not "
+			"there yet when the daemon started");
+		doctor_do(doctor,
+			"In [tpm] of /etc/bpfmeasure/agent.conf:\n\tdevice = /dev/tpmrm0\nand "
+			"then:\n\tsudo systemctl restart bpfmeasured");
+	} else if (strcmp(daemon_kind(doctor), "software") == 0) {
+		doctor_find(doctor, DOCTOR_NOTE,
+			"that TPM is made of software, as in a virtual machine: who controls the host "
+			"controls it, and every verdict says \"software\"");
+	}
 }
 
 /* ---- the register ---- */
