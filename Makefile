@@ -71,7 +71,7 @@ UNIT_agent  := cms_claims cms_pinned conf agent_attached agent_seen agent_progra
 UNIT_server := attest_server
 UNIT_verifier := attest_client memory memory_round round round_policy policy policy_shipped policy_manual
 UNIT_enrolment := attest_credential attest_ek attest_enrol
-UNIT_cli    := cli_hint cli_text cli_tree cli_verify cli_when cli_worker
+UNIT_cli    := cli_html cli_hint cli_text cli_tree cli_verify cli_when cli_worker
 
 PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson libcap-ng libseccomp
 PKGS_cli    := smartcols jansson libcrypto sqlite3

@@ -29,7 +29,7 @@ const char report_help[] =
 	"  --db PATH             the log (default: see bpfmeasure --help)\n"
 	"\n"
 	"The same log and the same range make the same page. Exit code 1 where records\n"
-	"are missing in between.\n"
+	"are missing in between, or lines are none.\n"
 	"\n"
 	"example: bpfmeasure report --since -1w -o report.html\n";
 
@@ -143,7 +143,7 @@ static int run(const struct options *options)
 		return cli_unknown("%s: %s", options->path, strerror(-r));
 	if (!page.is_damaged)
 		return CLI_GOOD;
-	warnx("records are missing in the log: bpfmeasure audit says where");
+	warnx("the log lacks records, or has lines that are none: bpfmeasure audit says where");
 	return CLI_UNTRUSTED;
 }
 

@@ -4,10 +4,13 @@
 
 -- range
 SELECT count(*) AS records, min(seq) AS first, max(seq) AS last, min(time) AS first_time, max(time) AS last_time,
-    min(s) AS first_s, max(s) AS last_s, max(seq) FILTER (WHERE extend) AS last_extended,
+    min(s) AS first_s, max(s) AS last_s,
     (SELECT min(seq) FROM record) AS log_first, (SELECT max(seq) FROM record) AS log_last,
     (SELECT max(seq) - min(seq) + 1 - count(*) FROM record) AS missing,
-    (SELECT time FROM head ORDER BY seq DESC LIMIT 1) AS log_time, (SELECT max(seq) FROM quote) AS kept
+    (SELECT count(*) FROM main.record WHERE time IS NULL) + (SELECT count(*) FROM main.record WHERE time IS NOT NULL
+        AND kind <> 'load' AND kind NOT IN ('epoch', 'resume', 'foreign', 'start', 'stop', 'baseline', 'integrity', 'reject',
+            'attach', 'detach', 'unload', 'lost', 'trim')) AS strange,
+    (SELECT max(seq) FROM quote) AS kept
 FROM told;
 
 -- machine
@@ -33,9 +36,7 @@ SELECT sum(kind = 'load') AS loads, sum(kind = 'load' AND verdict = 'verified') 
     (SELECT count(*) FROM told WHERE kind = 'foreign') AS foreigns,
     (SELECT count(*) FROM told CROSS JOIN epoch ON epoch.seq = told.seq WHERE kind = 'epoch' AND why = 'broken_log') AS broken,
     (SELECT count(*) FROM told WHERE kind = 'lost') AS gaps,
-    (SELECT sum(count) FROM told CROSS JOIN lost ON lost.seq = told.seq WHERE kind = 'lost') AS lost,
-    (SELECT count(*) FROM told WHERE kind NOT IN ('epoch', 'resume', 'foreign', 'start', 'stop', 'baseline', 'load',
-        'integrity', 'reject', 'attach', 'detach', 'unload', 'lost', 'trim')) AS strange
+    (SELECT sum(count) FROM told CROSS JOIN lost ON lost.seq = told.seq WHERE kind = 'lost') AS lost
 FROM instance;
 
 -- timeline
@@ -107,8 +108,8 @@ FROM notable
 WHERE newest <= 200 ORDER BY notable.seq;
 
 -- rejects
-SELECT stage, errno, program_name, program_type, program_sha256, signature_verdict, loader_exe, loader_comm, loader_unit, loader_uid,
-    count(*) AS times, min(told.time) AS first_time, max(told.time) AS last_time, max(told.seq) AS last_seq,
+SELECT stage, errno, program_name, program_type, program_sha256, signature_verdict, loader_exe, max(loader_comm) AS loader_comm, loader_unit,
+    loader_uid, count(*) AS times, min(told.time) AS first_time, max(told.time) AS last_time, max(told.seq) AS last_seq,
     count(*) OVER () AS total
 FROM told CROSS JOIN reject ON reject.seq = told.seq WHERE told.kind = 'reject'
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 9, 10 ORDER BY last_seq DESC LIMIT 100;

@@ -151,7 +151,10 @@ static void events_end(struct page *page)
 {
 	if (!page->shown)
 		html(page->file, "<tr><td colspan=\"4\">None.</td></tr>");
-	page_table_end(page, "older events", "SELECT * FROM head", "time");
+	page_table_end(page, "older events",
+		"SELECT seq, time, kind FROM head WHERE kind IN ('epoch', 'resume', 'foreign', 'start',"
+		" 'stop', 'lost', 'trim')&");
+	html(page->file, "</section>\n");
 }
 
 const struct section report_events = { events_begin, events_row, events_end };

@@ -52,10 +52,29 @@ static void print_extent(struct page *page, const struct db_row *row)
 	html(page->file, "</dd>\n");
 }
 
+static void print_damage(struct page *page, const struct db_row *row)
+{
+	int64_t missing = row_number(row, "missing"), strange = row_number(row, "strange");
+
+	page->is_damaged = missing || strange;
+	if (missing)
+		html(page->file,
+			"<p class=\"alarm\"><b>✕ Records are missing.</b> %" PRId64
+			" numbers between the first record and the last have none: the file was changed"
+			" or is damaged. <code>bpfmeasure audit</code> says where.</p>\n",
+			missing);
+	if (strange)
+		html(page->file,
+			"<p class=\"alarm\"><b>✕ Lines are no records.</b> %" PRId64
+			" lines have no time or are of no kind that there is, and are not on this page:"
+			" the file was changed or is damaged. <code>bpfmeasure audit</code> says"
+			" where.</p>\n",
+			strange);
+}
+
 static void range_row(struct page *page, const struct db_row *row)
 {
 	page->is_empty = row_number(row, "records") == 0;
-	page->is_damaged = row_number(row, "missing") != 0;
 	axis_init(&page->axis, row_number(row, "first_s"), row_number(row, "last_s"));
 	html(page->file, "<p class=\"range\">");
 	if (page->is_empty) {
@@ -76,12 +95,7 @@ static void range_row(struct page *page, const struct db_row *row)
 		" would show that. What proves the whole log, offline, is <code>bpfmeasure audit</code>;"
 		" what proves it up to now, by the TPM, <code>bpfmeasure quote</code> and"
 		" <code>bpfmeasure verify</code>.</aside>\n");
-	if (page->is_damaged)
-		html(page->file,
-			"<p class=\"alarm\"><b>✕ Records are missing.</b> %" PRId64
-			" numbers between the first record and the last have none: the file was changed"
-			" or is damaged.</p>\n",
-			row_number(row, "missing"));
+	print_damage(page, row);
 	html(page->file, "<dl class=\"facts\">\n");
 	if (row_has(row, "log_last"))
 		print_extent(page, row);
@@ -200,12 +214,6 @@ static void print_alarms(struct page *page, const struct db_row *row)
 			" records tell of up to %" PRId64 " events that were missed:"
 			" <a href=\"#events\">gaps and epochs</a>.</p>\n",
 			row_number(row, "gaps"), row_number(row, "lost"));
-	if (row_number(row, "strange"))
-		html(page->file,
-			"<p class=\"alarm\"><b>✕ %" PRId64
-			" lines are of no kind that there is.</b>"
-			" <code>bpfmeasure audit</code> says where.</p>\n",
-			row_number(row, "strange"));
 }
 
 static void counts_row(struct page *page, const struct db_row *row)

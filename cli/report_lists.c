@@ -82,7 +82,8 @@ static void attached_end(struct page *page)
 	if (!page->shown)
 		html(page->file,
 			"<tr><td colspan=\"5\">Nothing, as far as the log tells.</td></tr>");
-	page_table_end(page, "attachments", "SELECT * FROM attached_now", NULL);
+	page_table_end(page, "attachments", "SELECT * FROM attached_now");
+	html(page->file, "</section>\n");
 }
 
 const struct section report_attached = { attached_begin, attached_row, attached_end };
@@ -114,7 +115,7 @@ static void loader_open(struct page *page, const struct db_row *row)
 	print_task(page, row_text(row, "exe"), row_text(row, "comm"));
 	html(page->file, "<br>");
 	page_digest(page, row_text(row, "exe_sha256"));
-	html(page->file, "</th><td>%s<br><span class=\"q\">uid %" PRId64 "</span></td>",
+	html(page->file, "</th><td class=\"u\">%s<br><span class=\"q\">uid %" PRId64 "</span></td>",
 		row_text(row, "unit"), row_number(row, "uid"));
 	cell_number(page, row_number(row, "loads"));
 	html(page->file, "<td class=\"verdicts\">");
@@ -151,7 +152,9 @@ static void loaders_end(struct page *page)
 	if (!page->shown)
 		html(page->file, "<tr><td colspan=\"5\">Nobody loaded anything.</td></tr>");
 	page_table_end(page, "loaders",
-		"SELECT loader_exe, loader_unit, loader_uid, count(*) FROM load", "time");
+		"SELECT loader_exe, loader_exe_sha256, loader_unit, loader_uid, count(*) FROM load@"
+		" GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC");
+	html(page->file, "</section>\n");
 }
 
 const struct section report_loaders = { loaders_begin, loaders_row, loaders_end };
@@ -200,7 +203,9 @@ static void signers_end(struct page *page)
 {
 	if (!page->shown)
 		html(page->file, "<tr><td colspan=\"6\">No load was verified.</td></tr>");
-	html(page->file, "</tbody></table></div>\n");
+	page_table_end(page, "keys",
+		"SELECT signature_pinned, signature_keyring, count(*) FROM load"
+		" WHERE signature_verdict = 'verified'& GROUP BY 1, 2");
 	page->shown = page->total = 0;
 }
 
@@ -236,7 +241,10 @@ static void claims_end(struct page *page)
 {
 	if (!page->shown)
 		html(page->file, "<tr><td colspan=\"6\">None.</td></tr>");
-	page_table_end(page, "claimed keys", "SELECT * FROM signature_claim", NULL);
+	page_table_end(page, "claimed keys",
+		"SELECT claimed_key_id, count(*) FROM signature_claim JOIN load USING (seq)@"
+		" GROUP BY 1 ORDER BY 2 DESC");
+	html(page->file, "</section>\n");
 }
 
 const struct section report_claims = { claims_begin, claims_row, claims_end };
@@ -283,7 +291,11 @@ static void rejects_end(struct page *page)
 {
 	if (!page->shown)
 		html(page->file, "<tr><td colspan=\"7\">None.</td></tr>");
-	page_table_end(page, "rejected programs", "SELECT * FROM reject", "time");
+	page_table_end(page, "kinds of rejected loads",
+		"SELECT stage, errno, program_name, program_type, program_sha256, signature_verdict,"
+		" loader_exe, loader_unit, loader_uid, count(*) FROM reject@"
+		" GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9");
+	html(page->file, "</section>\n");
 }
 
 const struct section report_rejects = { rejects_begin, rejects_row, rejects_end };

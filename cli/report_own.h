@@ -55,6 +55,7 @@ struct page {
 	bool is_damaged; /* records are missing */
 	size_t at; /* which section */
 	uint64_t shown, total; /* rows of its list */
+	uint64_t programs; /* distinct ones, all of them */
 	int64_t group; /* of rows that belong together */
 	struct timeline timeline;
 	struct life_at life;
@@ -95,8 +96,14 @@ void page_section(struct page *page, const char *id, const char *title, const ch
 /* A table with a caption for those who do not see the heading; heads are HTML, and end with NULL. */
 void page_table(struct page *page, const char *caption, const char *const *heads);
 
-/* </table>, what is left out of the list and the query that has it, </section>. */
-void page_table_end(struct page *page, const char *what, const char *sql, const char *time);
+/*
+ * What is left out of a list, if something is, and the query that has all of it: a @ in sql stands for
+ * WHERE and the range of the page, a & for AND and the range.
+ */
+void page_more(struct page *page, const char *what, const char *sql);
+
+/* </table>, and what is left out of it. */
+void page_table_end(struct page *page, const char *what, const char *sql);
 
 /* A place where a program is attached, in words. */
 void page_place(struct page *page, const struct db_row *row);

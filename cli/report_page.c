@@ -187,22 +187,34 @@ void page_table(struct page *page, const char *caption, const char *const *heads
 	html(page->file, "</tr></thead><tbody>\n");
 }
 
-void page_table_end(struct page *page, const char *what, const char *sql, const char *time)
+static void print_range(struct page *page, const char *word)
+{
+	if (*page->since)
+		html(page->file, " %s time &gt;= '%s'", word, page->since);
+	if (*page->until)
+		html(page->file, " %s time &lt;= '%s'", *page->since ? "AND" : word, page->until);
+}
+
+void page_more(struct page *page, const char *what, const char *sql)
+{
+	if (page->total <= page->shown)
+		return;
+	html(page->file,
+		"<p class=\"more\">%" PRIu64 " more %s are not shown. All of them:"
+		" <code>bpfmeasure query --limit 0 &quot;",
+		page->total - page->shown, what);
+	for (; *sql; sql++)
+		if (*sql == '@' || *sql == '&')
+			print_range(page, *sql == '@' ? "WHERE" : "AND");
+		else
+			html_text(page->file, sql, 1);
+	html(page->file, "&quot;</code></p>\n");
+}
+
+void page_table_end(struct page *page, const char *what, const char *sql)
 {
 	html(page->file, "</tbody></table></div>\n");
-	if (page->total > page->shown) {
-		html(page->file,
-			"<p class=\"more\">%" PRIu64 " more %s are not shown. All of them:"
-			" <code>bpfmeasure query &quot;%s",
-			page->total - page->shown, what, sql);
-		if (time && *page->since)
-			html(page->file, " WHERE %s &gt;= '%s'", time, page->since);
-		if (time && *page->until)
-			html(page->file, " %s %s &lt;= '%s'", *page->since ? "AND" : "WHERE", time,
-				page->until);
-		html(page->file, "&quot;</code></p>\n");
-	}
-	html(page->file, "</section>\n");
+	page_more(page, what, sql);
 }
 
 void page_place(struct page *page, const struct db_row *row)

@@ -55,7 +55,10 @@ static void programs_end(struct page *page)
 {
 	if (!page->shown)
 		html(page->file, "<tr><td colspan=\"7\">None.</td></tr>");
-	page_table_end(page, "programs", "SELECT * FROM program", NULL);
+	page_table_end(page, "programs",
+		"SELECT program_sha256, program_name, count(*) FROM load@ GROUP BY 1 ORDER BY 3 DESC");
+	html(page->file, "</section>\n");
+	page->programs = page->total;
 }
 
 const struct section report_programs = { programs_begin, programs_row, programs_end };
@@ -329,6 +332,14 @@ static void lives_row(struct page *page, const struct db_row *row)
 static void lives_end(struct page *page)
 {
 	life_close(page);
+	if (page->programs > LIVES_MAX)
+		html(page->file,
+			"<p class=\"more\">%" PRIu64
+			" more programs are not shown here. The records of"
+			" one: <code>bpfmeasure show SHA256</code></p>\n",
+			page->programs - LIVES_MAX);
+	if (page->programs == 0)
+		html(page->file, "<p>None.</p>\n");
 	html(page->file, "</section>\n");
 }
 
