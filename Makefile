@@ -37,8 +37,8 @@ SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.
               attest/verify_kept.c attest/verify_log.c attest/verify_after.c attest/history.c \
               attest/history_epoch.c attest/history_result.c
 SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/memory_round.c \
-                attest/memory_violation.c attest/client.c attest/round.c attest/round_gap.c \
-                attest/round_judge.c attest/round_remember.c \
+                attest/memory_violation.c attest/client.c attest/client_curl.c \
+                attest/round.c attest/round_gap.c attest/round_judge.c attest/round_remember.c \
                 attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c \
                 attest/credential.c attest/ek.c attest/ek_roots.c \
                 attest/enrol.c attest/identity.c attest/round_peer.c
@@ -77,7 +77,7 @@ PKGS_agent  := libevent_core inih libbpf libcrypto audit jansson libcap-ng libse
 PKGS_cli    := smartcols jansson libcrypto sqlite3
 PKGS_attest := libcrypto
 PKGS_server := libevent libevent_openssl libssl libcrypto jansson
-PKGS_verifier := libssl libcrypto sqlite3 jansson libcurl
+PKGS_verifier := libssl libcrypto sqlite3 jansson
 PKGS_db     := sqlite3
 PKGS_tpm    := tss2-esys tss2-sys tss2-rc tss2-mu
 PKGS_probe  := libbpf
@@ -267,6 +267,7 @@ bench:
 	@$(MAKE) --no-print-directory all bench-tools fault-programs
 	@tests/bench/run
 	@tests/bench/attest
+	@tests/bench/look
 
 # What is installed below PREFIX, as MODE:FROM:TO; of what is in init/, with the daemon's place filled in.
 INITRAMFS := initramfs-tools
@@ -453,6 +454,10 @@ check-flips: flips-programs
 	@env -u CHECK_LONG tests/run-units $(O)/san/tests/fault/flips
 
 flips-programs: $(O)/tests/fault/flips $(O)/tests/bench/make-history
+
+.PHONY: check-indexes
+check-indexes: $(O)/bpfmeasure $(O)/tests/bench/make-log
+	@tests/indexes $(O)
 
 $(O)/tests/fault/flips.o: private CFLAGS_folder := $(shell pkg-config --cflags cmocka)
 $(O)/tests/fault/flips: $(O)/tests/fault/flips.o $(O)/tests/fault/answers.o $(ARCHIVES_cli)

@@ -193,8 +193,10 @@ int client_new(const struct client_options *options, struct client **ret_client)
 	client->stall_timeout_ms = options->stall_timeout_ms;
 	client->body_max = options->body_max;
 	client->curl = curl_easy_init();
+	if (!client->curl)
+		return -ELIBACC;
 	client->headers = curl_slist_append(NULL, "Content-Type: application/json");
-	if (!client->curl || !client->headers || !set_up(client, options))
+	if (!client->headers || !set_up(client, options))
 		return -ENOMEM;
 	*ret_client = client;
 	client = NULL;

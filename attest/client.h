@@ -27,7 +27,8 @@ struct client_options {
 
 struct client;
 
-/* Nothing is sent yet. Returns 0, -EINVAL for an address that is none, or -ENOMEM. */
+/* Nothing is sent yet. Returns 0; -EINVAL for an address that is none; -ELIBACC without
+ * libcurl, which is loaded here; or -ENOMEM. */
 [[nodiscard]] int client_new(const struct client_options *options, struct client **ret_client);
 void client_free(struct client *client);
 void client_freep(struct client **client);

@@ -294,15 +294,21 @@ static int window_add(void *arg, const struct filter_line *line)
 	return 0;
 }
 
-/* The newest of a span that match, but no more than *count of them, which are taken from it. */
+/*
+ * The newest of a span that match, but no more than *count of them, which are taken from it. At first
+ * no more is read than if all did match.
+ */
 static int span_newest(struct db *db, const struct filter *filter, struct span span,
 	uint64_t *count, uint64_t *found)
 {
+	uint64_t size = *count < WINDOW ? *count : WINDOW;
+
 	for (uint64_t end = span.last; end >= span.first && *count > 0;) {
-		uint64_t first = end - span.first < WINDOW ? span.first : end - WINDOW + 1;
-		struct window window = {};
+		uint64_t first = end - span.first < size ? span.first : end - size + 1;
+		struct window window;
 		struct walk walk = { .filter = filter, .fn = window_add, .arg = &window };
 
+		window.count = 0;
 		int r = each(db, &walk, first, end);
 		if (r < 0)
 			return r;
@@ -311,6 +317,7 @@ static int span_newest(struct db *db, const struct filter *filter, struct span s
 			*found = window.seqs[window.count - taken];
 		*count -= taken;
 		end = first - 1;
+		size = 2 * size < WINDOW ? 2 * size : WINDOW;
 	}
 	return 0;
 }

@@ -18,7 +18,7 @@ PROGRAMS = ["/usr/bin/tpm2", "/usr/bin/swtpm", "/usr/bin/openssl", "/usr/bin/sql
 OPTIONAL = ["/usr/bin/strace"]
 
 # Libraries that programs open at run time, so that no list of their dependencies shows them.
-DLOPENED = [f"{LIB}/libtss2-tcti-device.so.0", f"{LIB}/libtss2-tcti-swtpm.so.0",
+DLOPENED = [f"{LIB}/libcurl.so.4", f"{LIB}/libtss2-tcti-device.so.0", f"{LIB}/libtss2-tcti-swtpm.so.0",
             f"{LIB}/ossl-modules/legacy.so"]
 
 PYTHON_PACKAGES = ["python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"]
@@ -160,10 +160,10 @@ def add_base(archive, kernel):
 
 
 def is_current(manifest):
-    """Whether every file is still what it was when the archive was made."""
+    """Whether every file is still what it was when the archive was made, and none is new."""
     try:
         sources = json.loads(manifest.read_text())["sources"]
-        return all(fingerprint(path) == was for path, was in sources.items())
+        return set(DLOPENED) <= set(sources) and all(fingerprint(path) == was for path, was in sources.items())
     except (OSError, ValueError):
         return False
 
