@@ -307,10 +307,10 @@ static void put_range(char *text, size_t size, const struct history_span *span)
 static int print_table(const struct history_result *result)
 {
 	static const struct table_column columns[] = {
-		{ "RECORDS", 0, 0 },
-		{ "EPOCH", 0, TABLE_RIGHT },
-		{ "TRUST", 0, 0 },
-		{ "WHY", 0, TABLE_CUT },
+		{ "RECORDS", 0 },
+		{ "EPOCH", TABLE_RIGHT },
+		{ "TRUST", 0 },
+		{ "WHY", TABLE_CUT },
 	};
 	[[gnu::cleanup(table_freep)]] struct table *table = table_new(
 		stdout, columns, sizeof(columns) / sizeof(columns[0]));

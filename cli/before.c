@@ -230,12 +230,12 @@ static void trim_row(struct table *table, const struct trim *trim)
 static int print_trims(const struct beginning *beginning)
 {
 	static const struct table_column columns[] = {
-		[SEQ] = { "SEQ", 0, TABLE_RIGHT },
-		[TIME] = { "TIME", 0, 0 },
-		[WHY] = { "WHY", 0, 0 },
-		[REMOVED] = { "REMOVED", 0, 0 },
-		[OLDEST] = { "OLDEST", 0, TABLE_CUT },
-		[NEWEST] = { "NEWEST", 0, TABLE_CUT },
+		[SEQ] = { "SEQ", TABLE_RIGHT },
+		[TIME] = { "TIME", 0 },
+		[WHY] = { "WHY", 0 },
+		[REMOVED] = { "REMOVED", 0 },
+		[OLDEST] = { "OLDEST", TABLE_CUT },
+		[NEWEST] = { "NEWEST", TABLE_CUT },
 	};
 	[[gnu::cleanup(table_freep)]] struct table *table = table_new(
 		stdout, columns, sizeof(columns) / sizeof(columns[0]));

@@ -314,11 +314,11 @@ static int print_object(void *, const struct machine *machine)
 static int list(const struct request *request, struct memory *memory)
 {
 	static const struct table_column columns[] = {
-		{ "NAME", 0, 0 },
-		{ "ADDRESS", 0, TABLE_CUT },
-		{ "MODE", 0, 0 },
-		{ "TPM", 0, 0 },
-		{ "ENROLLED", 0, TABLE_CUT },
+		{ "NAME", 0 },
+		{ "ADDRESS", TABLE_CUT },
+		{ "MODE", 0 },
+		{ "TPM", 0 },
+		{ "ENROLLED", TABLE_CUT },
 	};
 
 	if (request->json) {

@@ -29,7 +29,9 @@ static bool is_load(enum record_kind kind)
 
 static int record_line(void *arg, const struct filter_line *line)
 {
+	enum { LOADER_WIDTH = 18 };
 	struct records *records = arg;
+	char loader[ROW_TEXT_MAX];
 	struct row row;
 
 	if (line->error)
@@ -47,7 +49,8 @@ static int record_line(void *arg, const struct filter_line *line)
 	table_cell(records->table, to, WHAT, is_load(line->head.kind) ? row.what : row.details,
 		TABLE_PLAIN);
 	table_cell(records->table, to, VERDICT, row.verdict, row.verdict_color);
-	table_cell(records->table, to, LOADER, row.loader, TABLE_PLAIN);
+	row_loader_shorten(row.loader, terminal_width() ? LOADER_WIDTH : 0, loader);
+	table_cell(records->table, to, LOADER, loader, TABLE_PLAIN);
 	return 0;
 }
 
@@ -75,12 +78,12 @@ static int print_kept(struct db *db, const char *sha256_hex)
 int show_program(struct db *db, const char *sha256_hex, bool json)
 {
 	static const struct table_column columns[] = {
-		[SEQ] = { "SEQ", 0, TABLE_RIGHT },
-		[TIME] = { "TIME", 0, 0 },
-		[KIND] = { "KIND", 0, 0 },
-		[WHAT] = { "WHAT", 0, TABLE_CUT },
-		[VERDICT] = { "VERDICT", 0, 0 },
-		[LOADER] = { "LOADER[PID]:UID", 0, TABLE_CUT },
+		[SEQ] = { "SEQ", TABLE_RIGHT },
+		[TIME] = { "TIME", 0 },
+		[KIND] = { "KIND", 0 },
+		[WHAT] = { "WHAT", TABLE_CUT },
+		[VERDICT] = { "VERDICT", 0 },
+		[LOADER] = { "LOADER[PID]:UID", TABLE_CUT },
 	};
 	[[gnu::cleanup(table_freep)]] struct table *table = NULL;
 	struct records records = { .db = db };

@@ -17,14 +17,13 @@ struct table_row;
 
 enum {
 	TABLE_RIGHT = 1, /* aligned to the right */
-	TABLE_CUT = 2, /* may be cut where the terminal is narrow */
+	TABLE_CUT = 2, /* may give up the middle of what is in it where the terminal is narrow */
 	TABLE_TREE = 4, /* shows whose child a row is */
 };
 
-/* width  at least; 0: as wide as what is in it */
+/* As wide as what is in it. */
 struct table_column {
 	const char *name;
-	unsigned width;
 	unsigned flags;
 };
 

@@ -61,11 +61,11 @@ static void tree_freep(struct tree **tree)
 struct tree *tree_new(void)
 {
 	static const struct table_column columns[] = {
-		[PROGRAM] = { "PROGRAM", 0, TABLE_TREE | TABLE_CUT },
-		[SEQ] = { "SEQ", 0, TABLE_RIGHT },
-		[VERDICT] = { "VERDICT", 0, 0 },
-		[LOADER] = { "LOADER[PID]:UID", 0, TABLE_CUT },
-		[UNLOADED] = { "UNLOADED", 0, 0 },
+		[PROGRAM] = { "PROGRAM", TABLE_TREE | TABLE_CUT },
+		[SEQ] = { "SEQ", TABLE_RIGHT },
+		[VERDICT] = { "VERDICT", 0 },
+		[LOADER] = { "LOADER[PID]:UID", TABLE_CUT },
+		[UNLOADED] = { "UNLOADED", 0 },
 	};
 	[[gnu::cleanup(tree_freep)]] struct tree *tree = calloc(1, sizeof(*tree));
 
