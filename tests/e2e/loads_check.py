@@ -5,11 +5,13 @@ import collections
 import errno
 import hashlib
 import json
+import os
 
 from harness import ROOT, key_id, must, openssl_sha256, run, sha256
 
 NONCE = "5a" * 32
 COMM = "loads-guest"
+PYTHON = os.path.realpath("/usr/bin/python3")    # what the guest has is of this machine
 LOAD_HOOKS = {"fentry/bpf_prog_load", "fexit/bpf_verify_pkcs7_signature", "lsm/bpf", "fexit/security_bpf_prog_load",
               "fexit/security_bpf_prog", "fexit/bpf_prog_load", "fexit/bpf_prog_test_run_syscall",
               "fentry/bpf_prog_free", "iter/bpf_prog"}
@@ -96,7 +98,7 @@ def check_cases(run_, results):
         results.same(f"{name}-has-name-type-and-time", [name, "socket_filter", attempt["load_time"], False, False],
                      [program[key] for key in ("name", "type", "load_time_ns", "kernel_origin", "self")])
         results.same(f"{name}-was-loaded-by-python", [run_.done["pid"], 0, COMM, run_.done["loader_sha256"],
-                                                      "/usr/bin/python3.11", "/", None],
+                                                      PYTHON, "/", None],
                      [record["loader"][key] for key in ("tgid", "uid", "comm", "exe_sha256", "exe", "cgroup",
                                                         "exe_fsverity")])
     twice = run_.named("load", "twice")
@@ -113,7 +115,7 @@ def check_rejects(run_, results):
         record = records[0]
         results.same(f"{name}-says-where-and-why", [stage, getattr(errno, error), None],
                      [record["stage"], record["errno"], record["program"]["id"]])
-        results.same(f"{name}-names-its-loader", [run_.done["pid"], COMM, "/usr/bin/python3.11"],
+        results.same(f"{name}-names-its-loader", [run_.done["pid"], COMM, PYTHON],
                      [record["loader"][key] for key in ("tgid", "comm", "exe")])
         results.true(f"{name}-is-not-verified", record["signature"]["verdict"] != "verified")
         insns = openssl_sha256(run_.given / f"{name}.insns")
@@ -430,7 +432,7 @@ def check_without_lsm(run_, results):
             results.same(f"{name}-is-still-a-reject", 1, len(run_.named("reject", name)))
             continue
         record = run_.load(attempt["id"])
-        results.same(f"{name}-is-still-measured", [openssl_sha256(run_.given / f"{name}.insns"), None, "/usr/bin/python3.11"],
+        results.same(f"{name}-is-still-measured", [openssl_sha256(run_.given / f"{name}.insns"), None, PYTHON],
                      [record["program"]["sha256"], record["loader"]["exe_sha256"], record["loader"]["exe"]])
     results.same("a-signature-is-still-seen", "verified", run_.named("load", "signed")[0]["signature"]["verdict"])
     verify = run(run_.build / "bpfmeasure", "verify", run_.out / "evidence", "--ak", run_.out / "ak.public", "--json")

@@ -62,9 +62,9 @@ def mirror():
                               "Created-By: Packages"], capture_output=True, text=True, check=True).stdout
     for line in targets.splitlines():
         release, component, uri = line.split()
-        if release in ("bookworm", "stable") and component == "main":
+        if release in ("bookworm", "trixie", "stable") and component == "main":
             return uri
-    raise OSError("the system's apt sources name no mirror of Debian bookworm")
+    raise OSError("the system's apt sources name no mirror of Debian 12 or 13")
 
 
 def make_tree(tree, suite, packages, left_out):

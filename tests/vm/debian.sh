@@ -25,12 +25,12 @@ apt_private() {
 mirror() {
 	# shellcheck disable=SC2016 # apt's own variables
 	apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-		awk '($1 == "bookworm" || $1 == "stable") && $2 == "main" { print $3; exit }'
+		awk '$1 ~ /^(bookworm|trixie|stable)$/ && $2 == "main" { print $3; exit }'
 }
 
 update() {
 	uri=$(mirror)
-	[ -n "$uri" ] || die 1 "the system's apt sources name no mirror of Debian bookworm"
+	[ -n "$uri" ] || die 1 "the system's apt sources name no mirror of Debian 12 or 13"
 	mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial"
 	cat >"$cache/apt/debian.sources" <<-END
 		Types: deb

@@ -21,7 +21,8 @@ OPTIONAL = ["/usr/bin/strace"]
 DLOPENED = [f"{LIB}/libcurl.so.4", f"{LIB}/libtss2-tcti-device.so.0", f"{LIB}/libtss2-tcti-swtpm.so.0",
             f"{LIB}/ossl-modules/legacy.so"]
 
-PYTHON_PACKAGES = ["python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"]
+PYTHON = os.path.basename(os.path.realpath("/usr/bin/python3"))     # python3.11, ...
+PYTHON_PACKAGES = [f"{PYTHON}-minimal", f"lib{PYTHON}-minimal", f"lib{PYTHON}-stdlib"]
 
 DIRECTORIES = ["/dev", "/proc", "/root", "/run", "/state", "/sys", "/tmp", "/var/lib", "/var/log"]
 
@@ -118,6 +119,7 @@ def libraries(program):
 
 def add_python(archive):
     """The interpreter and its library, with the compiled modules: compiling takes long in the guest."""
+    tag = "cpython-" + PYTHON.removeprefix("python").replace(".", "")
     listing = subprocess.run(["dpkg-query", "-L", *PYTHON_PACKAGES], capture_output=True, text=True,
                              check=True).stdout
     for path in listing.split("\n"):
@@ -125,10 +127,10 @@ def add_python(archive):
             continue
         archive.file(path, path)
         folder, name = os.path.split(path)
-        compiled = f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-311.pyc"
+        compiled = f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
         if os.path.exists(compiled):
             archive.file(compiled, compiled)
-    archive.symlink("/usr/bin/python3", "python3.11")
+    archive.symlink("/usr/bin/python3", PYTHON)
 
 
 def add_base(archive, kernel):
