@@ -114,7 +114,7 @@ WARNINGS += -Werror
 endif
 
 COMPILE := $(CC) -std=gnu2x -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -I$(O) \
-           $(WARNINGS) $(HARDENING) $(SAN_FLAGS) -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) $(CPPFLAGS) -MMD -MP
+           $(WARNINGS) $(HARDENING) $(SAN_FLAGS) -ffile-prefix-map='$(CURDIR)'=. $(CFLAGS) $(CPPFLAGS) -MMD -MP
 LINK     = $(CC) $(SAN_FLAGS) $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
 
 # One short line per command; V=1 shows the commands themselves.
@@ -213,7 +213,7 @@ $(O)/bpf/probe_object.o: bpf/probe_object.S $(O)/bpf/measure.bpf.o
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map=$(CURDIR)=. \
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map='$(CURDIR)'=. \
 		-D__TARGET_ARCH_x86 -I. $(shell pkg-config --cflags libbpf) -MMD -MP -c -o $@ $<
 
 # Programs for tests and the demo: as small as they can be, with the system's headers.
@@ -299,7 +299,7 @@ install: all
 MAN_PAGES := $(wildcard docs/man/*.[158])
 define man_into
 for page in $(MAN_PAGES); do \
-	file=$(1)/man$${page##*.}/$${page##*/}; mkdir -p "$${file%/*}" && \
+	file=$(1)/man$${page##*.}/$${page##*/}; install -d "$${file%/*}" && \
 	sed 's/^\.Os bpfmeasure$$/& $(VERSION)/; s|/usr/local/share|$(PREFIX)/share|' $$page >"$$file" && chmod 644 "$$file" || exit; \
 done
 endef
