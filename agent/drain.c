@@ -111,7 +111,8 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 	int err = remembered ? remember(measurer, record) : 0;
 
 	put.boottime_ns = load->has_load ? load->load.boottime_ns : load->end.boottime_ns;
-	put.returned_ns = load->has_end && !load->end.self ? load->end.boottime_ns : 0;
+	put.returned_ns = load->has_end ? load->end.boottime_ns : 0;
+	put.own = record->program.self;
 	if (record->program.id.value > measurer->highest_id)
 		measurer->highest_id = (uint32_t)record->program.id.value;
 	if (put.kind == RECORD_LOAD)

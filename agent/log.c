@@ -269,6 +269,7 @@ int log_put(struct log *log, const struct log_put *put, const void *record, uint
 		.at = log->bytes_len,
 		.len = line.len,
 		.kind = put->kind,
+		.own = put->own,
 		.extend = head.extend,
 	};
 	log->bytes_len += line.len;
@@ -420,6 +421,7 @@ static void tell_committed(const struct log *log)
 				.kind = log->entries[i].kind,
 				.seq = log->entries[i].seq,
 				.returned_ns = log->entries[i].returned_ns,
+				.own = log->entries[i].own,
 				.line = log->bytes + log->entries[i].at,
 				.len = log->entries[i].len,
 			});

@@ -79,6 +79,7 @@ uint64_t log_first_seq(const struct log *log);
  * ref          number to find the record by (db/db.h): the program's id, of a load or baseline; above any
  *              of these, of an attach or detach; 0 of all others. audit looks at that.
  * returned_ns  of a load: when it returned, on the clock of boottime_ns, for log_listen(); 0: not known.
+ * own          of a load: it is the agent's, for log_listen().
  * keep         the record gets an extend of its own, however long the queue: verified loads, and
  *              all that is not a program.
  *
@@ -89,6 +90,7 @@ struct log_put {
 	uint64_t boottime_ns;
 	uint64_t returned_ns;
 	uint64_t ref;
+	bool own;
 	bool keep;
 };
 [[nodiscard]] int log_put(
@@ -102,6 +104,7 @@ struct log_committed {
 	enum record_kind kind;
 	uint64_t seq;
 	uint64_t returned_ns; /* as it was put */
+	bool own; /* likewise */
 	const char *line;
 	size_t len;
 };

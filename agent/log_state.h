@@ -23,6 +23,7 @@ struct entry {
 	size_t at; /* in bytes */
 	size_t len;
 	enum record_kind kind;
+	bool own;
 	bool extend;
 };
 

@@ -142,7 +142,7 @@ static void on_committed(void *arg, const struct log_committed *record)
 
 	if (record->kind == RECORD_EPOCH)
 		window_forget(&measurer->window);
-	if (record->kind == RECORD_LOAD && record->returned_ns)
+	if (record->kind == RECORD_LOAD && record->returned_ns && !record->own)
 		window_durable(&measurer->window,
 			&(struct window_load){ record->seq, record->returned_ns },
 			measurer_boot_ns());

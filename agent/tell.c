@@ -87,7 +87,7 @@ static bool is_wanted(enum conf_loads loads, const struct log_committed *record)
 {
 	struct value value;
 
-	return loads != LOADS_NONE && strcmp(get(record, "program.self", &value), "true") != 0 &&
+	return loads != LOADS_NONE &&
 		(loads == LOADS_ALL ||
 			strcmp(get(record, "signature.verdict", &value),
 				record_verdict_name(VERDICT_VERIFIED)) != 0);
@@ -167,6 +167,8 @@ static void tell_epoch(struct say *say, const struct log_committed *record)
 
 void tell_record(struct say *say, enum conf_loads loads, const struct log_committed *record)
 {
+	if (record->own)
+		return;
 	switch (record->kind) {
 	case RECORD_LOAD:
 		if (is_wanted(loads, record))

@@ -9,8 +9,8 @@
 #include "agent/say.h"
 
 /*
- * A line of a record that is in the log, where its kind has one: load (of others than the agent itself, and as
- * loads says), reject, lost, foreign, epoch, resume.
+ * A line of a record that is in the log, where its kind has one: load (as loads says) and reject, of others than the
+ * agent itself; lost, foreign, epoch, resume.
  */
 void tell_record(struct say *say, enum conf_loads loads, const struct log_committed *record);
 

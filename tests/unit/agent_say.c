@@ -381,6 +381,7 @@ static void the_longest_values_fit(void **)
 static void loads_are_told_as_configured(void **)
 {
 	struct record_load load = load_of("count");
+	struct log_committed record;
 
 	tell_load_of(LOADS_NONE, &load);
 	assert_string_equal(world.got, "");
@@ -392,9 +393,10 @@ static void loads_are_told_as_configured(void **)
 	assert_string_equal(world.got, "");
 	tell_load_of(LOADS_ALL, &load);
 	assert_string_equal(field("PRIORITY"), "6");
-	load.program.self = true;
-	tell_load_of(LOADS_ALL, &load);
-	assert_string_equal(world.got, "");
+	record = committed(RECORD_LOAD, &load);
+	record.own = true;
+	tell_record(world.say, LOADS_ALL, &record);
+	assert_string_equal(got(), "");
 }
 
 static void what_was_refused_is_told_whatever_is_said_of_loads(void **)
