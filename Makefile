@@ -266,6 +266,7 @@ bench:
 	@tests/install-packages
 	@$(MAKE) --no-print-directory all bench-tools fault-programs
 	@tests/bench/run
+	@tests/bench/window
 	@tests/bench/attest
 	@tests/bench/look
 
