@@ -123,6 +123,8 @@ for verb in status log show query report quote verify attest ack reference audit
 	fi
 	refuses "$verb --frobnicate" 2 frobnicate $verb --frobnicate
 done
+refuses '--completion of another shell' 2 'bash, zsh or machines' --completion fish
+refuses '--completion of nothing' 2 'bash, zsh or machines' --completion
 refuses 'attest: no machine' 2 'needs a machine' attest
 refuses 'attest --parallel 0' 2 'from 1 to' attest web-07 --parallel 0
 refuses 'ack: no machine' 2 'needs one machine' ack
