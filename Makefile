@@ -467,7 +467,7 @@ $(O)/tests/fault/flips: $(O)/tests/fault/flips.o $(O)/tests/fault/answers.o $(AR
 
 # ---- figures -------------------------------------------------------------------------------------
 
-BENCH_TOOLS := load record evidence refuse quote make-log make-history
+BENCH_TOOLS := load record evidence refuse quote make-log make-history make-story
 
 .PHONY: bench-tools
 bench-tools: $(BENCH_TOOLS:%=$(O)/tests/bench/%)
@@ -478,6 +478,7 @@ $(O)/tests/bench/evidence: $(O)/tests/bench/evidence.o $(O)/attest.a $(O)/db.a $
 $(O)/tests/bench/refuse: $(O)/tests/bench/refuse.o $(O)/attest.a $(O)/bpf.a
 $(O)/tests/bench/make-log: $(O)/tests/tools/make-log.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
 $(O)/tests/bench/make-history: $(O)/tests/tools/make-history.o $(O)/attest.a $(O)/db.a $(O)/bpf.a
+$(O)/tests/bench/make-story: $(O)/tests/tools/make-story.o $(O)/db.a $(O)/bpf.a
 $(O)/tests/bench/quote: $(O)/tests/bench/quote.o
 $(BENCH_TOOLS:%=$(O)/tests/bench/%):
 	$(call say,LINK,$@)

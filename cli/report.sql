@@ -60,6 +60,8 @@ WITH maker AS (
     SELECT row_number() OVER (ORDER BY count(*) DESC, min(seq)) AS place, who, count(*) AS loads, min(time) AS first_time,
         max(time) AS last_time, max(seq) AS last_seq, count(DISTINCT program) AS programs,
         sum(verdict = 'verified') AS verified, sum(verdict = 'unsigned') AS unsigned,
+        sum(verdict = 'verified' AND pinned IS NULL
+            AND coalesce(keyring, '') NOT IN ('builtin', 'secondary', 'platform')) AS own,
         sum(coalesce(verdict, '') NOT IN ('verified', 'unsigned')) AS unknown, count(*) OVER () AS total
     FROM instance JOIN member USING (seq) WHERE kind = 'load' GROUP BY who),
 made AS (
@@ -67,11 +69,11 @@ made AS (
         row_number() OVER (PARTITION BY place ORDER BY count(*) DESC, life.rank) AS nth
     FROM maker JOIN instance USING (who) JOIN member ON member.seq = instance.seq JOIN life USING (program)
     WHERE kind = 'load' AND place <= 60 GROUP BY place, life.rank)
-SELECT place, 0 AS nth, exe, exe_sha256, comm, unit, uid, NULL AS name, NULL AS rank, loads, verified, unsigned, unknown,
+SELECT place, 0 AS nth, exe, exe_sha256, comm, unit, uid, NULL AS name, NULL AS rank, loads, verified, unsigned, unknown, own,
     programs, first_time, maker.last_time, total
 FROM maker JOIN instance ON instance.seq = maker.last_seq WHERE place <= 60
 UNION ALL
-SELECT place, nth, NULL, NULL, NULL, NULL, NULL, name, rank, loads, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT place, nth, NULL, NULL, NULL, NULL, NULL, name, rank, loads, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM made JOIN instance ON instance.seq = made.last_seq WHERE nth <= 8
 ORDER BY place, nth;
 
@@ -141,14 +143,14 @@ FROM (
     FROM one JOIN member USING (program) JOIN instance USING (seq) WHERE kind = 'load' GROUP BY rank, who)
 WHERE nth <= 5
 UNION ALL
-SELECT rank, 4, nth, target_name, target_type, via, attach_type, target_id, target_index, target_count, is_now, time, ended_time,
-    total, seq, ended_seq, NULL, NULL, NULL, NULL
+SELECT rank, 4, nth, target_name, target_type, via, NULL, target_id, target_index, times, is_now, first_time, last_time, total,
+    NULL, NULL, NULL, NULL, NULL, NULL
 FROM (
-    SELECT rank, placed.*, placed.seq IN (SELECT seq FROM now) AS is_now, ended.time AS ended_time, ended.seq AS ended_seq,
-        count(*) OVER (PARTITION BY rank) AS total,
-        row_number() OVER (PARTITION BY rank ORDER BY placed.seq IN (SELECT seq FROM now) DESC, placed.seq DESC) AS nth
+    SELECT rank, target_name, target_type, via, target_id, target_index, count(*) AS times, min(time) AS first_time,
+        max(time) AS last_time, sum(placed.seq IN (SELECT seq FROM now)) AS is_now, count(*) OVER (PARTITION BY rank) AS total,
+        row_number() OVER (PARTITION BY rank ORDER BY sum(placed.seq IN (SELECT seq FROM now)) DESC, max(placed.seq) DESC) AS nth
     FROM one JOIN member USING (program) JOIN placed ON placed.program_seq = member.seq
-        LEFT JOIN ended ON ended.attach_seq = placed.seq)
+    GROUP BY rank, target_type, target_name, target_id, target_index, via)
 WHERE nth <= 8
 UNION ALL
 SELECT rank, 5, map_index, map_name, map_type, map_sha256_at_load, NULL, map_key_size, map_value_size, map_max_entries,

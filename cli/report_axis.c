@@ -9,7 +9,7 @@ enum { LEFT = 76, MINUTE = 60, HOUR = 3600, DAY = 86400 };
 /* Lengths that people count in. */
 static const int64_t lengths[] = { 1, 2, 5, 10, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE,
 	15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY,
-	7 * DAY, 14 * DAY, 30 * DAY, 91 * DAY, 182 * DAY, 365 * DAY, 730 * DAY, 1825 * DAY,
+	4 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 91 * DAY, 182 * DAY, 365 * DAY, 730 * DAY, 1825 * DAY,
 	3650 * DAY, (int64_t)36500 * DAY };
 
 /* The shortest of which no more than so many make the whole. */
@@ -29,7 +29,7 @@ static int64_t floor_to(int64_t s, int64_t length, int64_t east)
 
 void axis_init(struct axis *axis, int64_t first_s, int64_t last_s)
 {
-	enum { TICKS_MAX = 8 };
+	enum { TICKS_MAX = 10 };
 	time_t at = (time_t)first_s;
 	struct tm tm = {};
 

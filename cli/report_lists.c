@@ -127,6 +127,9 @@ static void loader_open(struct page *page, const struct db_row *row)
 			snprintf(count, sizeof(count), " %" PRIu64, counts[i]);
 			page_verdict(page, i, count);
 		}
+	if (row_number(row, "own"))
+		html(page->file, "<span class=\"warn\">%" PRId64 " by a key of its own</span>",
+			row_number(row, "own"));
 	html(page->file, "</td><td class=\"chips\"><span class=\"q\">%" PRId64 " distinct:</span> ",
 		row_number(row, "programs"));
 }

@@ -87,7 +87,7 @@ void page_digest(struct page *page, const char *hex);
 /* "verified", "unsigned", "unknown", "rejected", with its sign. */
 void page_verdict(struct page *page, unsigned series, const char *suffix);
 
-/* A bar of how many of each verdict there are. */
+/* A bar of how many of each verdict there are, where there are several. */
 void page_share(struct page *page, const uint64_t counts[static SERIES_COUNT]);
 
 /* <section> with a heading, then a paragraph if lead is not NULL, which is HTML. */

@@ -131,10 +131,13 @@ void page_share(struct page *page, const uint64_t counts[static SERIES_COUNT])
 {
 	enum { WIDTH = 120 };
 	uint64_t sum = 0, before = 0;
+	unsigned kinds = 0;
 
-	for (unsigned i = 0; i < SERIES_COUNT; i++)
+	for (unsigned i = 0; i < SERIES_COUNT; i++) {
 		sum += counts[i];
-	if (sum == 0)
+		kinds += counts[i] != 0;
+	}
+	if (kinds < 2)
 		return;
 	html(page->file,
 		"<svg class=\"share\" viewBox=\"0 0 %d 8\" preserveAspectRatio=\"none\""

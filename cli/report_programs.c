@@ -8,8 +8,8 @@
 
 static void programs_begin(struct page *page)
 {
-	static const char *const heads[] = { "Program", "Instructions, sha256", "#Loads",
-		"Verdicts", "First", "Last", "Now", NULL };
+	static const char *const heads[] = { "Program", "sha256", "#Loads", "Verdicts", "First",
+		"Last", "Now", NULL };
 
 	page_section(page, "programs", "Programs",
 		"Distinct programs by the sha256 of their instructions: those that are attached first, then"
@@ -35,13 +35,15 @@ static void programs_row(struct page *page, const struct db_row *row)
 	for (unsigned i = 0; i < 3; i++)
 		if (counts[i])
 			page_verdict(page, i, "");
+	if (row_number(row, "own"))
+		html(page->file, "<span class=\"warn\">own key</span>");
 	if (row_number(row, "loads") == 0)
 		html(page->file, "<span class=\"q\">found loaded</span>");
 	html(page->file, "</td><td>");
 	page_time(page, row_text(row, "first_time"));
 	html(page->file, "</td><td>");
 	page_time(page, row_text(row, "last_time"));
-	html(page->file, "</td><td>");
+	html(page->file, "</td><td class=\"now\">");
 	if (attached)
 		html(page->file, "attached ×%" PRId64, attached);
 	else if (row_number(row, "alive"))
@@ -255,6 +257,7 @@ static void life_whom(struct page *page, const struct db_row *row)
 static void life_where(struct page *page, const struct db_row *row)
 {
 	const char *type = row_text(row, "type"), *place = row_text(row, "name");
+	int64_t times = row_number(row, "e"), now = row_number(row, "f");
 
 	page->life.total = row_number(row, "i");
 	html(page->file, "<li>%.16s ", type);
@@ -265,16 +268,17 @@ static void life_where(struct page *page, const struct db_row *row)
 	} else if (row_has(row, "c")) {
 		html(page->file, "%" PRId64, row_number(row, "c"));
 	}
-	html(page->file, " <span class=\"q\">%.16s</span> from ", row_text(row, "a"));
+	if (row_has(row, "d"))
+		html(page->file, "[%" PRId64 "]", row_number(row, "d"));
+	html(page->file, " <span class=\"q\">%.16s</span> ×%" PRId64 ", ", row_text(row, "a"),
+		times);
 	page_time(page, row_text(row, "g"));
-	if (row_number(row, "f")) {
-		html(page->file, ", <b>attached now</b>");
-	} else if (row_has(row, "h")) {
+	if (times > 1) {
 		html(page->file, " to ");
 		page_time(page, row_text(row, "h"));
-	} else {
-		html(page->file, ", ended with the program or the boot");
 	}
+	if (now)
+		html(page->file, ", <b>%" PRId64 " attached now</b>", now);
 	html(page->file, "</li>");
 }
 

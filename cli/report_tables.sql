@@ -82,7 +82,9 @@ CREATE TEMP TABLE life AS
         SELECT program, count(*) FILTER (WHERE kind = 'load') AS loads, count(*) FILTER (WHERE kind = 'baseline') AS found,
             min(instance.seq) AS first_seq, max(instance.seq) AS last_seq, min(time) AS first_time, max(time) AS last_time,
             sum(kind = 'load' AND verdict = 'verified') AS verified, sum(kind = 'load' AND verdict = 'unsigned') AS unsigned,
-            sum(kind = 'load' AND verdict = 'unknown') AS unknown, count(DISTINCT name) AS names,
+            sum(kind = 'load' AND verdict = 'verified' AND pinned IS NULL
+                AND coalesce(keyring, '') NOT IN ('builtin', 'secondary', 'platform')) AS own,
+            sum(kind = 'load' AND coalesce(verdict, '') NOT IN ('verified', 'unsigned')) AS unknown, count(DISTINCT name) AS names,
             count(*) FILTER (WHERE until_s IS NULL) AS alive, min(self) AS self, max(sha256) AS sha256,
             (SELECT count(*) FROM now JOIN member AS its ON its.seq = now.program_seq WHERE its.program = member.program)
                 AS attached

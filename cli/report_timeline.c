@@ -162,7 +162,7 @@ static const struct {
 	[MARK_EPOCH] = { "epoch begins", "M0 -6L6 0L0 6L-6 0Z", 0 },
 	[MARK_BROKEN] = { "broken epoch", "M-5 -5L5 5M5 -5L-5 5", 0 },
 	[MARK_RESUME] = { "resume", "M-4 0A4 4 0 1 0 4 0A4 4 0 1 0 -4 0Z", 0 },
-	[MARK_FOREIGN] = { "foreign extend", "M-6 -6H6V6H-6ZM-3 -3L3 3M3 -3L-3 3", 0 },
+	[MARK_FOREIGN] = { "foreign extend", "M-6 -6H6V6H-6ZM-3 -3L3 3M3 -3L-3 3", 1 },
 	[MARK_LOST] = { "events lost", "M0 -6L6 5H-6Z", 1 },
 	[MARK_TRIM] = { "records removed", "M4 -6H-2V6H4", 1 },
 	[MARK_START] = { "daemon starts", "M-4 -5L5 0L-4 5Z", 2 },

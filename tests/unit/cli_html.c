@@ -46,8 +46,10 @@ static void a_format_has_numbers_and_cut_texts(void **)
 
 static void null_is_no_text(void **)
 {
-	assert_writes("()", html(file, "(%s)", (const char *)NULL));
-	assert_writes("", html_short(file, NULL, 10));
+	const char *volatile none = NULL;
+
+	assert_writes("()", html(file, "(%s)", none));
+	assert_writes("", html_short(file, none, 10));
 }
 
 static void a_long_text_gives_up_its_middle(void **)
