@@ -169,7 +169,7 @@ $(MAIN_cli:%.c=$(O)/%.o): private CFLAGS_folder := $(CFLAGS_cli)
 $(O)/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) $(CFLAGS_folder) -c -o $@ $<
+	$(Q)$(COMPILE) $(CFLAGS_folder) -MT $@ -c -o $@ $<
 
 ARCHIVES_agent := $(patsubst %,$(O)/%.a,agent server attest db tpm probe bpf)
 ARCHIVES_cli   := $(patsubst %,$(O)/%.a,cli verifier attest db bpf)

@@ -299,6 +299,7 @@ static const struct {
 	{ "[attest]\nlisten = 1.2.3.4:65536\n",
 		"2: listen must be ADDRESS:PORT, [ADDRESS]:PORT or none" },
 	{ "[attest]\nsandbox = yes\n", "2: sandbox must be required or preferred" },
+	{ "[journal]\nloads = some\n", "2: loads must be all, unverified or none" },
 	/* what needs something else */
 	{ "[attest]\n\nkey = /k\n", "3: certificate and key go together" },
 	{ "[attest]\ncertificate = /c\n", "2: certificate and key go together" },
