@@ -32,6 +32,7 @@
  *
  *   -EINVAL       refused as asked: a gap in seq, SQL that does not parse
  *   -ENOENT       no such log, record, program or state
+ *   -ENODATA      PATH is there, but not a file beside it, and this reader may not make it
  *   -EACCES       a file may not be opened
  *   -EBUSY        another writer has the log, or a lock was not to be had within DB_BUSY_MS
  *   -EMEDIUMTYPE  a SQLite database, but not a log of this version

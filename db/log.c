@@ -167,7 +167,7 @@ static int page_add(struct page *page, const void *line, size_t len)
 {
 	if (page->count == PAGE_LINES || (page->count > 0 && len > page->size - page->used))
 		return 1;
-	if (len > page->size) {
+	if (!page->bytes || len > page->size) {
 		char *bytes = realloc(page->bytes, len > PAGE_BYTES ? len : PAGE_BYTES);
 		if (!bytes)
 			return -ENOMEM;

@@ -407,8 +407,14 @@ static int reader_diagnose(struct db *db, const char *path, int err)
 	for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
 		char name[PATH_MAX];
 		snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
-		if (faccessat(AT_FDCWD, name, R_OK, AT_EACCESS) < 0)
-			return db_refuse(db, -errno, "%s: %s", name, strerror(errno));
+		if (faccessat(AT_FDCWD, name, R_OK, AT_EACCESS) == 0)
+			continue;
+		if (errno == ENOENT && i > 0)
+			return db_refuse(db, -ENODATA,
+				"%s is not there, nor may it be made here: copy it along with the log, or "
+				"read a copy that sqlite3's .backup made, in a folder of your own",
+				name);
+		return db_refuse(db, -errno, "%s: %s", name, strerror(errno));
 	}
 	return err;
 }

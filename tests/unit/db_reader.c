@@ -205,6 +205,8 @@ static int open_as_nobody(const struct fixture *f)
 		return 2;
 	int r = db_open(db, f->path);
 	fprintf(stderr, "%s\n", db_errmsg(db));
+	if (r == -ENODATA)
+		return strstr(db_errmsg(db), ".backup") ? 12 : 1;
 	return r == -ENOENT ? 10 : r == -EACCES ? 11 : r == 0 ? 0 : 1;
 }
 
@@ -227,9 +229,9 @@ static void what_a_reader_lacks_is_named(void **state)
 	assert_int_equal(fixture_child(open_as_nobody, f), 11);
 	assert_int_equal(chmod(f->path, 0640), 0);
 	remove_file(f, "-shm");
-	assert_int_equal(fixture_child(open_as_nobody, f), 10);
+	assert_int_equal(fixture_child(open_as_nobody, f), 12);
 	remove_file(f, "-wal");
-	assert_int_equal(fixture_child(open_as_nobody, f), 10);
+	assert_int_equal(fixture_child(open_as_nobody, f), 12);
 	assert_int_equal(chmod(f->dir, 0700), 0);
 	assert_int_equal(fixture_child(open_as_nobody, f), 11);
 }
