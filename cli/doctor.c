@@ -15,6 +15,7 @@
 #include "cli/status.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 
 const char doctor_help[] =
 	"usage: bpfmeasure doctor [OPTION]...\n"
@@ -29,6 +30,7 @@ const char doctor_help[] =
 	"                 machine's clock are not asked\n"
 	"  --socket PATH  the daemon's socket\n"
 	"  --db PATH      the log\n"
+	"  --utc          times in UTC; else they are local\n"
 	"\n"
 	"Each line says ok, note (nothing has to be done), problem, or not seen (it\n"
 	"matters, and could not be found out), and below it what to do.\n"
@@ -121,6 +123,25 @@ void doctor_do(struct doctor *doctor, const char *fmt, ...)
 	va_end(args);
 	if (json_object_set_new(finding, "remedy", plain(text, true)) < 0)
 		doctor->out_of_memory = true;
+}
+
+const char *doctor_word(const char *text, char ret_word[static DOCTOR_QUOTED_MAX])
+{
+	static const char plain_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					  "0123456789_./:@%+,-";
+	char *to = ret_word;
+
+	if (*text && *text != '-' && strspn(text, plain_bytes) == strlen(text) &&
+		strlen(text) < DOCTOR_QUOTED_MAX)
+		return strcpy(ret_word, text);
+	*to++ = '\'';
+	for (; *text; text++) {
+		if (*text < 0x20 || *text > 0x7e || to - ret_word >= DOCTOR_QUOTED_MAX - 8)
+			return strcpy(ret_word, "NAME");
+		to = *text == '\'' ? stpcpy(to, "'\\''") : (*to = *text, to + 1);
+	}
+	strcpy(to, "'");
+	return ret_word;
 }
 
 void doctor_do_as_root(struct doctor *doctor)
@@ -259,6 +280,7 @@ const struct verb_option doctor_options[] = {
 	{ "root", 'r', TAKES_FOLDER },
 	{ "socket", 's', TAKES_FILE },
 	{ "db", 'd', TAKES_FILE },
+	{ "utc", 'u', TAKES_NOTHING },
 	{},
 };
 
@@ -283,6 +305,9 @@ int doctor_main(int argc, char **argv)
 			break;
 		case 'd':
 			doctor.db_path = optarg;
+			break;
+		case 'u':
+			when_utc();
 			break;
 		default:
 			return CLI_USAGE;

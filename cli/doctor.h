@@ -87,6 +87,15 @@ struct doctor {
  */
 [[gnu::format(printf, 2, 3)]] void doctor_do(struct doctor *doctor, const char *fmt, ...);
 
+enum { DOCTOR_QUOTED_MAX = 1024 };
+
+/*
+ * What comes from the machine, as one word of a command: a shell reads it back as it is and runs nothing
+ * that is in it. One that is too long for that, or has bytes that are not printable ASCII, becomes a
+ * word in capitals, for the reader to replace.
+ */
+const char *doctor_word(const char *text, char ret_word[static DOCTOR_QUOTED_MAX]);
+
 /* "ok", "note", "problem", "not seen". */
 const char *doctor_state_word(enum doctor_state state);
 

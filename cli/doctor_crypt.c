@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/doctor.h"
@@ -104,6 +105,37 @@ static int see_device(void *arg, const char *name)
 	return 0;
 }
 
+/* systemd-cryptenroll(1), --tpm2-pcrs=: numbers or names with + between, each with a :BANK=VALUE perhaps. */
+static uint32_t crypttab_pcrs(const char *text)
+{
+	static const char *const names[] = {
+		[9] = "kernel-initrd",
+		[10] = "ima",
+		[11] = "kernel-boot",
+		[12] = "kernel-config",
+		[13] = "sysexts",
+		[14] = "shim-policy",
+		[15] = "system-identity",
+	};
+	size_t end = strcspn(text, ", \t");
+	uint32_t mask = 0;
+
+	for (size_t at = 0, len; at < end; at += len + 1) {
+		size_t word = strcspn(text + at, "+:=, \t");
+		char *behind;
+		long pcr = strtol(text + at, &behind, 10);
+
+		len = strcspn(text + at, "+, \t");
+		if (behind != text + at)
+			mask |= doctor_pcr_bit(pcr);
+		for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (names[i] && strlen(names[i]) == word &&
+				strncmp(text + at, names[i], word) == 0)
+				mask |= doctor_pcr_bit(i);
+	}
+	return mask;
+}
+
 /* crypttab(5): NAME DEVICE KEY OPTIONS; tpm2-pcrs= holds where the key is a file sealed by the TPM. */
 static void see_crypttab(struct crypt *crypt)
 {
@@ -120,15 +152,15 @@ static void see_crypttab(struct crypt *crypt)
 
 		if (!at)
 			continue;
-		[[gnu::cleanup(doctor_json_freep)]] json_t *pcrs = json_string(at + strlen(option));
-		if (!(doctor_pcr_mask(pcrs) & 1U << crypt->doctor->conf.pcr))
+		uint32_t pcrs = crypttab_pcrs(at + strlen(option));
+		if (!(pcrs & 1U << crypt->doctor->conf.pcr))
 			continue;
 		crypt->bound++;
 		doctor_find(crypt->doctor, DOCTOR_PROBLEM,
 			"/etc/crypttab: the key of %.*s is sealed to PCR %u, which is the daemon's to "
 			"extend",
 			(int)strcspn(line, " \t"), line, crypt->doctor->conf.pcr);
-		doctor_do_other_pcr(crypt->doctor, doctor_pcr_mask(pcrs));
+		doctor_do_other_pcr(crypt->doctor, pcrs);
 	}
 }
 

@@ -162,6 +162,7 @@ static void see_certificate(struct doctor *doctor)
 {
 	enum { SOON_S = 30 * 86400 };
 	const char *path = doctor->conf.certificate;
+	char word[DOCTOR_QUOTED_MAX];
 	[[gnu::cleanup(doctor_buf_freep)]] char *pem = NULL;
 	time_t now = time(NULL), soon = now + SOON_S;
 	size_t len;
@@ -180,7 +181,7 @@ static void see_certificate(struct doctor *doctor)
 		doctor_do_as_root(doctor);
 	} else if (!certificate) {
 		doctor_find(doctor, DOCTOR_PROBLEM, "%s is no certificate in PEM", path);
-		doctor_do(doctor, "\topenssl x509 -noout -text -in %s", path);
+		doctor_do(doctor, "\topenssl x509 -noout -text -in %s", doctor_word(path, word));
 	} else if (X509_cmp_time(X509_get0_notAfter(certificate), &soon) < 0) {
 		doctor_find(doctor, DOCTOR_PROBLEM, "the server's certificate %s %s", path,
 			X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0

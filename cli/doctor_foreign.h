@@ -30,7 +30,6 @@ struct luks_token {
 	char type[32]; /* "systemd-tpm2", "clevis", ... */
 	uint32_t pcrs; /* it is bound to their values */
 	uint32_t signed_pcrs; /* to values that somebody signed */
-	bool pcrlock; /* to what systemd-pcrlock predicts */
 };
 
 enum {

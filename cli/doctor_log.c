@@ -107,21 +107,27 @@ static void folder_of(const char *path, char ret[static PATH_MAX])
 
 static void see_modes(struct doctor *doctor)
 {
-	char folder[PATH_MAX];
+	char folder[PATH_MAX], word[DOCTOR_QUOTED_MAX];
 	struct stat info;
 
 	folder_of(doctor->log.path, folder);
 	if (stat(folder, &info) == 0 && info.st_mode & S_IWOTH) {
 		doctor_find(doctor, DOCTOR_PROBLEM,
-			"everybody may write to %s (mode %04o): anybody can move the log away",
+			"everybody may write to %s (mode %04o): anybody can put files of theirs beside "
+			"the log, or in its place",
 			folder, info.st_mode & 07777);
-		doctor_do(doctor, "\tsudo chmod 2750 %s", folder);
+		if (info.st_mode & S_ISVTX) /* as /tmp is: others have their files there */
+			doctor_do(doctor,
+				"Put it into a folder of its own, as path in [log] of "
+				"/etc/bpfmeasure/agent.conf.");
+		else
+			doctor_do(doctor, "\tsudo chmod 2750 %s", doctor_word(folder, word));
 	}
 	if (stat(doctor->log.path, &info) == 0 && info.st_mode & (S_IWOTH | S_IROTH)) {
 		doctor_find(doctor, DOCTOR_PROBLEM, "everybody may %s the log %s (mode %04o)",
 			info.st_mode & S_IWOTH ? "write to" : "read", doctor->log.path,
 			info.st_mode & 07777);
-		doctor_do(doctor, "\tsudo chmod 0640 %s", doctor->log.path);
+		doctor_do(doctor, "\tsudo chmod 0640 %s", doctor_word(doctor->log.path, word));
 	}
 }
 
@@ -129,7 +135,7 @@ static void see_modes(struct doctor *doctor)
 static void see_wal(struct doctor *doctor)
 {
 	enum { WAL_LARGE = 64 << 20 };
-	char path[PATH_MAX + 8];
+	char path[PATH_MAX + 8], word[DOCTOR_QUOTED_MAX];
 	struct stat info;
 
 	snprintf(path, sizeof(path), "%s-wal", doctor->log.path);
@@ -138,13 +144,14 @@ static void see_wal(struct doctor *doctor)
 	doctor_find(doctor, DOCTOR_NOTE,
 		"%s has grown to %jd MB: somebody has the log open and reads without an end", path,
 		(intmax_t)info.st_size >> 20);
-	doctor_do(doctor, "Find who it is, and end it:\n\tsudo fuser -v %s", doctor->log.path);
+	doctor_do(doctor, "Find who it is, and end it:\n\tsudo fuser -v %s",
+		doctor_word(doctor->log.path, word));
 }
 
 void doctor_log(struct doctor *doctor)
 {
 	const struct doctor_log_facts *log = &doctor->log;
-	char when[WHEN_MAX];
+	char when[WHEN_MAX], word[DOCTOR_QUOTED_MAX];
 
 	if (doctor->log_error == -ENOENT) {
 		doctor_find(doctor, doctor->status ? DOCTOR_PROBLEM : DOCTOR_NOTE,
@@ -165,7 +172,8 @@ void doctor_log(struct doctor *doctor)
 		doctor_find(doctor, DOCTOR_PROBLEM, "the log %s: %s", log->path, log->why);
 		doctor_do(doctor,
 			"docs/operations.md, Faults, has what that means for the proof; to "
-			"see what of it is whole:\n\tbpfmeasure audit");
+			"see what of it is whole:\n\tbpfmeasure audit %s",
+			doctor_word(log->path, word));
 		return;
 	}
 	see_wal(doctor);
@@ -219,8 +227,8 @@ static uint64_t growth_of(const struct doctor *doctor)
 	const struct doctor_log_facts *log = &doctor->log;
 	struct stat info;
 
-	if (doctor->log_error < 0 || log->last_ns < log->first_ns + DAY_S * second_ns ||
-		stat(log->path, &info) < 0)
+	if (doctor->log_error < 0 || log->last_ns < log->first_ns ||
+		log->last_ns - log->first_ns < DAY_S * second_ns || stat(log->path, &info) < 0)
 		return 0;
 	return (uint64_t)((double)info.st_size / (double)(log->last_ns - log->first_ns) *
 		(double)second_ns * DAY_S);

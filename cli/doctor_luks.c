@@ -122,7 +122,6 @@ static bool token_read(const char *id, const json_t *token, struct luks_token *r
 	if (strcmp(type, "systemd-tpm2") == 0) {
 		ret->pcrs = doctor_pcr_mask(json_object_get(token, "tpm2-pcrs"));
 		ret->signed_pcrs = doctor_pcr_mask(json_object_get(token, "tpm2_pubkey_pcrs"));
-		ret->pcrlock = json_is_true(json_object_get(token, "tpm2_pcrlock"));
 		return true;
 	}
 	if (strcmp(type, "clevis") != 0 || !protected)

@@ -33,10 +33,12 @@ bool doctor_daemon_is_here(const struct doctor *doctor)
 
 void doctor_do_join(struct doctor *doctor)
 {
+	char word[DOCTOR_QUOTED_MAX];
+
 	doctor_do(doctor,
 		"Join the group, and log in again; or run it as root:\n\tsudo adduser $USER %s\n\tsudo "
 		"bpfmeasure doctor",
-		doctor->conf.group);
+		doctor_word(doctor->conf.group, word));
 }
 
 /* ---- the unit ---- */
@@ -225,6 +227,7 @@ static void do_make_user(struct doctor *doctor)
 
 void doctor_group(struct doctor *doctor)
 {
+	char word[DOCTOR_QUOTED_MAX];
 	gid_t gid;
 
 	if (!*doctor->daemon_path && !doctor->status)
@@ -248,7 +251,7 @@ void doctor_group(struct doctor *doctor)
 		doctor_find(doctor, DOCTOR_NOTE, "you are not in the group %s, which reads the log",
 			doctor->conf.group);
 		doctor_do(doctor, "And log in again, after:\n\tsudo adduser $USER %s",
-			doctor->conf.group);
+			doctor_word(doctor->conf.group, word));
 	}
 }
 

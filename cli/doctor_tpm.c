@@ -99,6 +99,7 @@ static void see_none(struct doctor *doctor)
 /* Whoever may write to it may extend our register, and so break the log's proof. */
 static void see_device(struct doctor *doctor, const char *path)
 {
+	char word[DOCTOR_QUOTED_MAX];
 	struct stat info;
 
 	int r = doctor_stat(doctor, path, &info);
@@ -116,7 +117,7 @@ static void see_device(struct doctor *doctor, const char *path)
 			"Find the rule that does it, and take that out:\n\tgrep -rn tpmrm "
 			"/etc/udev/rules.d /usr/lib/udev/rules.d\nUntil the next boot:\n\tsudo chmod "
 			"o-rw %s",
-			path);
+			doctor_word(path, word));
 	} else {
 		doctor_find(doctor, DOCTOR_OK, "a TPM 2.0 is at %s (mode %04o, uid %u, gid %u)",
 			path, info.st_mode & 07777, info.st_uid, info.st_gid);
