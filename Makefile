@@ -88,7 +88,7 @@ PKGS_all    := $(sort $(PKGS_agent) $(PKGS_server) $(PKGS_cli) $(PKGS_attest) $(
 # ---- flags ---------------------------------------------------------------------------------------
 
 # The targets that install what is missing come back here by way of a make of their own.
-ifeq ($(filter help clean format demo check check-long bench hook-kernel deb uninstall,$(MAKECMDGOALS)),)
+ifeq ($(filter help clean format demo check check-long check-distros bench hook-kernel deb uninstall,$(MAKECMDGOALS)),)
 missing_pkgs := $(shell for p in $(PKGS_all); do pkg-config --exists $$p || echo $$p; done)
 ifneq ($(strip $(missing_pkgs)),)
 $(error pkg-config does not know: $(missing_pkgs) - run tests/install-packages as root)
@@ -139,6 +139,7 @@ help:
 	@echo 'make check          every test, sampled; make check-long: the full counts'
 	@echo 'make check-unit     unit tests only, with ASan and UBSan'
 	@echo 'make check-vm       tests on real kernels only'
+	@echo 'make check-distros  unit tests and those of the command line on a fresh Debian 12 and 13'
 	@echo 'make hook-kernel    build the kernels of tests/vm/hook-kernel, once'
 	@echo 'make check-hook-kernel  tests on them'
 	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each; T=0 only builds the fuzzers'
@@ -223,7 +224,7 @@ $(O)/tests/%.bpf.o: tests/%.bpf.c
 
 # ---- trying, testing, installing -----------------------------------------------------------------
 
-.PHONY: demo check check-long check-vm hook-kernel check-hook-kernel bench install uninstall deb
+.PHONY: demo check check-long check-distros check-vm hook-kernel check-hook-kernel bench install uninstall deb
 demo:
 	@tests/install-packages
 	@$(MAKE) --no-print-directory all $(O)/tests/demo/hello.bpf.o
@@ -236,6 +237,11 @@ check:
 check-long:
 	@tests/install-packages
 	@CHECK_LONG=1 tests/check
+
+# Debian 12 and 13, each in a chroot of its own: a part of `make check-long` only, for it takes minutes.
+check-distros:
+	@tests/install-packages
+	@tests/distro/check 12 13
 
 check-vm: all
 	@tests/vm/selftest
@@ -364,6 +370,11 @@ check-unit: unit-tests
 	@$(MAKE) --no-print-directory SAN=1 O=$(O)/san unit-tests
 	@tests/run-units $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS)) \
 		$(patsubst %,$(O)/san/tests/unit/%,$(UNIT_TESTS))
+
+# Without sanitizers only.
+.PHONY: check-plain
+check-plain: unit-tests
+	@tests/run-units $(patsubst %,$(O)/tests/unit/%,$(UNIT_TESTS))
 
 # What a package's build can run anywhere.
 .PHONY: check-package
