@@ -67,18 +67,24 @@ void when_full(uint64_t ns, char ret_text[static WHEN_MAX])
 	strftime(ret_text, WHEN_MAX, "%Y-%m-%d %H:%M:%S %z", &tm);
 }
 
+/* "" where TZ has a longer one than there is room for: strftime() leaves half of it then, without an end. */
+static void zone_name(uint64_t ns, char *ret_name, size_t size)
+{
+	const struct tm tm = local_time(ns);
+
+	if (strftime(ret_name, size, "%Z", &tm) == 0)
+		ret_name[0] = '\0';
+}
+
 void when_zone(uint64_t now_ns, char ret_text[static WHEN_MAX])
 {
 	static const uint64_t day = UINT64_C(86400) * SECOND;
-	struct tm tm = local_time(now_ns);
 	char summer[WHEN_MAX / 2 - 1], winter[WHEN_MAX / 2 - 1];
 
 	/* One of them is, whichever. */
-	now_ns -= (uint64_t)tm.tm_yday * day;
-	tm = local_time(now_ns);
-	strftime(winter, sizeof(winter), "%Z", &tm);
-	tm = local_time(now_ns + 182 * day);
-	strftime(summer, sizeof(summer), "%Z", &tm);
+	now_ns -= (uint64_t)local_time(now_ns).tm_yday * day;
+	zone_name(now_ns, winter, sizeof(winter));
+	zone_name(now_ns + 182 * day, summer, sizeof(summer));
 	bool is_one = strcmp(winter, summer) == 0;
 	snprintf(ret_text, WHEN_MAX, "%s%s%s", winter, is_one ? "" : "/", is_one ? "" : summer);
 }

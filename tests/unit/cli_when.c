@@ -196,6 +196,18 @@ static void times_are_shown_in_the_local_zone(void **)
 	assert_string_equal(text, "2554-07-22 01:34:33 +0200");
 }
 
+static void a_zone_with_a_name_that_is_too_long_is_shown_without(void **)
+{
+	static const char letters[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+	char zone[sizeof(letters) + 1], text[WHEN_MAX];
+
+	snprintf(zone, sizeof(zone), "%s0", letters);
+	set_zone(zone);
+	when_zone(now, text);
+	assert_string_equal(text, "");
+	set_zone("UTC0");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -204,6 +216,7 @@ int main(void)
 		cmocka_unit_test(an_hour_that_there_is_twice_has_two_ends),
 		cmocka_unit_test(an_hour_that_is_passed_over_is_no_time),
 		cmocka_unit_test(the_zone_may_be_utc),
+		cmocka_unit_test(a_zone_with_a_name_that_is_too_long_is_shown_without),
 		cmocka_unit_test(relative_times_count_back),
 		cmocka_unit_test(what_is_no_time_is_refused),
 		cmocka_unit_test(times_are_shown_in_the_local_zone),
