@@ -9,6 +9,7 @@
 
 #include "bpf/record.h"
 #include "cli/cli.h"
+#include "cli/filter.h"
 #include "cli/output.h"
 #include "cli/report_own.h"
 #include "cli/verbs.h"
@@ -65,10 +66,37 @@ static void text_freep(char **text)
 	free(*text);
 }
 
+static int count_strange(void *arg, const struct filter_line *line)
+{
+	struct page *page = arg;
+
+	page->strange += line->error != NULL;
+	return 0;
+}
+
+/*
+ * The views show what a line has, whether or not it is a record, and trust the indexes; this does
+ * neither. Behind a gap, which is damage enough, nothing is read.
+ */
+static int check_lines(struct db *db, struct page *page)
+{
+	const struct filter any = filter_any();
+	uint64_t last = 0;
+
+	int r = db_last_seq(db, &last);
+	if (r == 0)
+		r = filter_each(db, &any, 1, last, count_strange, page);
+	if (r != -EUCLEAN)
+		return r;
+	page->is_damaged = true;
+	return 0;
+}
+
 /* The views, and the tables that are made of them for the moment. */
 static int fill(struct db *db, struct page *page)
 {
 	[[gnu::cleanup(text_freep)]] char *views = NULL;
+	int r;
 
 	if (asprintf(&views,
 		    "%s CREATE TEMP TABLE asked AS SELECT '%s' AS since, '%s' AS until;\n%s",
@@ -77,8 +105,11 @@ static int fill(struct db *db, struct page *page)
 		views = NULL;
 		return -ENOMEM;
 	}
+	r = check_lines(db, page);
+	if (r < 0)
+		return r;
 	page_begin(page);
-	int r = db_query(db, report_sql, views, page_row, page, NULL);
+	r = db_query(db, report_sql, views, page_row, page, NULL);
 	if (r == 0)
 		page_end(page);
 	return r;

@@ -7,9 +7,6 @@ SELECT count(*) AS records, min(seq) AS first, max(seq) AS last, min(time) AS fi
     min(s) AS first_s, max(s) AS last_s,
     (SELECT min(seq) FROM record) AS log_first, (SELECT max(seq) FROM record) AS log_last,
     (SELECT max(seq) - min(seq) + 1 - count(*) FROM record) AS missing,
-    (SELECT count(*) FROM main.record WHERE time IS NULL) + (SELECT count(*) FROM main.record WHERE time IS NOT NULL
-        AND kind <> 'load' AND kind NOT IN ('epoch', 'resume', 'foreign', 'start', 'stop', 'baseline', 'integrity', 'reject',
-            'attach', 'detach', 'unload', 'lost', 'trim')) AS strange,
     (SELECT max(seq) FROM quote) AS kept
 FROM told;
 
@@ -79,7 +76,7 @@ ORDER BY place, nth;
 
 -- signers
 SELECT keyring, pinned, max(pinned_subject) AS subject, count(*) AS loads, count(DISTINCT program) AS programs,
-    min(time) AS first_time, max(time) AS last_time, sum(metadata <> 'none') AS whole, count(*) OVER () AS total
+    min(time) AS first_time, max(time) AS last_time, count(*) OVER () AS total
 FROM instance JOIN member USING (seq) WHERE kind = 'load' AND verdict = 'verified'
 GROUP BY pinned, keyring ORDER BY pinned IS NULL, keyring = 'user', loads DESC LIMIT 100;
 

@@ -27,12 +27,24 @@ static int64_t floor_to(int64_t s, int64_t length, int64_t east)
 	return s - ((s + east) % length + length) % length;
 }
 
+static int64_t within_records_times(int64_t s)
+{
+	const int64_t last = INT64_C(253402300799); /* of the year 9999 */
+
+	if (s < 0)
+		return 0;
+	return s < last ? s : last;
+}
+
 void axis_init(struct axis *axis, int64_t first_s, int64_t last_s)
 {
 	enum { TICKS_MAX = 10 };
-	time_t at = (time_t)first_s;
 	struct tm tm = {};
 
+	/* Times that no record has are in a file that somebody changed: so BUCKETS_MAX is always enough. */
+	first_s = within_records_times(first_s);
+	last_s = within_records_times(last_s);
+	time_t at = (time_t)first_s;
 	localtime_r(&at, &tm);
 	axis->east = tm.tm_gmtoff;
 	axis->bucket = length_for(last_s - first_s + 1, BUCKETS_MAX);

@@ -41,35 +41,33 @@ static void print_extent(struct page *page, const struct db_row *row)
 	if (!row_has(row, "kept"))
 		html(page->file,
 			"none: after a reboot the TPM cannot prove these records any more");
-	else if (row_number(row, "kept") < last)
-		html(page->file,
-			"a quote that is kept in the log covers records up to %" PRId64
-			"; the %" PRId64
-			" after it are covered by the PCR alone, until it is reset",
-			row_number(row, "kept"), last - row_number(row, "kept"));
 	else
-		html(page->file, "a quote that is kept in the log covers all of it");
+		html(page->file,
+			"the newest is of record %" PRId64
+			"; what they prove <code>bpfmeasure audit</code> says. Records after it only the"
+			" PCR can prove, until it is reset",
+			row_number(row, "kept"));
 	html(page->file, "</dd>\n");
 }
 
 static void print_damage(struct page *page, const struct db_row *row)
 {
-	int64_t missing = row_number(row, "missing"), strange = row_number(row, "strange");
+	int64_t missing = row_number(row, "missing");
 
-	page->is_damaged = missing || strange;
 	if (missing)
 		html(page->file,
 			"<p class=\"alarm\"><b>✕ Records are missing.</b> %" PRId64
 			" numbers between the first record and the last have none: the file was changed"
 			" or is damaged. <code>bpfmeasure audit</code> says where.</p>\n",
 			missing);
-	if (strange)
+	if (page->strange)
 		html(page->file,
-			"<p class=\"alarm\"><b>✕ Lines are no records.</b> %" PRId64
-			" lines have no time or are of no kind that there is, and are not on this page:"
-			" the file was changed or is damaged. <code>bpfmeasure audit</code> says"
+			"<p class=\"alarm\"><b>✕ Lines are no records.</b> %" PRIu64
+			" lines are not in the form of a record, and what this page has of them is worth"
+			" nothing: the file was changed or is damaged. <code>bpfmeasure audit</code> says"
 			" where.</p>\n",
-			strange);
+			page->strange);
+	page->is_damaged = page->is_damaged || missing || page->strange;
 }
 
 static void range_row(struct page *page, const struct db_row *row)
@@ -187,7 +185,7 @@ const struct section report_daemon = { NULL, daemon_row, daemon_end };
 static void figure(
 	struct page *page, const char *style, int64_t number, const char *what, const char *more)
 {
-	html(page->file, "<li%s><b>%" PRId64 "</b> ", "", number);
+	html(page->file, "<li><b>%" PRId64 "</b> ", number);
 	if (style)
 		page_verdict(page, (unsigned)(*style - '0'), "");
 	else

@@ -52,7 +52,8 @@ struct page {
 	FILE *file;
 	struct axis axis;
 	bool is_empty; /* no record */
-	bool is_damaged; /* records are missing */
+	bool is_damaged; /* records are missing, or lines are none */
+	uint64_t strange; /* lines of the log that are no records */
 	size_t at; /* which section */
 	uint64_t shown, total; /* rows of its list */
 	uint64_t programs; /* distinct ones, all of them */
