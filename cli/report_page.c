@@ -31,11 +31,12 @@ enum { SECTION_COUNT = sizeof(sections) / sizeof(sections[0]) };
 
 static const struct db_value *value_of(const struct db_row *row, const char *name)
 {
-	for (size_t i = 0; i < row->column_count; i++)
-		if (strcmp(row->names[i], name) == 0)
-			return &row->values[i];
-	assert(!"a column that the statement has");
-	return NULL;
+	size_t i = 0;
+
+	while (i < row->column_count && strcmp(row->names[i], name) != 0)
+		i++;
+	assert(i < row->column_count);
+	return &row->values[i];
 }
 
 const char *row_text(const struct db_row *row, const char *name)

@@ -214,7 +214,7 @@ static void life_head(struct page *page, const struct db_row *row)
 	if (row_number(row, "m") > 1)
 		html(page->file, " It came under %" PRId64 " names.", row_number(row, "m"));
 	html(page->file,
-		"</p>\n<svg class=\"life\" viewBox=\"0 0 %d %d\" role=\"img\"><title>When it was loaded and"
+		"</p>\n<svg class=\"life\" viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" role=\"img\"><title>When it was loaded and"
 		" attached</title>",
 		AXIS_WIDTH, LANE_VIEW);
 	axis_draw(page, 2, LANE_VIEW, false);

@@ -4,7 +4,13 @@
 
 #include "cli/report_own.h"
 
-enum { TOP = 14, HEIGHT = 190, LANE = 22, VIEW = TOP + HEIGHT + 3 * LANE + 34 };
+enum {
+	TOP = 14,
+	HEIGHT = 190,
+	LANE = 22,
+	LANE_COUNT = 3,
+	VIEW = TOP + HEIGHT + LANE_COUNT * LANE + 42
+};
 
 enum mark {
 	MARK_EPOCH,
@@ -168,11 +174,34 @@ static const struct {
 	[MARK_START] = { "daemon starts", "M-4 -5L5 0L-4 5Z", 2 },
 };
 
+/* What happened in one bucket; in one lane, one beside the other. */
+static void draw_bucket_marks(struct page *page, int top, unsigned bucket)
+{
+	enum { BESIDE = 12 };
+	int64_t s = page->axis.from + bucket * page->axis.bucket + page->axis.bucket / 2;
+	int64_t middle = axis_x(&page->axis, s), beside[LANE_COUNT] = {};
+
+	for (unsigned mark = 0; mark < MARK_COUNT; mark++) {
+		int lane = marks[mark].lane;
+
+		if (!page->timeline.marks[bucket][mark])
+			continue;
+		if (mark == MARK_EPOCH || mark == MARK_BROKEN)
+			html(page->file, "<path class=\"cut%s\" d=\"M%" PRId64 " %dV%d\"/>",
+				mark == MARK_BROKEN ? " bad" : "", middle, TOP, top - 8);
+		html(page->file,
+			"<path class=\"m m%u\" transform=\"translate(%" PRId64
+			" %d)\" d=\"%s\"><title>%s: %u</title></path>",
+			mark, middle + BESIDE * beside[lane]++, top + lane * LANE, marks[mark].path,
+			marks[mark].word, page->timeline.marks[bucket][mark]);
+	}
+}
+
 static void draw_marks(struct page *page, int top)
 {
-	static const char *const lanes[] = { "epochs", "gaps", "daemon" };
+	static const char *const lanes[LANE_COUNT] = { "epochs", "gaps", "daemon" };
 
-	for (int lane = 0; lane < 3; lane++)
+	for (int lane = 0; lane < LANE_COUNT; lane++)
 		html(page->file,
 			"<text class=\"ll\" x=\"0\" y=\"%d\">%s</text><path class=\"lane\" d=\"M%" PRId64
 			" %dH%d\"/>",
@@ -188,21 +217,7 @@ static void draw_marks(struct page *page, int top)
 			x, top + 2 * LANE - 6, end > x + 1 ? end - x : 2);
 	}
 	for (unsigned i = 0; i < page->axis.buckets; i++)
-		for (unsigned mark = 0; mark < MARK_COUNT; mark++) {
-			int64_t s = page->axis.from + i * page->axis.bucket + page->axis.bucket / 2;
-			int64_t x = axis_x(&page->axis, s);
-
-			if (!page->timeline.marks[i][mark])
-				continue;
-			if (mark == MARK_EPOCH || mark == MARK_BROKEN)
-				html(page->file, "<path class=\"cut%s\" d=\"M%" PRId64 " %dV%d\"/>",
-					mark == MARK_BROKEN ? " bad" : "", x, TOP, top - 8);
-			html(page->file,
-				"<path class=\"m m%u\" transform=\"translate(%" PRId64
-				" %d)\" d=\"%s\"><title>%s: %u</title></path>",
-				mark, x, top + marks[mark].lane * LANE, marks[mark].path,
-				marks[mark].word, page->timeline.marks[i][mark]);
-		}
+		draw_bucket_marks(page, top, i);
 }
 
 static void draw_legend(struct page *page)
