@@ -88,7 +88,7 @@ PKGS_all    := $(sort $(PKGS_agent) $(PKGS_server) $(PKGS_cli) $(PKGS_attest) $(
 # ---- flags ---------------------------------------------------------------------------------------
 
 # The targets that install what is missing come back here by way of a make of their own.
-ifeq ($(filter help clean format demo check check-long check-distros bench hook-kernel deb uninstall,$(MAKECMDGOALS)),)
+ifeq ($(filter help clean format demo check check-long check-distros check-packages bench hook-kernel deb uninstall,$(MAKECMDGOALS)),)
 missing_pkgs := $(shell for p in $(PKGS_all); do pkg-config --exists $$p || echo $$p; done)
 ifneq ($(strip $(missing_pkgs)),)
 $(error pkg-config does not know: $(missing_pkgs) - run tests/install-packages as root)
@@ -140,6 +140,7 @@ help:
 	@echo 'make check-unit     unit tests only, with ASan and UBSan'
 	@echo 'make check-vm       tests on real kernels only'
 	@echo 'make check-distros  unit tests and those of the command line on a fresh Debian 12 and 13'
+	@echo 'make check-packages the packages, on a fresh Debian 12 and 13'
 	@echo 'make hook-kernel    build the kernels of tests/vm/hook-kernel, once'
 	@echo 'make check-hook-kernel  tests on them'
 	@echo 'make fuzz [T=60]    fuzz every parser for T seconds each; T=0 only builds the fuzzers'
@@ -224,7 +225,7 @@ $(O)/tests/%.bpf.o: tests/%.bpf.c
 
 # ---- trying, testing, installing -----------------------------------------------------------------
 
-.PHONY: demo check check-long check-distros check-vm hook-kernel check-hook-kernel bench install uninstall deb
+.PHONY: demo check check-long check-distros check-packages check-vm hook-kernel check-hook-kernel bench install uninstall deb
 demo:
 	@tests/install-packages
 	@$(MAKE) --no-print-directory all $(O)/tests/demo/hello.bpf.o
@@ -242,6 +243,10 @@ check-long:
 check-distros:
 	@tests/install-packages
 	@tests/distro/check 12 13
+
+check-packages:
+	@tests/install-packages
+	@tests/e2e/install
 
 check-vm: all
 	@tests/vm/selftest
