@@ -110,7 +110,8 @@ static int row_json(struct answer *answer, const struct db_row *row)
 		if (json_object_set_new(object, row->names[i], value_to_json(&row->values[i])) < 0)
 			return -ENOMEM;
 	}
-	if (json_dumpf(object, answer->spool, JSON_COMPACT | JSON_REAL_PRECISION(17)) < 0)
+	if (json_dumpf(object, answer->spool,
+		    JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17)) < 0)
 		return ferror(answer->spool) ? -EPIPE : -ENOMEM;
 	putc('\n', answer->spool);
 	return 0;

@@ -647,6 +647,11 @@ b
 run query "SELECT char(27, 0) || 'x' AS a"
 same 'query: nothing commands the terminal' 'a
 \x1b' "$out"
+same 'query --json: nothing commands the terminal' '{"a":"\u001B\u009B\u202E"}' \
+	"$("$bpfmeasure" query --json 'SELECT char(27, 155, 8238) AS a')"
+sqlite3 "$dir/schema.db" "PRAGMA application_id=$(sqlite3 "$log" 'PRAGMA application_id')" \
+	"PRAGMA user_version=$(sqlite3 "$log" 'PRAGMA user_version')" "CREATE TABLE \"$(printf '\033[31m\302\233x\ny')\"(a)"
+refuses 'log: a schema that commands the terminal' 3 'CREATE TABLE "?[31m??x?y' log --db "$dir/schema.db"
 accepts 'query: no rows' query 'SELECT 1 WHERE 0'
 same 'query: no rows, no output' '' "$out"
 sum=$(sha256sum <"$log")
