@@ -37,7 +37,7 @@ static inline void memory_reopen(struct memory_fixture *f)
 static inline void memory_fixture_init(struct memory_fixture *f)
 {
 	f->memory = NULL;
-	strcpy(f->dir, "/tmp/memory-XXXXXX");
+	strcpy(f->dir, "/dev/shm/memory-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/verifier.db", f->dir);
 	memory_reopen(f);

@@ -22,7 +22,7 @@
 
 #include <cmocka.h>
 
-static char fixture_dir[] = "/tmp/bpfmeasure-tpm.XXXXXX";
+static char fixture_dir[] = "/dev/shm/bpfmeasure-tpm.XXXXXX";
 static char fixture_tcti[SWTPM_TCTI_MAX];
 static int fixture_alive = -1; /* the guardian waits for its end to close */
 static pid_t fixture_guardian;
