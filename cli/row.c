@@ -122,11 +122,19 @@ void row_place(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
 		add(ret_text, ", %.128s", text);
 }
 
-enum table_color row_verdict_color(const char *verdict)
+enum table_color row_verdict_color(const char *line, size_t len)
 {
-	if (strcmp(verdict, "verified") == 0)
+	char text[FIELD_MAX];
+
+	field_text(line, len, "signature.verdict", text);
+	if (strcmp(text, "unsigned") == 0)
+		return TABLE_YELLOW;
+	if (strcmp(text, "verified") != 0)
+		return TABLE_PLAIN;
+	if (field_text(line, len, "signature.pinned", text))
 		return TABLE_GREEN;
-	return strcmp(verdict, "unsigned") == 0 ? TABLE_YELLOW : TABLE_PLAIN;
+	field_text(line, len, "signature.keyring", text);
+	return *text && strcmp(text, "user") != 0 ? TABLE_GREEN : TABLE_YELLOW;
 }
 
 /* ---- kinds ---- */
@@ -155,7 +163,7 @@ static void fill_program(const struct filter_line *line, struct row *row)
 	row_loader(line->line, line->len, row->loader);
 	field_text(line->line, line->len, "signature.verdict", verdict);
 	snprintf(row->verdict, sizeof(row->verdict), "%.15s", verdict);
-	row->verdict_color = row_verdict_color(verdict);
+	row->verdict_color = row_verdict_color(line->line, line->len);
 
 	if (line->head.kind == RECORD_REJECT) {
 		row->kind_color = TABLE_RED;

@@ -42,6 +42,8 @@ void row_loader(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]
  * how many columns it takes. */
 size_t row_loader_shorten(const char *loader, size_t width, char ret_text[static ROW_TEXT_MAX]);
 
-enum table_color row_verdict_color(const char *verdict);
+/* Of the verdict on a program's signature. Green only where it is known who signed: a key that the loader
+ * brought along, in a user keyring and not pinned, is as good as none. */
+enum table_color row_verdict_color(const char *line, size_t len);
 
 #endif

@@ -105,7 +105,8 @@ void table_cell(struct table *table, struct table_row *row, size_t column, const
 {
 	static const char *const colors[] = {
 		[TABLE_GREEN] = "green",
-		[TABLE_YELLOW] = "yellow",
+		[TABLE_YELLOW] =
+			"brown", /* the terminal's yellow: smartcols' own is the bright one */
 		[TABLE_RED] = "red",
 	};
 

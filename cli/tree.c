@@ -165,7 +165,7 @@ static int program_add(struct tree *tree, const struct filter_line *line)
 	snprintf(text, sizeof(text), "%" PRIu64, line->head.seq);
 	table_cell(tree->table, row, SEQ, text, TABLE_PLAIN);
 	field_text(line->line, line->len, "signature.verdict", verdict);
-	table_cell(tree->table, row, VERDICT, verdict, row_verdict_color(verdict));
+	table_cell(tree->table, row, VERDICT, verdict, row_verdict_color(line->line, line->len));
 	loader_text(tree, line, text);
 	table_cell(tree->table, row, LOADER, text, TABLE_PLAIN);
 	field_uint(line->line, line->len, "earlier.seq", &earlier);
