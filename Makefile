@@ -327,14 +327,15 @@ uninstall:
 	@for page in $(MAN_PAGES); do rm -f '$(DESTDIR)$(PREFIX)'/share/man/man$${page##*.}/$${page##*/} || exit; done
 	@rm -rf '$(DESTDIR)$(PREFIX)/share/bpfmeasure' '$(DESTDIR)$(PREFIX)/share/doc/bpfmeasure'
 
-# Debian packages, by debian/: of what git knows, in a copy below $(O). The date is that of the last change.
+# Debian packages, by debian/: of what git knows, or without it of all that is here, in a copy below $(O). The date is that
+# of the last change.
 DEB               := $(O)/deb
 MAINTAINER         = $(shell sed -n 's/^Maintainer: //p' debian/control)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
 deb:
 	@rm -rf $(DEB) && mkdir -p $(DEB)/src
-	@git ls-files -z | xargs -0 cp --parents --preserve=mode,timestamps -t $(DEB)/src
+	@{ git ls-files -z 2>/dev/null || find * -path '$(O)' -prune -o -type f -print0; } | xargs -0 cp --parents --preserve=mode,timestamps -t $(DEB)/src
 	@sed -i 's/^VERSION := .*/VERSION := $(VERSION)/' $(DEB)/src/Makefile
 	@printf 'bpfmeasure (%s-1) unstable; urgency=medium\n\n  * What is new: CHANGELOG.md.\n\n -- %s  %s\n' '$(VERSION)' \
 		'$(MAINTAINER)' "$$(LC_ALL=C date --utc --rfc-email --date=@$(SOURCE_DATE_EPOCH))" >$(DEB)/src/debian/changelog
