@@ -115,22 +115,36 @@ static void write_build(const json_t *status, struct evbuffer *into)
 	evbuffer_add_printf(into, "} 1\n");
 }
 
+/* Two parts may lack the same, memory for one. */
+static bool is_told(const json_t *faults, size_t i)
+{
+	const char *word = string_at(json_array_get(faults, i), "fault");
+
+	for (size_t before = 0; word && before < i; before++)
+		if (is_word(string_at(json_array_get(faults, before), "fault"), word))
+			return true;
+	return false;
+}
+
 /* Every kind of fault that there is now. */
 static void write_faults(const json_t *status, struct evbuffer *into)
 {
+	const json_t *faults = json_object_get(status, "faults");
 	json_t *fault;
 	size_t i;
 
 	head(into, "bpfmeasure_fault", "gauge",
 		"1 for each fault that there is now (docs/operations.md).");
-	json_array_foreach(json_object_get(status, "faults"), i, fault)
+	json_array_foreach(faults, i, fault)
 	{
+		if (is_told(faults, i))
+			continue;
 		evbuffer_add_printf(into, "bpfmeasure_fault{fault=");
 		label(into, string_at(fault, "fault"));
 		evbuffer_add_printf(into, "} 1\n");
 	}
 	number(into, "bpfmeasure_faults", "gauge", "How many faults there are now.",
-		json_array_size(json_object_get(status, "faults")));
+		json_array_size(faults));
 }
 
 static void write_loads(json_t *loads, struct evbuffer *into)

@@ -176,7 +176,7 @@ static void answer_status(const struct measurer *measurer, uint32_t id)
 	char text[1024];
 	int len = snprintf(text, sizeof(text),
 		"{\"state\":\"degraded\",\"why\":\"no \\\"audit\\\"\",\"faults\":[{\"fault\":\"log-full\","
-		"\"what\":\"\",\"remedy\":\"\"}],\"version\":\"0.1.0\",\"tpm\":{\"kind\":\"software\"},"
+		"\"what\":\"\",\"remedy\":\"\"},{\"fault\":\"log-full\"}],\"version\":\"0.1.0\",\"tpm\":{\"kind\":\"software\"},"
 		"\"first_seq\":%llu,\"last_seq\":%llu,\"extended_seq\":%llu,\"lost\":3,\"programs\":44,"
 		"\"loads\":{\"verified\":5,\"unsigned\":7},\"ring\":{\"size\":4096,\"held\":128,\"unread\":64},"
 		"\"oldest_waiting_us\":1500000,\"durations\":{\"bounds_us\":[10,200,3000000],"
