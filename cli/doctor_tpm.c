@@ -205,8 +205,10 @@ void doctor_do_other_pcr(struct doctor *doctor, uint32_t taken)
 	doctor_do(doctor,
 		"Give the daemon another PCR, %u for example, which is zero in this boot. In [tpm] "
 		"of /etc/bpfmeasure/agent.conf:\n\tpcr = %u\nthen restart it, where it runs, and look "
-		"again:\n\tsudo systemctl restart bpfmeasured\n\tsudo bpfmeasure doctor",
-		pcr, pcr);
+		"again:\n\tsudo systemctl restart bpfmeasured\n\tsudo bpfmeasure doctor\n"
+		"Verifiers that have enrolled this machine refuse it from then on, until they enroll "
+		"it anew with --replace and --pcr %u.",
+		pcr, pcr, pcr);
 }
 
 void doctor_banks(struct doctor *doctor)
