@@ -206,8 +206,11 @@ static int fail(const struct db *db, int err)
 	case -ENOMEM:
 		return cli_unknown("%s", strerror(ENOMEM));
 	case -EPERM:
-	case -EINVAL:
-		return cli_usage("%s", db_errmsg(db));
+	case -EINVAL: /* SQLite does not say whose JSON it was */
+		return cli_usage("%s%s", db_errmsg(db),
+			strstr(db_errmsg(db), "malformed JSON")
+				? ", in the statement or in a line of the log: bpfmeasure log says which"
+				: "");
 	case -ETIME:
 		return cli_unknown("%s; --limit allows it more", db_errmsg(db));
 	default:

@@ -389,6 +389,7 @@ contains 'log: a line that is no record does not hide' "$out" INVALID
 same 'log: nothing commands the terminal' 0 "$(grep -c $'\x1b' "$dir/out" "$dir/err" | grep -vc ':0$')"
 run log --db "$damaged" --tree
 same 'log --tree: a line that is no record is exit 1' 1 $code
+refuses 'query: a line that is no JSON' 2 'a line of the log' query 'SELECT prev FROM head' --db "$damaged"
 refuses 'show: a line that is no record' 1 'is no record' show 20 --db "$damaged"
 run show 6 --db "$damaged"
 same 'show: its damage elsewhere' 0 $code
