@@ -318,6 +318,7 @@ static int run(struct say *say, const struct conf *conf, const char *conf_path)
 		.conf = conf,
 		.conf_path = conf_path,
 		.say = say,
+		.faults_began = daemon.tell.began,
 		.alive = alive,
 		.alive_arg = &daemon,
 	};

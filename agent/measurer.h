@@ -44,6 +44,8 @@ struct measurer_setup {
 	const struct conf *conf;
 	const char *conf_path;
 	struct say *say;
+	const uint64_t *
+		faults_began; /* of FAULT_COUNT: how often each kind has, since the daemon started */
 	void (*alive)(void *arg); /* called between the steps of a start, which may take long */
 	void *alive_arg;
 };

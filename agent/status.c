@@ -107,6 +107,17 @@ static json_t *faults_json(struct writer *writer)
 	return faults;
 }
 
+/* Of those, too, that are over before anybody can ask. */
+static json_t *fault_starts_json(struct writer *writer)
+{
+	json_t *starts = json_object();
+
+	for (enum fault_kind kind = FAULT_NONE + 1; kind < FAULT_COUNT; kind++)
+		put_number(writer, starts, fault_name(kind),
+			writer->measurer->setup.faults_began[kind]);
+	return starts;
+}
+
 /* Of the log on its disk; a file system that does not say is left out. */
 static void put_space(struct writer *writer, json_t *status)
 {
@@ -177,6 +188,7 @@ static void put_operation(struct writer *writer, json_t *status)
 	put_number(writer, status, "last_extend_ns", measurer->extended_ns);
 	put_number(writer, status, "confirmed_ns", measurer->confirmed_ns);
 	put_number(writer, status, "unkept_ms", unkept_ms);
+	put(writer, status, "fault_starts", fault_starts_json(writer));
 	put_number(writer, status, "journal_dropped", say_dropped(measurer->setup.say));
 	put(writer, status, "durations", durations_all_json(writer));
 }

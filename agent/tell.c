@@ -238,6 +238,8 @@ bool tell_faults(
 		is_well = is_well && !faults[i].kind;
 		if (told->kind && told->kind != faults[i].kind)
 			tell_mended(say, told->kind);
+		if (faults[i].kind && told->kind != faults[i].kind)
+			tell->began[faults[i].kind]++;
 		if (faults[i].kind &&
 			(told->kind != faults[i].kind || strcmp(told->what, faults[i].what) != 0))
 			tell_fault(say, &faults[i]);

@@ -17,6 +17,7 @@ void tell_record(struct say *say, enum conf_loads loads, const struct log_commit
 /* Faults as they were told last. */
 struct tell {
 	struct fault faults[FAULT_SLOT_COUNT];
+	uint64_t began[FAULT_COUNT]; /* how often each kind has begun */
 	bool is_measuring;
 };
 

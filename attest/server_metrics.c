@@ -147,19 +147,20 @@ static void write_faults(const json_t *status, struct evbuffer *into)
 		json_array_size(faults));
 }
 
-static void write_loads(json_t *loads, struct evbuffer *into)
+/* A counter for each key of an object, which becomes a label. */
+static void write_counts(json_t *counts, const char *name, const char *key_label, const char *help,
+	struct evbuffer *into)
 {
-	const char *verdict;
+	const char *key;
 	json_t *count;
 
-	if (!json_is_object(loads))
+	if (!json_is_object(counts))
 		return;
-	head(into, "bpfmeasure_loads_total", "counter",
-		"Loads since the daemon started, by their signature's verdict.");
-	json_object_foreach(loads, verdict, count)
+	head(into, name, "counter", help);
+	json_object_foreach(counts, key, count)
 	{
-		evbuffer_add_printf(into, "bpfmeasure_loads_total{verdict=");
-		label(into, verdict);
+		evbuffer_add_printf(into, "%s{%s=", name, key_label);
+		label(into, key);
 		evbuffer_add_printf(
 			into, "} %" JSON_INTEGER_FORMAT "\n", json_integer_value(count));
 	}
@@ -288,8 +289,11 @@ static void write_status(const json_t *status, struct evbuffer *into)
 	}
 	write_seconds(status, into);
 	write_ring(json_object_get(status, "ring"), into);
-	write_loads(json_object_get(status, "loads"), into);
+	write_counts(json_object_get(status, "loads"), "bpfmeasure_loads_total", "verdict",
+		"Loads since the daemon started, by their signature's verdict.", into);
 	write_faults(status, into);
+	write_counts(json_object_get(status, "fault_starts"), "bpfmeasure_fault_starts_total",
+		"fault", "How often each kind of fault has begun since the daemon started.", into);
 	write_warden(json_object_get(status, "attest"), into);
 }
 

@@ -178,7 +178,7 @@ static void answer_status(const struct measurer *measurer, uint32_t id)
 		"{\"state\":\"degraded\",\"why\":\"no \\\"audit\\\"\",\"faults\":[{\"fault\":\"log-full\","
 		"\"what\":\"\",\"remedy\":\"\"},{\"fault\":\"log-full\"}],\"version\":\"0.1.0\",\"tpm\":{\"kind\":\"software\"},"
 		"\"first_seq\":%llu,\"last_seq\":%llu,\"extended_seq\":%llu,\"lost\":3,\"programs\":44,"
-		"\"loads\":{\"verified\":5,\"unsigned\":7},\"ring\":{\"size\":4096,\"held\":128,\"unread\":64},"
+		"\"loads\":{\"verified\":5,\"unsigned\":7},\"fault_starts\":{\"hooks-removed\":2},\"ring\":{\"size\":4096,\"held\":128,\"unread\":64},"
 		"\"oldest_waiting_us\":1500000,\"durations\":{\"bounds_us\":[10,200,3000000],"
 		"\"durable\":{\"counts\":[1,2,3,4],\"sum_us\":5000001}},"
 		"\"attest\":{\"restarts\":2,\"landlock\":0,\"seccomp\":true}}",

@@ -448,6 +448,8 @@ static void a_fault_is_told_once_and_its_end(void **)
 	assert_string_equal(field("PRIORITY"), "3");
 	assert_false(tell_faults(&tell, world.say, faults));
 	assert_string_equal(got(), "");
+	assert_int_equal(tell.began[FAULT_TPM_GONE], 1);
+	assert_int_equal(tell.began[FAULT_TPM_BUSY], 0);
 	faults[FAULT_SLOT_TPM].kind = FAULT_NONE;
 	assert_true(tell_faults(&tell, world.say, faults));
 	got();
