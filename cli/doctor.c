@@ -131,8 +131,9 @@ const char *doctor_word(const char *text, char ret_word[static DOCTOR_QUOTED_MAX
 					  "0123456789_./:@%+,-";
 	char *to = ret_word;
 
-	if (*text && *text != '-' && strspn(text, plain_bytes) == strlen(text) &&
-		strlen(text) < DOCTOR_QUOTED_MAX)
+	if (*text == '-') /* an option, in quotes as well */
+		return strcpy(ret_word, "NAME");
+	if (*text && strspn(text, plain_bytes) == strlen(text) && strlen(text) < DOCTOR_QUOTED_MAX)
 		return strcpy(ret_word, text);
 	*to++ = '\'';
 	for (; *text; text++) {

@@ -91,8 +91,8 @@ enum { DOCTOR_QUOTED_MAX = 1024 };
 
 /*
  * What comes from the machine, as one word of a command: a shell reads it back as it is and runs nothing
- * that is in it. One that is too long for that, or has bytes that are not printable ASCII, becomes a
- * word in capitals, for the reader to replace.
+ * that is in it. What is too long, begins as an option does, or has bytes that are not printable ASCII
+ * becomes NAME, for the reader to replace.
  */
 const char *doctor_word(const char *text, char ret_word[static DOCTOR_QUOTED_MAX]);
 

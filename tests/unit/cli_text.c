@@ -10,6 +10,7 @@
 
 #include "bpf/record.h"
 #include "cli/cli.h"
+#include "cli/doctor.h"
 #include "cli/row.h"
 #include "cli/terminal.h"
 
@@ -137,6 +138,32 @@ static void rows_hold_any_record(void **)
 	assert_string_equal(row.verdict, "unknown");
 }
 
+static void assert_word(const char *expected, const char *text)
+{
+	char word[DOCTOR_QUOTED_MAX];
+
+	assert_string_equal(doctor_word(text, word), expected);
+}
+
+static void a_word_of_a_command_is_one_word_and_no_option(void **)
+{
+	char text[2 * DOCTOR_QUOTED_MAX];
+
+	assert_word("/var/lib/bpfmeasure/log.db", "/var/lib/bpfmeasure/log.db");
+	assert_word("'a b'", "a b");
+	assert_word("'$(id);'", "$(id);");
+	assert_word("'it'\\''s'", "it's");
+	assert_word("''", "");
+	assert_word("NAME", "--reboot");
+	assert_word("NAME", "a\nb");
+	assert_word("NAME", "\xc3\xa4");
+	for (const char *byte = "a'"; *byte; byte++) { /* in quotes the second is longer */
+		memset(text, *byte, sizeof(text) - 1);
+		text[sizeof(text) - 1] = '\0';
+		assert_word("NAME", text);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -147,6 +174,7 @@ int main(void)
 		cmocka_unit_test(hex_goes_there_and_back),
 		cmocka_unit_test(a_loader_is_shortened_in_its_name),
 		cmocka_unit_test(rows_hold_any_record),
+		cmocka_unit_test(a_word_of_a_command_is_one_word_and_no_option),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
