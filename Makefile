@@ -226,18 +226,20 @@ $(O)/tests/%.bpf.o: tests/%.bpf.c
 # ---- trying, testing, installing -----------------------------------------------------------------
 
 .PHONY: demo check check-long check-distros check-packages check-vm hook-kernel check-hook-kernel bench install uninstall deb
+# What root has built by sudo is for the user to build on.
+give_back := if [ "$$SUDO_UID" ] && [ -d $(O) ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(O); fi
+
 demo:
 	@tests/install-packages
-	@$(MAKE) --no-print-directory all $(O)/tests/demo/hello.bpf.o
-	@tests/demo/run
+	@trap '$(give_back)' EXIT; $(MAKE) --no-print-directory all $(O)/tests/demo/hello.bpf.o && tests/demo/run
 
 check:
 	@tests/install-packages
-	@tests/check
+	@trap '$(give_back)' EXIT; tests/check
 
 check-long:
 	@tests/install-packages
-	@CHECK_LONG=1 tests/check
+	@trap '$(give_back)' EXIT; CHECK_LONG=1 tests/check
 
 # Debian 12 and 13, each in a chroot of its own: a part of `make check-long` only, for it takes minutes.
 check-distros:

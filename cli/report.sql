@@ -48,9 +48,10 @@ FROM told LEFT JOIN epoch ON kind = 'epoch' AND epoch.seq = told.seq
 WHERE kind IN ('epoch', 'resume', 'foreign', 'start', 'stop', 'lost', 'trim') ORDER BY told.seq;
 
 -- attached
-SELECT now.*, life.rank, count(*) OVER () AS total
+SELECT now.*, life.rank, coalesce(baseline.program_self, 0) AS self, count(*) OVER () AS total
 FROM now LEFT JOIN member ON member.seq = program_seq LEFT JOIN life USING (program)
-ORDER BY target_type, target_name, now.seq LIMIT 300;
+    LEFT JOIN baseline ON baseline.seq = now.program_seq
+ORDER BY self, target_type, target_name, now.seq LIMIT 300;
 
 -- loaders
 WITH maker AS (

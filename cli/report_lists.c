@@ -47,7 +47,8 @@ static void attached_begin(struct page *page)
 
 	page_section(page, "attached", "Programs attached now",
 		"At the end of the log, whatever range of time this page has: every attachment that no"
-		" record has ended. A <em>pin</em> (a file) keeps a program and runs it nowhere.");
+		" record has ended; the agent's own hooks are the last. A <em>pin</em> (a file) keeps"
+		" a program and runs it nowhere.");
 	page_table(page, "Programs attached now", heads);
 }
 
@@ -65,7 +66,9 @@ static void attached_row(struct page *page, const struct db_row *row)
 	cell_time(page, row_text(row, "time"));
 	html(page->file, "<td>");
 	if (how && strcmp(how, "baseline") == 0) {
-		html(page->file, "<span class=\"q\">found there: nobody saw who did it</span>");
+		html(page->file, "<span class=\"q\">%s</span>",
+			row_number(row, "self") ? "the agent's own hook"
+						: "found there: nobody saw who did it");
 	} else {
 		print_task(page, row_text(row, "by_exe"), row_text(row, "by_comm"));
 		if (row_has(row, "by_uid"))

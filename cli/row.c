@@ -169,6 +169,8 @@ static void fill_program(const struct filter_line *line, struct row *row)
 		row->kind_color = TABLE_RED;
 		fill_error(line, row);
 	}
+	if (field_bool(line->line, line->len, "program.self"))
+		ADD_ITEM(row->details, "the agent's own");
 	add_field(row->details, line, "sha256 ", "program.sha256", DIGEST_SHOWN);
 	if (!field_bool(line->line, line->len, "program.captured"))
 		ADD_ITEM(row->details, "not captured");
@@ -186,8 +188,6 @@ static void fill_program(const struct filter_line *line, struct row *row)
 	add_field(row->details, line, "to ", "program.attach_to", -1);
 	if (field_bool(line->line, line->len, "loader.token"))
 		ADD_ITEM(row->details, "token");
-	if (field_bool(line->line, line->len, "program.self"))
-		ADD_ITEM(row->details, "the agent's own");
 }
 
 /* The program that a record names by the number of its record. */

@@ -246,6 +246,16 @@ static void print_state(const json_t *state)
 	putchar('\n');
 }
 
+static void print_attest(const json_t *attest)
+{
+	const char *state = json_string_value(json_object_get(attest, "state"));
+
+	if (state && strcmp(state, "serving") == 0 && !json_object_get(attest, "listen"))
+		LINE(attest, "attest", "state", ", not on the network");
+	else
+		LINE(attest, "attest", "state", " on ", "listen", ": ", "why");
+}
+
 static void print_status(const json_t *status)
 {
 	const json_t *faults = json_object_get(status, "faults");
@@ -271,7 +281,7 @@ static void print_status(const json_t *status)
 		"missed_hooks", ", malformed ", "malformed_events", ", audit failed ",
 		"audit_failed");
 	LINE(json_object_get(status, "ring"), "ring", "held", " of ", "size", " bytes held");
-	LINE(json_object_get(status, "attest"), "attest", "state", " on ", "listen", ": ", "why");
+	print_attest(json_object_get(status, "attest"));
 	LINE(status, "log", "log_id", ", epoch since record ", "epoch_seq");
 }
 
