@@ -34,6 +34,7 @@ static const struct {
 } fields[] = {
 	{ "BPFMEASURE_SEQ", "seq" },
 	{ "BPFMEASURE_VERDICT", "signature.verdict" },
+	{ "BPFMEASURE_COVERS", "signature.covers" },
 	{ "BPFMEASURE_SHA256", "program.sha256" },
 	{ "BPFMEASURE_PROGRAM_ID", "program.id" },
 	{ "BPFMEASURE_PROGRAM_NAME", "program.name" },
@@ -64,49 +65,69 @@ static void send_record(struct say *say, struct say_line *line, const struct log
 	say_send(say, line);
 }
 
+static bool is_signed_by_known(const struct log_committed *record)
+{
+	return record_has_known_signer(record->line, record->len);
+}
+
+/* Behind "verified": what the signature is over, and by whom. Never the word alone. */
+static void describe_signature(const struct log_committed *record, char *text, size_t size)
+{
+	enum { DIGEST_SHOWN = 12 };
+	struct value verdict, covers, pinned, keyring;
+
+	text[0] = 0;
+	if (strcmp(get(record, "signature.verdict", &verdict),
+		    record_verdict_name(VERDICT_VERIFIED)) != 0)
+		return;
+	get(record, "signature.covers", &covers);
+	if (*get(record, "signature.pinned", &pinned))
+		snprintf(text, size, " (%.16s, by pinned %.*s)", covers.text, DIGEST_SHOWN,
+			pinned.text);
+	else if (is_signed_by_known(record))
+		snprintf(text, size, " (%.16s, by keyring %.16s)", covers.text,
+			get(record, "signature.keyring", &keyring));
+	else
+		snprintf(text, size, " (%.16s, by a key of the loader's own)", covers.text);
+}
+
 /* "unsigned socket_filter count, program 19", and who it was. */
 static void describe(const struct log_committed *record, char *text, size_t size)
 {
 	static const char cut[] = "...";
 	struct value verdict, type, program, id, exe, pid, uid;
+	char signature[128];
 	int len;
 
+	describe_signature(record, signature, sizeof(signature));
 	get(record, "program.name", &program);
 	get(record, "program.id", &id);
 	if (!*get(record, "loader.exe", &exe))
 		get(record, "loader.comm", &exe);
-	len = snprintf(text, size, "%s %s%s%s%s%s, by %s[%s], uid %s",
-		get(record, "signature.verdict", &verdict), get(record, "program.type", &type),
-		*program.text ? " " : "", program.text, *id.text ? ", program " : "", id.text,
-		exe.text, get(record, "loader.tgid", &pid), get(record, "loader.uid", &uid));
+	len = snprintf(text, size, "%s%s %s%s%s%s%s, by %s[%s], uid %s",
+		get(record, "signature.verdict", &verdict), signature,
+		get(record, "program.type", &type), *program.text ? " " : "", program.text,
+		*id.text ? ", program " : "", id.text, exe.text, get(record, "loader.tgid", &pid),
+		get(record, "loader.uid", &uid));
 	if (len < 0 || (size_t)len >= size)
 		strcpy(text + size - sizeof(cut), cut);
 }
 
 static bool is_wanted(enum conf_loads loads, const struct log_committed *record)
 {
-	struct value value;
-
-	return loads != LOADS_NONE &&
-		(loads == LOADS_ALL ||
-			strcmp(get(record, "signature.verdict", &value),
-				record_verdict_name(VERDICT_VERIFIED)) != 0);
+	return loads == LOADS_ALL || (loads == LOADS_UNVERIFIED && !is_signed_by_known(record));
 }
 
 static void tell_load(struct say *say, const struct log_committed *record)
 {
 	struct say_line line;
-	struct value value;
 	char text[SAY_MESSAGE_MAX];
-	bool verified;
 
 	if (!say_wants(say, SAY_LOAD, record->seq))
 		return;
-	verified = !strcmp(
-		get(record, "signature.verdict", &value), record_verdict_name(VERDICT_VERIFIED));
 	describe(record, text, sizeof(text));
-	say_begin(&line, SAY_LOAD, verified ? LOG_INFO : LOG_NOTICE, "record %llu: load: %s",
-		(unsigned long long)record->seq, text);
+	say_begin(&line, SAY_LOAD, is_signed_by_known(record) ? LOG_INFO : LOG_NOTICE,
+		"record %llu: load: %s", (unsigned long long)record->seq, text);
 	send_record(say, &line, record);
 }
 

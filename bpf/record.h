@@ -558,6 +558,14 @@ struct record_program_facts {
 void record_program_facts(const char *line, size_t len, struct record_program_facts *ret);
 
 /*
+ * Whether it is known whose signature the kernel verified, from a checked load, baseline or reject
+ * line: by a configured certificate (`pinned`), or by a keyring of the kernel's own. With the keyring
+ * `user` and no `pinned` the loader brought a key along: `verified`, and as good as unsigned. False of
+ * every other verdict.
+ */
+bool record_has_known_signer(const char *line, size_t len);
+
+/*
  * The link of the trusted hash chain that the program of rec is, from rec's program, maps,
  * signature and parent (docs/format.md, "chain_digest"). Not known where an input is not: a program
  * that was not captured, a parent without its own chain_digest, a signature of which signed_sha256

@@ -163,3 +163,16 @@ void record_program_facts(const char *line, size_t len, struct record_program_fa
 	ret->has_tag = line_value_hex(get(line, len, "program.tag"), ret->tag, RECORD_TAG_LEN) ==
 		RECORD_TAG_LEN;
 }
+
+bool record_has_known_signer(const char *line, size_t len)
+{
+	struct line_value verdict = get(line, len, "signature.verdict");
+	struct line_value pinned = get(line, len, "signature.pinned");
+	struct line_value keyring = get(line, len, "signature.keyring");
+
+	if (line_value_word(verdict, record_verdicts) != VERDICT_VERIFIED)
+		return false;
+	return !line_value_is_null(pinned) ||
+		(!line_value_is_null(keyring) &&
+			line_value_word(keyring, record_keyrings) + 1 != KEYRING_USER);
+}

@@ -131,10 +131,7 @@ enum table_color row_verdict_color(const char *line, size_t len)
 		return TABLE_YELLOW;
 	if (strcmp(text, "verified") != 0)
 		return TABLE_PLAIN;
-	if (field_text(line, len, "signature.pinned", text))
-		return TABLE_GREEN;
-	field_text(line, len, "signature.keyring", text);
-	return *text && strcmp(text, "user") != 0 ? TABLE_GREEN : TABLE_YELLOW;
+	return record_has_known_signer(line, len) ? TABLE_GREEN : TABLE_YELLOW;
 }
 
 /* ---- kinds ---- */

@@ -388,6 +388,7 @@ static void loads_are_told_as_configured(void **)
 	tell_load_of(LOADS_UNVERIFIED, &load);
 	assert_string_equal(field("BPFMEASURE_VERDICT"), "unsigned");
 	load.signature.verdict = VERDICT_VERIFIED;
+	load.signature.covers = COVERS_INSNS;
 	load.signature.keyring = KEYRING_BUILTIN;
 	tell_load_of(LOADS_UNVERIFIED, &load);
 	assert_string_equal(world.got, "");
@@ -397,6 +398,34 @@ static void loads_are_told_as_configured(void **)
 	record.own = true;
 	tell_record(world.say, LOADS_ALL, &record);
 	assert_string_equal(got(), "");
+}
+
+/* "verified" alone is what nobody should have to read. */
+static void of_a_verified_load_it_is_told_what_was_signed_and_by_whom(void **)
+{
+	struct record_load load = load_of("count");
+
+	load.signature.verdict = VERDICT_VERIFIED;
+	load.signature.covers = COVERS_INSNS_MAPS;
+	load.signature.keyring = KEYRING_BUILTIN;
+	tell_load_of(LOADS_ALL, &load);
+	assert_non_null(strstr(
+		field("MESSAGE"), "load: verified (insns+maps, by keyring builtin) xdp count,"));
+	assert_string_equal(field("BPFMEASURE_COVERS"), "insns+maps");
+
+	load.signature.keyring = KEYRING_USER;
+	tell_load_of(LOADS_UNVERIFIED, &load);
+	assert_non_null(strstr(field("MESSAGE"),
+		"load: verified (insns+maps, by a key of the loader's own) xdp count,"));
+	assert_string_equal(field("PRIORITY"), "5");
+
+	load.signature.pinned.known = true;
+	memset(load.signature.pinned.sha256, 0xcd, SHA256_LEN);
+	tell_load_of(LOADS_ALL, &load);
+	assert_non_null(strstr(field("MESSAGE"), "(insns+maps, by pinned cdcdcdcdcdcd) xdp"));
+	assert_string_equal(field("PRIORITY"), "6");
+	tell_load_of(LOADS_UNVERIFIED, &load);
+	assert_string_equal(world.got, "");
 }
 
 static void what_was_refused_is_told_whatever_is_said_of_loads(void **)
@@ -492,6 +521,7 @@ int main(void)
 		JOURNAL(names_cannot_forge_a_field),
 		JOURNAL(the_longest_values_fit),
 		JOURNAL(loads_are_told_as_configured),
+		JOURNAL(of_a_verified_load_it_is_told_what_was_signed_and_by_whom),
 		JOURNAL(what_was_refused_is_told_whatever_is_said_of_loads),
 		JOURNAL(what_is_lost_is_told_and_other_kinds_are_not),
 		JOURNAL(a_fault_is_told_once_and_its_end),
