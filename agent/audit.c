@@ -71,9 +71,10 @@ static void send_one(struct trail *trail, const struct trail_load *load)
 	for (size_t i = 0; load->sha256.known && i < SHA256_LEN; i++)
 		snprintf(digest + 2 * i, 3, "%02x", load->sha256.sha256[i]);
 	snprintf(text, sizeof(text),
-		"op=bpf-load seq=%llu prog-id=%u sha256=%s verdict=%s errno=%u",
+		"op=bpf-load seq=%llu prog-id=%u sha256=%s verdict=%s covers=%s signer=%s errno=%u",
 		(unsigned long long)load->seq, load->program_id, digest,
-		record_verdict_name(load->verdict), load->error);
+		record_verdict_name(load->verdict), record_covers_name(load->covers), load->signer,
+		load->error);
 	if (trail->fd < 0) {
 		trail->failed++;
 		return;

@@ -80,6 +80,8 @@ static void put_trail(struct measurer *measurer, uint64_t seq, const struct reco
 		.program_id = (uint32_t)load->program.id.value,
 		.error = load->error,
 		.verdict = load->signature.verdict,
+		.covers = load->signature.covers,
+		.signer = record_signer_name(&load->signature),
 		.sha256 = load->program.sha256,
 	};
 

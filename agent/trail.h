@@ -26,6 +26,8 @@ struct trail_load {
 	uint32_t program_id; /* 0 for a load that was refused */
 	unsigned error; /* its errno, or 0 */
 	enum record_verdict verdict;
+	enum record_covers covers;
+	const char *signer; /* record_signer_name() */
 	struct record_digest sha256;
 };
 

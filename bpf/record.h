@@ -470,6 +470,9 @@ const char *record_kind_name(enum record_kind kind);
 /* "verified", ... */
 const char *record_verdict_name(enum record_verdict verdict);
 
+/* "insns+maps", ...; "none". */
+const char *record_covers_name(enum record_covers covers);
+
 /* The table of keys of every kind, for line_check(). */
 const struct line_field *record_schema(void);
 
@@ -558,11 +561,13 @@ struct record_program_facts {
 void record_program_facts(const char *line, size_t len, struct record_program_facts *ret);
 
 /*
- * Whether it is known whose signature the kernel verified, from a checked load, baseline or reject
- * line: by a configured certificate (`pinned`), or by a keyring of the kernel's own. With the keyring
- * `user` and no `pinned` the loader brought a key along: `verified`, and as good as unsigned. False of
- * every other verdict.
+ * Who signed what the kernel verified, in a word: `pinned` for a configured certificate, else the name
+ * of a keyring of the kernel's own. `loader` is a key that the loader brought along (the keyring `user`
+ * and no `pinned`): `verified`, and as good as unsigned. `none` where the verdict is not `verified`.
  */
+const char *record_signer_name(const struct record_signature *signature);
+
+/* Whether that is a signer who is known, from a checked load, baseline or reject line. */
 bool record_has_known_signer(const char *line, size_t len);
 
 /*

@@ -18,6 +18,11 @@ const char *record_verdict_name(enum record_verdict verdict)
 	return record_verdicts[verdict];
 }
 
+const char *record_covers_name(enum record_covers covers)
+{
+	return covers == COVERS_NONE ? "none" : record_covers[covers - 1];
+}
+
 int record_check_brief(
 	const char *line, size_t len, struct record_brief *ret_brief, struct line_error *ret_error)
 {
@@ -164,15 +169,33 @@ void record_program_facts(const char *line, size_t len, struct record_program_fa
 		RECORD_TAG_LEN;
 }
 
+static bool is_known_signer(const struct record_signature *signature)
+{
+	return signature->verdict == VERDICT_VERIFIED &&
+		(signature->pinned.known ||
+			(signature->keyring != KEYRING_NONE && signature->keyring != KEYRING_USER));
+}
+
+const char *record_signer_name(const struct record_signature *signature)
+{
+	if (signature->verdict != VERDICT_VERIFIED)
+		return "none";
+	if (!is_known_signer(signature))
+		return "loader";
+	return signature->pinned.known ? "pinned" : record_keyrings[signature->keyring - 1];
+}
+
 bool record_has_known_signer(const char *line, size_t len)
 {
 	struct line_value verdict = get(line, len, "signature.verdict");
-	struct line_value pinned = get(line, len, "signature.pinned");
 	struct line_value keyring = get(line, len, "signature.keyring");
+	struct record_signature signature = {
+		.verdict = (enum record_verdict)line_value_word(verdict, record_verdicts),
+		.pinned = get_digest(line, len, "signature.pinned"),
+	};
 
-	if (line_value_word(verdict, record_verdicts) != VERDICT_VERIFIED)
-		return false;
-	return !line_value_is_null(pinned) ||
-		(!line_value_is_null(keyring) &&
-			line_value_word(keyring, record_keyrings) + 1 != KEYRING_USER);
+	if (keyring.at && !line_value_is_null(keyring))
+		signature.keyring = (enum record_keyring)(
+			line_value_word(keyring, record_keyrings) + 1);
+	return is_known_signer(&signature);
 }

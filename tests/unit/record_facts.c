@@ -181,6 +181,43 @@ static void program_facts_are_those_of_the_line(void **)
 	assert_int_equal(facts.verdict, VERDICT_UNKNOWN);
 }
 
+/* `verified` by a key that the loader brought along is by nobody that is known. */
+static void a_signer_is_known_by_a_pin_or_by_a_keyring_of_the_kernels_own(void **)
+{
+	static const struct {
+		enum record_verdict verdict;
+		enum record_keyring keyring;
+		bool pinned, known;
+		const char *name;
+	} cases[] = {
+		{ VERDICT_UNKNOWN, KEYRING_NONE, false, false, "none" },
+		{ VERDICT_UNSIGNED, KEYRING_NONE, false, false, "none" },
+		{ VERDICT_UNKNOWN, KEYRING_BUILTIN, true, false, "none" },
+		{ VERDICT_VERIFIED, KEYRING_NONE, false, false, "loader" },
+		{ VERDICT_VERIFIED, KEYRING_USER, false, false, "loader" },
+		{ VERDICT_VERIFIED, KEYRING_USER, true, true, "pinned" },
+		{ VERDICT_VERIFIED, KEYRING_BUILTIN, true, true, "pinned" },
+		{ VERDICT_VERIFIED, KEYRING_BUILTIN, false, true, "builtin" },
+		{ VERDICT_VERIFIED, KEYRING_SECONDARY, false, true, "secondary" },
+		{ VERDICT_VERIFIED, KEYRING_PLATFORM, false, true, "platform" },
+	};
+	struct line line = new_line();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct record_load load = {
+			.signature = {
+				.verdict = cases[i].verdict,
+				.keyring = cases[i].keyring,
+				.pinned.known = cases[i].pinned,
+			},
+		};
+
+		record_encode_load(&line, head(), &load);
+		assert_int_equal(record_has_known_signer(line.buf, line.len), cases[i].known);
+		assert_string_equal(record_signer_name(&load.signature), cases[i].name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +228,7 @@ int main(void)
 		cmocka_unit_test(a_foreign_line_may_name_other_banks_as_found),
 		cmocka_unit_test(trim_facts_are_those_of_the_line),
 		cmocka_unit_test(program_facts_are_those_of_the_line),
+		cmocka_unit_test(a_signer_is_known_by_a_pin_or_by_a_keyring_of_the_kernels_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
