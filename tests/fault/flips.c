@@ -35,7 +35,7 @@
 enum {
 	PAGE = 8192, /* of a log */
 	SMALL_RECORDS = 12,
-	SMALL_BITS = 97, /* one bit of so many is changed, without CHECK_LONG */
+	SMALL_BITS = 197, /* one bit of so many is changed, without CHECK_LONG */
 	LARGE_RECORDS = 4200,
 	LARGE_EVERY = 300,
 	LARGE_SIZE_MIN = 5 << 20,
