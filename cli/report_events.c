@@ -149,9 +149,7 @@ static void events_row(struct page *page, const struct db_row *row)
 
 static void events_end(struct page *page)
 {
-	if (!page->shown)
-		html(page->file, "<tr><td colspan=\"4\">None.</td></tr>");
-	page_table_end(page, "older events",
+	page_table_end(page, 4, "None.", "older events",
 		"SELECT seq, time, kind FROM head WHERE kind IN ('epoch', 'resume', 'foreign', 'start',"
 		" 'stop', 'lost', 'trim')&");
 	html(page->file, "</section>\n");

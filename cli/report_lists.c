@@ -82,10 +82,8 @@ static void attached_row(struct page *page, const struct db_row *row)
 
 static void attached_end(struct page *page)
 {
-	if (!page->shown)
-		html(page->file,
-			"<tr><td colspan=\"5\">Nothing, as far as the log tells.</td></tr>");
-	page_table_end(page, "attachments", "SELECT * FROM attached_now");
+	page_table_end(page, 5, "Nothing, as far as the log tells.", "attachments",
+		"SELECT * FROM attached_now");
 	html(page->file, "</section>\n");
 }
 
@@ -155,9 +153,7 @@ static void loaders_row(struct page *page, const struct db_row *row)
 static void loaders_end(struct page *page)
 {
 	loader_close(page);
-	if (!page->shown)
-		html(page->file, "<tr><td colspan=\"5\">Nobody loaded anything.</td></tr>");
-	page_table_end(page, "loaders",
+	page_table_end(page, 5, "Nobody loaded anything.", "loaders",
 		"SELECT loader_exe, loader_exe_sha256, loader_unit, loader_uid, count(*) FROM load@"
 		" GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC");
 	html(page->file, "</section>\n");
@@ -207,9 +203,7 @@ static void signers_row(struct page *page, const struct db_row *row)
 
 static void signers_end(struct page *page)
 {
-	if (!page->shown)
-		html(page->file, "<tr><td colspan=\"6\">No load was verified.</td></tr>");
-	page_table_end(page, "keys",
+	page_table_end(page, 6, "No load was verified.", "keys",
 		"SELECT signature_pinned, signature_keyring, count(*) FROM load"
 		" WHERE signature_verdict = 'verified'& GROUP BY 1, 2");
 	page->shown = page->total = 0;
@@ -245,9 +239,7 @@ static void claims_row(struct page *page, const struct db_row *row)
 
 static void claims_end(struct page *page)
 {
-	if (!page->shown)
-		html(page->file, "<tr><td colspan=\"6\">None.</td></tr>");
-	page_table_end(page, "claimed keys",
+	page_table_end(page, 6, "None.", "claimed keys",
 		"SELECT claimed_key_id, count(*) FROM signature_claim JOIN load USING (seq)@"
 		" GROUP BY 1 ORDER BY 2 DESC");
 	html(page->file, "</section>\n");
@@ -295,9 +287,7 @@ static void rejects_row(struct page *page, const struct db_row *row)
 
 static void rejects_end(struct page *page)
 {
-	if (!page->shown)
-		html(page->file, "<tr><td colspan=\"7\">None.</td></tr>");
-	page_table_end(page, "kinds of rejected loads",
+	page_table_end(page, 7, "None.", "kinds of rejected loads",
 		"SELECT stage, errno, program_name, program_type, program_sha256, signature_verdict,"
 		" loader_exe, loader_unit, loader_uid, count(*) FROM reject@"
 		" GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9");

@@ -103,8 +103,9 @@ void page_table(struct page *page, const char *caption, const char *const *heads
  */
 void page_more(struct page *page, const char *what, const char *sql);
 
-/* </table>, and what is left out of it. */
-void page_table_end(struct page *page, const char *what, const char *sql);
+/* </table>, and what is left out of it; before it none, over all columns, where it has no row. */
+void page_table_end(
+	struct page *page, unsigned columns, const char *none, const char *what, const char *sql);
 
 /* A place where a program is attached, in words. */
 void page_place(struct page *page, const struct db_row *row);

@@ -215,8 +215,11 @@ void page_more(struct page *page, const char *what, const char *sql)
 	html(page->file, "&quot;</code></p>\n");
 }
 
-void page_table_end(struct page *page, const char *what, const char *sql)
+void page_table_end(
+	struct page *page, unsigned columns, const char *none, const char *what, const char *sql)
 {
+	if (!page->shown)
+		html(page->file, "<tr><td colspan=\"%u\">%s</td></tr>", columns, none);
 	html(page->file, "</tbody></table></div>\n");
 	page_more(page, what, sql);
 }

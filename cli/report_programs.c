@@ -55,9 +55,7 @@ static void programs_row(struct page *page, const struct db_row *row)
 
 static void programs_end(struct page *page)
 {
-	if (!page->shown)
-		html(page->file, "<tr><td colspan=\"7\">None.</td></tr>");
-	page_table_end(page, "programs",
+	page_table_end(page, 7, "None.", "programs",
 		"SELECT program_sha256, program_name, count(*) FROM load@ GROUP BY 1 ORDER BY 3 DESC");
 	html(page->file, "</section>\n");
 	page->programs = page->total;
