@@ -54,14 +54,14 @@ static const char *const schema[] = {
 		"$.kind") ", '')),"
 			  " name TEXT AS (" VALUE("$.program.name") "), sha256 TEXT AS (" VALUE(
 				  "$.program.sha256") "))",
+	"CREATE TABLE program(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, total INTEGER NOT NULL, insns BLOB NOT NULL)",
+	"CREATE TABLE state(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE quote(seq INTEGER PRIMARY KEY, line BLOB NOT NULL)",
 	"CREATE INDEX record_ref ON record(ref) WHERE ref<>0",
 	"CREATE INDEX record_time ON record(time)",
 	"CREATE INDEX record_kind ON record(kind) WHERE kind<>'load'",
 	"CREATE INDEX record_name ON record(name) WHERE name IS NOT NULL",
 	"CREATE INDEX record_sha256 ON record(sha256) WHERE sha256 IS NOT NULL",
-	"CREATE TABLE program(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, total INTEGER NOT NULL, insns BLOB NOT NULL)",
-	"CREATE TABLE state(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-	"CREATE TABLE quote(seq INTEGER PRIMARY KEY, line BLOB NOT NULL)",
 };
 enum { SCHEMA_COUNT = sizeof(schema) / sizeof(schema[0]) };
 
@@ -249,13 +249,14 @@ static int schema_make(struct db *db)
 	return r == 0 ? exec(db, "COMMIT") : r;
 }
 
+/* Tables first: VACUUM puts them before the indexes, in whatever order they were made. */
 static int schema_check(struct db *db)
 {
 	[[gnu::cleanup(stmt_finalizep)]] sqlite3_stmt *stmt = NULL;
 	size_t found = 0;
 	int rc = sqlite3_prepare_v2(db->sql,
-		"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid", -1, &stmt,
-		NULL);
+		"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type<>'table', rowid",
+		-1, &stmt, NULL);
 
 	if (rc != SQLITE_OK)
 		return db_fail(db, "opening the log");

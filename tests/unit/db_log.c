@@ -421,6 +421,22 @@ static void a_schema_with_more_or_less_in_it_is_refused(void **state)
 	}
 }
 
+/* What a caretaker of databases does to one of them. */
+static void a_log_that_was_vacuumed_is_one_as_before(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t last = 0;
+
+	assert_ok(f->db, fixture_append(f->db, 1, 3));
+	db_free(f->db);
+	f->db = db_new();
+	tamper(f, "VACUUM");
+	assert_ok(f->db, db_create(f->db, f->path));
+	assert_ok(f->db, fixture_append(f->db, 4, 1));
+	assert_ok(f->db, db_last_seq(f->db, &last));
+	assert_int_equal(last, 4);
+}
+
 static void scribble(const char *path, off_t offset, size_t len)
 {
 	char garbage[4096];
@@ -554,6 +570,7 @@ int main(void)
 		test_without(a_database_of_somebody_else_is_left_alone),
 		test(a_log_of_another_version_is_refused),
 		test(a_schema_with_more_or_less_in_it_is_refused),
+		test(a_log_that_was_vacuumed_is_one_as_before),
 		test(a_file_that_is_no_database_is_euclean),
 		test(a_damaged_page_is_euclean_after_the_records_before_it),
 		test(a_file_cut_short_is_euclean),
