@@ -173,6 +173,10 @@ static void tell_key(struct audit *audit, enum db_key key, uint64_t seq, struct 
 
 	if (line_value_is_null(value))
 		return;
+	if (value.at[0] != '"') {
+		db_scanned_key(audit->db, &audit->scanned, key, seq, value.at, value.len);
+		return;
+	}
 	if (!memchr(value.at, '\\', value.len)) {
 		db_scanned_key(audit->db, &audit->scanned, key, seq, value.at + 1, value.len - 2);
 		return;
@@ -186,28 +190,39 @@ static bool is_key(struct line_value key, const char *name)
 	return key.len == strlen(name) && memcmp(key.at, name, key.len) == 0;
 }
 
-/* What the indexes must have of a record; in one walk, as they are a good part of an audit. */
+static void tell_program(struct audit *audit, uint64_t seq, struct line_value program)
+{
+	struct line_value key, value;
+
+	for (struct line_each each = line_each(program); line_next(&each, &key, &value);) {
+		if (is_key(key, "seq"))
+			tell_key(audit, DB_REFERS, seq, value);
+		else if (is_key(key, "name"))
+			tell_key(audit, DB_NAME, seq, value);
+		else if (is_key(key, "sha256"))
+			tell_key(audit, DB_SHA256, seq, value);
+	}
+}
+
+/*
+ * What the indexes must have of a record; in one walk, as they are a good part of an audit. None with a
+ * parent has a program.seq.
+ */
 static void tell_keys(struct audit *audit, uint64_t seq, const char *line, size_t len)
 {
 	struct line_each each = line_each((struct line_value){ line, len });
-	struct line_value key, value;
-	bool is_inside = false, is_done = false;
+	struct line_value key, value, parent_seq;
 
-	while (!is_done && line_next(&each, &key, &value)) {
-		if (is_inside && is_key(key, "name")) {
-			tell_key(audit, DB_NAME, seq, value);
-		} else if (is_inside && is_key(key, "sha256")) {
-			tell_key(audit, DB_SHA256, seq, value);
-			is_done = true;
-		} else if (!is_inside && is_key(key, "time")) {
+	while (line_next(&each, &key, &value)) {
+		if (is_key(key, "time"))
 			tell_key(audit, DB_TIME, seq, value);
-		} else if (!is_inside && is_key(key, "kind")) {
-			if (!line_value_is(value, record_kind_name(RECORD_LOAD)))
-				tell_key(audit, DB_KIND, seq, value);
-		} else if (!is_inside && is_key(key, "program")) {
-			each = line_each(value);
-			is_inside = true;
-		}
+		else if (is_key(key, "program"))
+			tell_program(audit, seq, value);
+		else if (is_key(key, "parent") && line_get(value.at, value.len, "seq", &parent_seq))
+			tell_key(audit, DB_REFERS, seq, parent_seq);
+		else if (is_key(key, "kind") &&
+			!line_value_is(value, record_kind_name(RECORD_LOAD)))
+			tell_key(audit, DB_KIND, seq, value);
 	}
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,16 @@ static bool sha256_matches(const struct filter_line *line, const char *prefix)
 			strncmp(text, prefix, strlen(prefix)) == 0);
 }
 
+static bool refers_to(const struct filter_line *line, const uint64_t *seq)
+{
+	uint64_t number;
+
+	return !seq ||
+		((field_uint(line->line, line->len, "program.seq", &number) ||
+			 field_uint(line->line, line->len, "parent.seq", &number)) &&
+			number == *seq);
+}
+
 static bool is_end(enum record_kind kind)
 {
 	return kind == RECORD_UNLOAD || kind == RECORD_ATTACH || kind == RECORD_DETACH ||
@@ -74,7 +85,7 @@ static bool filter_matches(const struct filter *filter, const struct filter_line
 		(!filter->kind || strcmp(filter->kind, record_kind_name(line->head.kind)) == 0) &&
 		text_matches(line, "program.name", filter->name) &&
 		text_matches(line, "program.type", filter->type) &&
-		sha256_matches(line, filter->sha256) &&
+		sha256_matches(line, filter->sha256) && refers_to(line, filter->refers) &&
 		text_matches(line, "signature.verdict", filter->verdict) &&
 		loader_matches(line, filter->loader);
 }
@@ -182,8 +193,14 @@ static void time_text(uint64_t ns, char ret_text[static FIELD_MAX])
 static bool key_of(const struct filter *filter, enum db_key which, struct key *key)
 {
 	size_t plain = filter->name ? strcspn(filter->name, "*?[") : 0;
+	char number[24];
 
 	switch (which) {
+	case DB_REFERS:
+		if (!filter->refers)
+			return false;
+		snprintf(number, sizeof(number), "%" PRIu64, *filter->refers);
+		return key_of_text(key, which, number, strlen(number), true);
 	case DB_SHA256:
 		return filter->sha256 &&
 			key_of_text(key, which, filter->sha256, strlen(filter->sha256), false);
@@ -209,7 +226,7 @@ static bool key_of(const struct filter *filter, enum db_key which, struct key *k
 /* The numbers of all that can match, in no order. Returns how many, or SIZE_MAX where no index helps. */
 static size_t find(struct db *db, const struct filter *filter, uint64_t *seqs)
 {
-	static const enum db_key order[] = { DB_SHA256, DB_NAME, DB_TIME, DB_KIND };
+	static const enum db_key order[] = { DB_REFERS, DB_SHA256, DB_NAME, DB_TIME, DB_KIND };
 	struct key key;
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {

@@ -25,6 +25,7 @@ struct filter {
 	const char *loader;
 	const char *kind;
 	const char *sha256; /* how the program's begins, in lower case */
+	const uint64_t *refers; /* the record of its program, or of its parent, by number */
 	/* Records that tell what is loaded and attached now match too, whatever the globs and words:
 	 * unload, attach, detach and epoch. */
 	bool ends;

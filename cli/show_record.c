@@ -215,9 +215,7 @@ struct section_text {
 };
 
 struct referrers {
-	char by_record
-		[64]; /* as they stand in a line: cheaper to look for than to parse each one */
-	char by_program[64];
+	uint64_t attach_seq; /* other than 0: only what refers to this attachment */
 	struct section_text sections[SECTION_COUNT];
 };
 
@@ -263,23 +261,22 @@ static void print_referrer(FILE *out, const struct filter_line *line)
 	fprintf(out, " %-*" PRIu64 " %s%s\n", KEY_WIDTH, line->head.seq, what, when);
 }
 
-static int find_referrer(void *arg, uint64_t, const void *bytes, size_t len)
+static int find_referrer(void *arg, const struct filter_line *line)
 {
 	struct referrers *referrers = arg;
-	struct filter_line line = { .line = bytes, .len = len };
-	struct line_error error;
+	uint64_t attach_seq;
 
-	if (!memmem(bytes, len, referrers->by_record, strlen(referrers->by_record)) &&
-		!memmem(bytes, len, referrers->by_program, strlen(referrers->by_program)))
+	if (line->error)
 		return 0;
-	if (record_check(bytes, len, &line.head, &error) < 0)
+	field_uint(line->line, line->len, "attach_seq", &attach_seq);
+	if (referrers->attach_seq && referrers->attach_seq != attach_seq)
 		return 0;
-	struct section_text *section = &referrers->sections[section_of(line.head.kind)];
+	struct section_text *section = &referrers->sections[section_of(line->head.kind)];
 	if (!section->stream)
 		section->stream = open_memstream(&section->text, &section->len);
 	if (!section->stream)
 		return -ENOMEM;
-	print_referrer(section->stream, &line);
+	print_referrer(section->stream, line);
 	return 0;
 }
 
@@ -307,19 +304,19 @@ static int print_sections(struct referrers *referrers)
 	return r;
 }
 
-/* Only the strict grammar allows this: there is one way to write "parent":{"seq":7, and no text in
- * a line can hold it, its quotes being escaped. */
+/* An attachment is referred to by its end, which refers to the same program. */
 static int print_referrers(struct db *db, const struct filter_line *line)
 {
-	bool is_attach = line->head.kind == RECORD_ATTACH;
+	uint64_t seq = line->head.seq;
+	struct filter filter = filter_any();
 	struct referrers referrers = {};
 
-	snprintf(referrers.by_record, sizeof(referrers.by_record),
-		is_attach ? "\"attach_seq\":%" PRIu64 "," : "\"parent\":{\"seq\":%" PRIu64 ",",
-		line->head.seq);
-	snprintf(referrers.by_program, sizeof(referrers.by_program),
-		"\"program\":{\"seq\":%" PRIu64 ",", line->head.seq);
-	int r = db_each(db, line->head.seq + 1, UINT64_MAX, find_referrer, &referrers);
+	if (line->head.kind == RECORD_ATTACH) {
+		referrers.attach_seq = seq;
+		field_uint(line->line, line->len, "program.seq", &seq);
+	}
+	filter.refers = &seq;
+	int r = filter_each(db, &filter, line->head.seq + 1, UINT64_MAX, find_referrer, &referrers);
 	int printed = print_sections(&referrers);
 	if (r == -ENOMEM || printed < 0)
 		return cli_unknown("%s", strerror(ENOMEM));

@@ -168,6 +168,7 @@ enum db_key {
 	DB_KIND, /* kind; "" of a line that is no JSON or has none; not for finding "load" */
 	DB_NAME, /* program.name */
 	DB_SHA256, /* program.sha256 */
+	DB_REFERS, /* program.seq, else parent.seq, as text: the record that this one refers to */
 	DB_KEY_COUNT,
 };
 

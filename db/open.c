@@ -41,19 +41,24 @@ static const char file_pragmas[] = "PRAGMA page_size=8192; PRAGMA auto_vacuum=IN
  * them. ref stands before line so that it is read without walking the line's overflow pages. total
  * is the size of all programs up to this one, so that the sum over a full store is one look.
  *
- * time, kind, name and sha256 are not stored: they are computed from the line, of which they are
- * values by their paths, for the indexes and for whoever asks. A line that is no JSON has none of
+ * time, kind, name, sha256 and refers are not stored: they are computed from the line, of which they
+ * are values by their paths, for the indexes and for whoever asks. A line that is no JSON has none of
  * them, and the kind ''. Most records are loads; kind is not for finding those.
  */
 #define VALUE(path)                                                                                \
 	"CASE WHEN json_valid(CAST(line AS TEXT)) THEN CAST(line AS TEXT) ->> '" path "' END"
+#define LINE_TIME        VALUE("$.time")
+#define LINE_KIND        VALUE("$.kind")
+#define LINE_NAME        VALUE("$.program.name")
+#define LINE_SHA256      VALUE("$.program.sha256")
+#define LINE_PROGRAM_SEQ VALUE("$.program.seq")
+#define LINE_PARENT_SEQ  VALUE("$.parent.seq")
 
 static const char *const schema[] = {
 	"CREATE TABLE record(seq INTEGER PRIMARY KEY, ref INTEGER NOT NULL, line BLOB NOT NULL,"
-	" time TEXT AS (" VALUE("$.time") "), kind TEXT AS (coalesce(" VALUE(
-		"$.kind") ", '')),"
-			  " name TEXT AS (" VALUE("$.program.name") "), sha256 TEXT AS (" VALUE(
-				  "$.program.sha256") "))",
+	" time TEXT AS (" LINE_TIME "), kind TEXT AS (coalesce(" LINE_KIND ", '')),"
+	" name TEXT AS (" LINE_NAME "), sha256 TEXT AS (" LINE_SHA256 "),"
+	" refers TEXT AS (coalesce(" LINE_PROGRAM_SEQ ", " LINE_PARENT_SEQ ")))",
 	"CREATE TABLE program(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, total INTEGER NOT NULL, insns BLOB NOT NULL)",
 	"CREATE TABLE state(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
 	"CREATE TABLE quote(seq INTEGER PRIMARY KEY, line BLOB NOT NULL)",
@@ -62,6 +67,7 @@ static const char *const schema[] = {
 	"CREATE INDEX record_kind ON record(kind) WHERE kind<>'load'",
 	"CREATE INDEX record_name ON record(name) WHERE name IS NOT NULL",
 	"CREATE INDEX record_sha256 ON record(sha256) WHERE sha256 IS NOT NULL",
+	"CREATE INDEX record_refers ON record(refers) WHERE refers IS NOT NULL",
 };
 enum { SCHEMA_COUNT = sizeof(schema) / sizeof(schema[0]) };
 
@@ -102,6 +108,8 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 			      " WHERE name BETWEEN ?1 AND ?2 LIMIT ?3",
 	[DB_FIND + DB_SHA256] = "SELECT seq FROM record INDEXED BY record_sha256"
 				" WHERE sha256 BETWEEN ?1 AND ?2 LIMIT ?3",
+	[DB_FIND + DB_REFERS] = "SELECT seq FROM record INDEXED BY record_refers"
+				" WHERE refers BETWEEN ?1 AND ?2 LIMIT ?3",
 	[DB_KEYS + DB_TIME] =
 		"SELECT time, seq FROM record INDEXED BY record_time WHERE time IS NOT NULL ORDER BY time",
 	[DB_KEYS + DB_KIND] = "SELECT kind, seq FROM record INDEXED BY record_kind"
@@ -110,6 +118,8 @@ static const char *const stmt_text[DB_STMT_COUNT] = {
 			      " WHERE name IS NOT NULL ORDER BY name",
 	[DB_KEYS + DB_SHA256] = "SELECT sha256, seq FROM record INDEXED BY record_sha256"
 				" WHERE sha256 IS NOT NULL ORDER BY sha256",
+	[DB_KEYS + DB_REFERS] = "SELECT refers, seq FROM record INDEXED BY record_refers"
+				" WHERE refers IS NOT NULL ORDER BY refers",
 	[DB_PROGRAMS] = "SELECT sha256, insns FROM program ORDER BY id",
 };
 

@@ -56,9 +56,12 @@ static size_t keyed_line(uint64_t seq, char values[DB_KEY_COUNT][16], char line[
 	snprintf(values[DB_KIND], 16, "%s", seq % 3 ? "load" : "attach");
 	snprintf(values[DB_NAME], 16, "name%u", (unsigned)(seq % 4));
 	snprintf(values[DB_SHA256], 16, "%04x", (unsigned)(seq * 40503 % 65536));
+	snprintf(values[DB_REFERS], 16, "%u", (unsigned)(seq % 5));
 	return (size_t)snprintf(line, 256,
-		"{\"time\":\"%s\",\"kind\":\"%s\",\"program\":{\"name\":\"%s\",\"sha256\":\"%s\"}}",
-		values[DB_TIME], values[DB_KIND], values[DB_NAME], values[DB_SHA256]);
+		"{\"time\":\"%s\",\"kind\":\"%s\",\"program\":{\"name\":\"%s\",\"sha256\":\"%s\"},"
+		"\"parent\":{\"seq\":%s}}",
+		values[DB_TIME], values[DB_KIND], values[DB_NAME], values[DB_SHA256],
+		values[DB_REFERS]);
 }
 
 static void tell_keys(struct answer *answer, uint64_t seq)
