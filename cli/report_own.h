@@ -107,7 +107,9 @@ void page_more(struct page *page, const char *what, const char *sql);
 void page_table_end(
 	struct page *page, unsigned columns, const char *none, const char *what, const char *sql);
 
-/* A place where a program is attached, in words. */
+/* What a program is attached to, in words, as far as its type and its name (NULL: none) say; and the whole
+ * place. */
+void page_target(struct page *page, const char *type, const char *name);
 void page_place(struct page *page, const struct db_row *row);
 
 /* ---- time ---- */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/report_own.h"
+#include "cli/row.h"
 #include "cli/when.h"
 
 /* One for each statement of report.sql. */
@@ -224,23 +225,28 @@ void page_table_end(
 	page_more(page, what, sql);
 }
 
+void page_target(struct page *page, const char *type, const char *name)
+{
+	char prefix[ROW_PREFIX_MAX];
+
+	row_target_prefix(type ? type : "unknown", prefix);
+	html(page->file, "%s", prefix);
+	if (!name)
+		return;
+	html(page->file, "<b class=\"n\">");
+	html_short(page->file, name, 120);
+	html(page->file, "</b>");
+}
+
 void page_place(struct page *page, const struct db_row *row)
 {
-	const char *type = row_text(row, "target_type"), *name = row_text(row, "target_name");
-	const char *attach_type = row_text(row, "attach_type"), *via = row_text(row, "via");
+	const char *name = row_text(row, "target_name"), *via = row_text(row, "via");
+	const char *attach_type = row_text(row, "attach_type");
 	int64_t count = row_number(row, "target_count");
 
-	if (!type || strcmp(type, "unknown") == 0)
-		html(page->file, "somewhere");
-	else
-		html(page->file, "%.16s ", type);
-	if (name) {
-		html(page->file, "<b class=\"n\">");
-		html_short(page->file, name, 120);
-		html(page->file, "</b>");
-	} else if (row_has(row, "target_id")) {
+	page_target(page, row_text(row, "target_type"), name);
+	if (!name && row_has(row, "target_id"))
 		html(page->file, "%" PRId64, row_number(row, "target_id"));
-	}
 	if (row_has(row, "target_index"))
 		html(page->file, "[%" PRId64 "]", row_number(row, "target_index"));
 	if (count > 1)

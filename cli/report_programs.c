@@ -254,18 +254,14 @@ static void life_whom(struct page *page, const struct db_row *row)
 
 static void life_where(struct page *page, const struct db_row *row)
 {
-	const char *type = row_text(row, "type"), *place = row_text(row, "name");
+	const char *place = row_text(row, "name");
 	int64_t times = row_number(row, "e"), now = row_number(row, "f");
 
 	page->life.total = row_number(row, "i");
-	html(page->file, "<li>%.16s ", type);
-	if (place) {
-		html(page->file, "<b class=\"n\">");
-		html_short(page->file, place, 120);
-		html(page->file, "</b>");
-	} else if (row_has(row, "c")) {
+	html(page->file, "<li>");
+	page_target(page, row_text(row, "type"), place);
+	if (!place && row_has(row, "c"))
 		html(page->file, "%" PRId64, row_number(row, "c"));
-	}
 	if (row_has(row, "d"))
 		html(page->file, "[%" PRId64 "]", row_number(row, "d"));
 	html(page->file, " <span class=\"q\">%.16s</span> ×%" PRId64 ", ", row_text(row, "a"),

@@ -90,18 +90,31 @@ size_t row_loader_shorten(const char *loader, size_t width, char ret_text[static
 	return used + process_len;
 }
 
+/* Nothing but a BPF file system has pins, wherever it is mounted. */
+static const char bpffs[] = "bpffs:";
+
+void row_target_prefix(const char *type, char ret_text[static ROW_PREFIX_MAX])
+{
+	if (strcmp(type, "file") == 0)
+		snprintf(ret_text, ROW_PREFIX_MAX, "%s", bpffs);
+	else
+		snprintf(ret_text, ROW_PREFIX_MAX, "%.16s ",
+			strcmp(type, "unknown") == 0 ? "somewhere" : type);
+}
+
 void row_target(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX])
 {
 	char type[FIELD_MAX], text[FIELD_MAX];
 	uint64_t number;
 
 	field_text(line, len, "target.type", type);
-	ret_text[0] = '\0';
-	add(ret_text, "%.16s", strcmp(type, "unknown") == 0 ? "somewhere" : type);
+	row_target_prefix(type, ret_text);
 	if (field_text(line, len, "target.name", text))
-		add(ret_text, " %s", text);
+		add(ret_text, "%s", text);
 	else if (field_uint(line, len, "target.id", &number))
-		add(ret_text, " %" PRIu64, number);
+		add(ret_text, "%" PRIu64, number);
+	else
+		ret_text[strlen(ret_text) - 1] = '\0';
 	if (field_uint(line, len, "target.index", &number))
 		add(ret_text, "[%" PRIu64 "]", number);
 	if (field_uint(line, len, "target.count", &number) && number > 1)
@@ -220,7 +233,8 @@ static void fill_attachment(struct db *db, const struct filter_line *line, struc
 	row_loader(line->line, line->len, row->loader);
 	row_place(line->line, line->len, place);
 	row_target(line->line, line->len, row->gist[0]);
-	if (!field_text(line->line, line->len, "target.name", row->gist[1]))
+	if (!field_text(line->line, line->len, "target.name", row->gist[1]) ||
+		strncmp(row->gist[0], bpffs, strlen(bpffs)) == 0)
 		row->gist[1][0] = '\0';
 	field_text(line->line, line->len, is_end ? "why" : "how", how);
 	add(row->details, "%s %s", is_end ? "from" : "to", place);

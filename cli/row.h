@@ -30,6 +30,10 @@ void row_fill(struct db *db, const struct filter_line *line, struct row *ret_row
 /* "xdp_pass xdp #41": the program of a load, baseline or reject record. */
 void row_program(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);
 
+/* What stands before the name of a target of this type: "interface ", "bpffs:" of a pin's path. */
+enum { ROW_PREFIX_MAX = 32 };
+void row_target_prefix(const char *type, char ret_text[static ROW_PREFIX_MAX]);
+
 /* "interface eth0": to what an attach or detach record says that a program is attached; and with how,
  * "interface eth0, link 9, xdp". */
 void row_target(const char *line, size_t len, char ret_text[static ROW_TEXT_MAX]);

@@ -111,6 +111,16 @@ static void print_objects(struct line_value key, struct line_value array)
 	}
 }
 
+/* What is not in the words of docs/format.md: a path of a target could be taken for one of this machine. */
+static const char *section_note(struct line_value key, struct line_value object)
+{
+	struct line_value type;
+	bool is_pin = key.len == strlen("target") && memcmp(key.at, "target", key.len) == 0 &&
+		line_get(object.at, object.len, "type", &type) && line_value_is(type, "file");
+
+	return is_pin ? ", in a BPF file system" : "";
+}
+
 /* First what has no section of its own, then the sections. */
 static void print_line(const struct filter_line *line)
 {
@@ -132,7 +142,7 @@ static void print_line(const struct filter_line *line)
 			print_objects(key, value);
 		if (!is_object(value))
 			continue;
-		printf("\n%.*s\n", (int)key.len, key.at);
+		printf("\n%.*s%s\n", (int)key.len, key.at, section_note(key, value));
 		print_members(value, "");
 	}
 }

@@ -558,6 +558,23 @@ seq=$(jq 'select(.kind == "integrity") | .program.seq' "$lines" | sed -n 2p)
 run show "$seq"
 contains 'show: integrity' "$(sed -n '/^integrity/,/^$/p' "$dir/out")" 'LSM_INT_VERDICT_UNSIGNED'
 
+pins=$dir/pins.db
+cp "$log" "$pins"
+sqlite3 "$pins" "UPDATE record SET line = CAST(replace(CAST(line AS TEXT), '\"type\":\"interface\",\"name\":\"eth0\"',
+	'\"type\":\"file\",\"name\":\"/walk\"') AS BLOB) WHERE kind IN ('attach', 'detach')"
+run log --db "$pins" --kind attach
+contains 'log: a pin is in a BPF file system' "$out" ' to bpffs:/walk, link '
+run log --db "$pins" --tree
+contains 'log --tree: likewise' "$out" 'at bpffs:/walk, link '
+run show --db "$pins" 19
+contains 'show: likewise' "$out" 'target, in a BPF file system
+ type           file
+ name           /walk'
+run show --db "$pins" 18
+contains 'show: likewise of what refers to a program' "$out" ' 19             bpffs:/walk, link 19, xdp, '
+run report --db "$pins" -o -
+contains 'report: likewise' "$out" '>bpffs:<b class="n">/walk</b>'
+
 sha256=$(jq -r 'select(.program.name? == "__loader.prog") | .program.sha256' "$lines" | head -1)
 for target in "$sha256" "${sha256:0:8}" "sha256:${sha256:0:10}" "$(tr a-f A-F <<<"$sha256")"; do
 	same "show ${target:0:20} --json" "$(seqs ".program.sha256? == \"$sha256\"")" \
