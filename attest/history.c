@@ -159,7 +159,9 @@ static void begin(struct history *history, uint64_t seq)
 	const struct history_options *options = &history->options;
 	const struct evidence_kept *cut = &history->cut;
 	const struct tpms_attest *attest = &history->cut_attest;
+	const struct history_span before = { .first = 1, .last = seq - 1 }; /* judged at the end */
 
+	history_span_add(history, &before);
 	history->first = seq;
 	history->open = seq;
 	history->has_cut = history->has_cut && cut->seq == seq - 1;

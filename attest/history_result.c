@@ -38,14 +38,19 @@ void history_span_add(struct history *history, const struct history_span *span)
 
 	if (span->first > span->last || history->error)
 		return;
-	if (last && (continues(last, span) || result->span_count == HISTORY_SPANS_MAX)) {
+	if (last && continues(last, span)) {
 		last->last = span->last;
-		if (span->trust == HISTORY_CONTRADICTED) {
-			last->trust = span->trust;
-			last->reason = span->reason;
-		} else {
+		if (span->trust != HISTORY_CONTRADICTED)
 			memcpy(last->why, span->why, sizeof(last->why));
-		}
+		return;
+	}
+	if (result->span_count == HISTORY_SPANS_MAX) {
+		last->last = span->last;
+		last->trust = HISTORY_CONTRADICTED;
+		last->reason = verify_reason_name(VERIFY_MALFORMED);
+		snprintf(last->why, sizeof(last->why),
+			"there are more than %d spans: from here on they are not told apart",
+			HISTORY_SPANS_MAX);
 		return;
 	}
 	if (result->span_count == history->span_room) {
@@ -139,11 +144,15 @@ void history_close(struct history *history, uint64_t last, enum history_trust tr
 static void find(struct history *history, const struct history_finding *finding)
 {
 	struct history_result *result = &history->result;
+	struct history_finding *last = &result->findings[HISTORY_FINDINGS_MAX - 1];
 
-	if (result->finding_count == HISTORY_FINDINGS_MAX)
-		result->findings_left_out++;
-	else
+	if (result->finding_count < HISTORY_FINDINGS_MAX) {
 		result->findings[result->finding_count++] = *finding;
+		return;
+	}
+	result->findings_left_out++;
+	if (last->is_gap && !finding->is_gap)
+		*last = *finding;
 }
 
 void history_find(
@@ -192,13 +201,13 @@ static bool is_trimmed(const struct history *history)
 		(history->has_cut || history->first_is_epoch);
 }
 
-/* The records before the first one that is there, as a span before all others. */
+/* The records before the first one that is there, whose span is before all others. */
 static void judge_beginning(struct history *history)
 {
 	struct history_result *result = &history->result;
 	struct history_span span = { .first = 1, .last = history->first - 1, .reason = "" };
 
-	if (history->first <= 1)
+	if (history->first <= 1 || history->error)
 		return;
 	if (is_trimmed(history)) {
 		span.trust = HISTORY_TRIMMED;
@@ -213,15 +222,6 @@ static void judge_beginning(struct history *history)
 			" are missing, and no record and quote explain how that came",
 			span.last);
 	}
-	/* Make room for one, and move the others behind it. */
-	if (result->span_count < HISTORY_SPANS_MAX) {
-		struct history_span apart = { .first = 1, .last = 1, .reason = NULL };
-		history_span_add(history, &apart);
-	}
-	if (history->error)
-		return;
-	memmove(history->spans + 1, history->spans,
-		(result->span_count - 1) * sizeof(history->spans[0]));
 	history->spans[0] = span;
 }
 

@@ -259,6 +259,72 @@ static void an_empty_log_is_not_trusted(void **state)
 }
 
 /* Whatever bit of whatever line is changed, the log is not trusted any more. */
+/* An epoch each, without a quote; the last line stays in the forge. */
+static void feed_epochs(
+	struct forge *forge, struct history *history, uint64_t count, uint32_t resets)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		struct forge_line *last = &forge->lines[0];
+		struct record_epoch epoch;
+		int err = sha256(last->text, last->len, forge->before);
+
+		assert_int_equal(err, 0);
+		forge->count = 0;
+		forge->statement.first++;
+		forge->reset_count += resets;
+		epoch = forge_epoch_record(forge);
+		forge_add_epoch(forge, &epoch);
+		assert_int_equal(
+			history_record(history, forge->statement.first, 0, last->text, last->len),
+			0);
+	}
+}
+
+static void more_spans_than_are_told_apart_are_contradicted(void **state)
+{
+	struct kept_log *log = new_log(state);
+	[[gnu::cleanup(history_freep)]] struct history *history = history_new(&log->options);
+	const struct history_result *result;
+	const struct history_span *last;
+
+	/* The first of them is missing, and has a span as well. */
+	feed_epochs(log->forge, history, HISTORY_SPANS_MAX - 1, 1);
+	log->forge->statement.start = (struct bank_values){ 0 };
+	struct evidence_kept kept = forge_keep(log->forge, log->forge->statement.first);
+	put_quote(log, &kept);
+	feed_quotes(log, history, kept.seq);
+	feed_epochs(log->forge, history, 2, 1);
+	assert_int_equal(history_end(history, &result), 0);
+	assert_int_equal(result->span_count, HISTORY_SPANS_MAX);
+	last = &result->spans[HISTORY_SPANS_MAX - 1];
+	assert_int_equal(result->spans[0].first, 1);
+	assert_int_equal(last->last, HISTORY_SPANS_MAX + 2);
+	assert_int_equal(last->trust, HISTORY_CONTRADICTED);
+	assert_string_equal(last->reason, "malformed");
+	assert_int_equal(result->counts[HISTORY_PROVEN], 0);
+	assert_int_equal(result->counts[HISTORY_UNPROVEN], HISTORY_SPANS_MAX - 2);
+}
+
+/* Boots without a record are gaps; one that counts backwards is a lie. */
+static void many_gaps_do_not_hide_a_contradiction(void **state)
+{
+	struct kept_log *log = new_log(state);
+	[[gnu::cleanup(history_freep)]] struct history *history = history_new(&log->options);
+	const struct history_result *result;
+
+	assert_int_equal(
+		history_record(history, 1, 0, log->forge->lines[0].text, log->forge->lines[0].len),
+		0);
+	feed_epochs(log->forge, history, HISTORY_FINDINGS_MAX + 1, 2);
+	feed_epochs(log->forge, history, 1, UINT32_MAX);
+	feed_epochs(log->forge, history, 1, 2);
+	assert_int_equal(history_end(history, &result), 0);
+	assert_string_equal(verify_verdict_name(result->verdict), "untrusted");
+	assert_string_equal(result->reason, "epoch-counts");
+	assert_int_equal(result->finding_count, HISTORY_FINDINGS_MAX);
+	assert_int_equal(result->findings_left_out, 3);
+}
+
 static void no_changed_bit_goes_unnoticed(void **state)
 {
 	struct kept_log *log = new_log(state);
@@ -312,6 +378,8 @@ int main(void)
 		TEST(a_ref_that_finds_another_record_is_found),
 		TEST(records_out_of_order_are_refused),
 		TEST(an_empty_log_is_not_trusted),
+		TEST(more_spans_than_are_told_apart_are_contradicted),
+		TEST(many_gaps_do_not_hide_a_contradiction),
 		TEST(no_changed_bit_goes_unnoticed),
 	};
 
