@@ -11,6 +11,7 @@
 enum {
 	HISTORY_WINDOW = 3, /* lines that a diagnosis needs: the one at fault, and two before */
 	HISTORY_BLAMES_MAX = 16,
+	HISTORY_DOUBTS_MAX = 16,
 };
 
 /* What is wrong with a whole epoch. */
@@ -47,6 +48,12 @@ struct history {
 	uint64_t open;
 	size_t blame_count;
 	struct history_span blames[HISTORY_BLAMES_MAX];
+	/* And those that no quote can prove, as they were not extended and nothing covers them. */
+	size_t doubt_count;
+	struct history_doubt {
+		uint64_t first;
+		uint64_t last;
+	} doubts[HISTORY_DOUBTS_MAX];
 	/* Where the lines first did not follow from each other, and what that was. */
 	struct replay_fault broken;
 	const char *broken_reason;
@@ -75,7 +82,10 @@ void history_span_add(struct history *history, const struct history_span *span);
 [[gnu::format(printf, 5, 6)]] void history_blame(struct history *history, uint64_t first,
 	uint64_t last, const char *reason, const char *format, ...);
 
-/* Judge the records from `open` to last: those that are blamed, and the others as is said here. */
+/* Note that what was not extended itself, records first to last, is not covered either. */
+void history_doubt(struct history *history, uint64_t first, uint64_t last);
+
+/* Judge the records from `open` to last: those that are blamed or in doubt, and the others as is said here. */
 void history_close(struct history *history, uint64_t last, enum history_trust trust,
 	const char *reason, const char *why);
 

@@ -19,10 +19,15 @@ static bool is_same(const uint8_t a[static SHA256_LEN], const uint8_t b[static S
 	return memcmp(a, b, SHA256_LEN) == 0;
 }
 
+/* before: the line before the one at fault, where it is known. */
 static void add_finding(struct diagnosis *diagnosis, enum finding_kind kind, uint64_t place,
-	const uint8_t *here, const uint8_t *measured)
+	const struct diagnosis_line *before, const uint8_t *here, const uint8_t *measured)
 {
-	struct finding finding = { .kind = kind, .place = place };
+	struct finding finding = {
+		.kind = kind,
+		.place = place,
+		.first = before && before->run ? before->run : place,
+	};
 
 	if (kind == FINDING_BROKEN || diagnosis->finding_count == DIAGNOSIS_FINDINGS_MAX)
 		diagnosis->is_mended = false;
@@ -72,7 +77,8 @@ static int mend_changed(struct diagnosis *diagnosis, const uint8_t measured[stat
 			return err;
 		diagnosis->is_doubtful = last.is_record;
 	}
-	add_finding(diagnosis, FINDING_CHANGED, last.place, last.sha256, measured);
+	add_finding(
+		diagnosis, FINDING_CHANGED, last.place, &diagnosis->before, last.sha256, measured);
 	return fold_last(diagnosis, measured);
 }
 
@@ -104,27 +110,36 @@ static int mend(struct diagnosis *diagnosis, enum finding_kind kind,
 
 	diagnosis->is_doubtful = false;
 	if (kind == FINDING_ADDED) {
-		add_finding(diagnosis, kind, last->place, last->sha256, NULL);
+		add_finding(diagnosis, kind, last->place, NULL, last->sha256, NULL);
 		*last = diagnosis->before; /* as if it had never been */
 	} else if (kind == FINDING_MISSING) {
 		err = fold_last(diagnosis, last->sha256);
 		if (!err)
 			err = fold(diagnosis->value, measured);
 		last->place++;
-		add_finding(diagnosis, kind, last->place, NULL, measured);
+		add_finding(diagnosis, kind, last->place, last, NULL, measured);
+		last->run = 0; /* the one that is missing was extended */
 		diagnosis->is_gap = true;
 	} else {
-		add_finding(diagnosis, kind, last->place + 1, NULL, NULL);
+		add_finding(diagnosis, kind, last->place + 1, NULL, NULL, NULL);
 	}
 	return err;
+}
+
+/* What is no record names no line, and covers none. */
+static void forget_uncovered(struct diagnosis *diagnosis)
+{
+	if (diagnosis->last.is_known && !diagnosis->last.is_record && diagnosis->before.run)
+		diagnosis->is_mended = false;
 }
 
 /* The next record follows from the last one. */
 static int go_on(struct diagnosis *diagnosis)
 {
+	forget_uncovered(diagnosis);
 	if (diagnosis->is_stray)
-		add_finding(diagnosis, FINDING_ADDED, diagnosis->last.place + 1, diagnosis->stray,
-			NULL);
+		add_finding(diagnosis, FINDING_ADDED, diagnosis->last.place + 1, NULL,
+			diagnosis->stray, NULL);
 	diagnosis->is_stray = false;
 	diagnosis->is_doubtful = false;
 	return fold_last(diagnosis, diagnosis->last.sha256);
@@ -143,6 +158,7 @@ static void shift(struct diagnosis *diagnosis, const struct replay_line *next)
 		.is_known = true,
 		.is_record = next->is_record,
 		.is_extended = !next->is_record || next->head.extend,
+		.run = next->run,
 	};
 	memcpy(diagnosis->last.sha256, next->sha256, SHA256_LEN);
 }
@@ -157,7 +173,10 @@ int diagnosis_next(struct diagnosis *diagnosis, const struct replay_line *next)
 		return 0;
 	diagnosis->is_gap = false;
 	if (is_gap && is_same(next->sha256, latest_finding(diagnosis)->measured)) {
-		latest_finding(diagnosis)->kind = FINDING_MOVED;
+		struct finding *finding = latest_finding(diagnosis);
+		finding->kind = FINDING_MOVED;
+		if (next->is_record && is_same(next->head.prev, diagnosis->before.sha256))
+			finding->first = finding->place; /* it covers them still */
 		return 0; /* it is folded already, where it belongs */
 	}
 
@@ -179,11 +198,12 @@ int diagnosis_next(struct diagnosis *diagnosis, const struct replay_line *next)
 int diagnosis_end(struct diagnosis *diagnosis)
 {
 	if (diagnosis->is_mended && diagnosis->is_stray)
-		add_finding(diagnosis, FINDING_BROKEN, diagnosis->last.place + 1, NULL, NULL);
+		add_finding(diagnosis, FINDING_BROKEN, diagnosis->last.place + 1, NULL, NULL, NULL);
+	forget_uncovered(diagnosis);
 	return diagnosis->is_mended ? fold_last(diagnosis, diagnosis->last.sha256) : 0;
 }
 
-void finding_explain(const struct finding *finding, char ret_text[static FINDING_TEXT_MAX])
+static void explain(const struct finding *finding, char ret_text[static FINDING_TEXT_MAX])
 {
 	struct replay_short here = replay_shorten(finding->here);
 	struct replay_short measured = replay_shorten(finding->measured);
@@ -220,4 +240,18 @@ void finding_explain(const struct finding *finding, char ret_text[static FINDING
 			place);
 		return;
 	}
+}
+
+void finding_explain(const struct finding *finding, char ret_text[static FINDING_TEXT_MAX])
+{
+	uint64_t first = finding->first, last = finding->place - 1;
+
+	explain(finding, ret_text);
+	size_t len = strlen(ret_text);
+	if (first == last)
+		snprintf(ret_text + len, FINDING_TEXT_MAX - len,
+			", and nothing else covers record %" PRIu64, last);
+	else if (first < last)
+		snprintf(ret_text + len, FINDING_TEXT_MAX - len,
+			", and nothing else covers records %" PRIu64 "-%" PRIu64, first, last);
 }

@@ -5,7 +5,8 @@
  * Each record names the sha256 of the line before it. So where one line was changed, removed, added
  * or moved, the lines around it still tell what digest was measured in its place. The diagnosis
  * folds the sha256 bank as if that digest stood there. If the result is the value that the TPM
- * signed, the finding is proven and so is every other record; if not, it is a suspicion, no more.
+ * signed, the finding is proven and so is every other record, but for those that a line covered which is
+ * not there any more; if not, it is a suspicion, no more.
  */
 #ifndef ATTEST_DIAGNOSE_H
 #define ATTEST_DIAGNOSE_H
@@ -27,6 +28,8 @@ struct finding {
 		FINDING_BROKEN, /* the lines do not follow, for none of these reasons */
 	} kind;
 	uint64_t place; /* the record's number by what surrounds it */
+	uint64_t first; /* of the records before it that only it covered, as they were not extended
+			   themselves; place: there are none */
 	uint8_t here[SHA256_LEN]; /* of the line: FINDING_CHANGED and _ADDED */
 	uint8_t measured[SHA256_LEN]; /* what the next record says: FINDING_CHANGED, _MISSING */
 };
@@ -44,6 +47,7 @@ struct diagnosis {
 		bool is_known; /* there is such a line */
 		bool is_record;
 		bool is_extended;
+		uint64_t run; /* as in struct replay_line */
 	} last, before; /* last is not folded into value yet */
 	bool is_doubtful; /* the latest finding is that before was changed: or was it last? */
 	uint8_t doubt[BANK_DIGEST_MAX]; /* value, if it was last */
@@ -62,7 +66,7 @@ void diagnosis_init(struct diagnosis *diagnosis, uint64_t first, const struct ba
 [[nodiscard]] int diagnosis_end(struct diagnosis *diagnosis);
 
 /* One clause: "record 14 was changed after it was measured: ...". Always ends with a NUL byte. */
-enum { FINDING_TEXT_MAX = 192 };
+enum { FINDING_TEXT_MAX = 256 };
 void finding_explain(const struct finding *finding, char ret_text[static FINDING_TEXT_MAX]);
 
 #endif

@@ -113,6 +113,8 @@ static void blame_findings(struct history *history, const char *reason)
 
 		finding_explain(finding, text);
 		history_blame(history, finding->place, finding->place + more, reason, "%s", text);
+		if (finding->first < finding->place)
+			history_doubt(history, finding->first, finding->place - 1);
 	}
 	if (!count && history->broken.found)
 		history_blame(history, history->broken.place, history->broken.place, reason, "%s",
@@ -235,6 +237,8 @@ int history_record(
 		history->first_is_epoch = line->is_epoch;
 		memcpy(history->first_prev, line->head.prev, SHA256_LEN);
 	}
+	if (line->uncovered)
+		history_doubt(history, line->uncovered, seq - 1);
 	check_ref(history, line, ref);
 	if (history->is_diagnosing)
 		err = diagnosis_next(&history->diagnosis, line);
@@ -332,6 +336,11 @@ static int judge_quote(struct history *history, const struct evidence_kept *kept
 /* What the TPM signed is where the next records go on from, whatever those before led to. */
 static void go_on_from(struct history *history, const struct evidence_kept *kept)
 {
+	/* What the next record names is a line that is not there. */
+	if (history->replay.run && memcmp(history->replay.prev, kept->sha256, SHA256_LEN) != 0) {
+		history_doubt(history, history->replay.run, kept->seq);
+		history->replay.run = 0;
+	}
 	history->replay.banks = kept->banks;
 	history->replay.values = kept->values;
 	memcpy(history->replay.prev, kept->sha256, SHA256_LEN);

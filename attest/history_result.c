@@ -81,8 +81,12 @@ void history_blame(struct history *history, uint64_t first, uint64_t last, const
 	for (size_t i = 0; i < at; i++)
 		if (history->blames[i].first == first)
 			return; /* what was said of it first stands */
-	if (at == HISTORY_BLAMES_MAX)
+	if (at == HISTORY_BLAMES_MAX) { /* too many to tell apart */
+		struct history_span *widest = &history->blames[at - 1];
+		widest->first = first < widest->first ? first : widest->first;
+		widest->last = last > widest->last ? last : widest->last;
 		return;
+	}
 	va_start(args, format);
 	vsnprintf(blame.why, sizeof(blame.why), format, args);
 	va_end(args);
@@ -92,10 +96,63 @@ void history_blame(struct history *history, uint64_t first, uint64_t last, const
 	history->blame_count++;
 }
 
-static void forget_blames(struct history *history, uint64_t last)
+void history_doubt(struct history *history, uint64_t first, uint64_t last)
 {
-	size_t kept = 0;
+	struct history_doubt *doubt = &history->doubts[HISTORY_DOUBTS_MAX - 1];
 
+	if (history->doubt_count < HISTORY_DOUBTS_MAX) {
+		history->doubts[history->doubt_count++] = (struct history_doubt){ first, last };
+		return;
+	}
+	doubt->first = first < doubt->first ? first : doubt->first;
+	doubt->last = last > doubt->last ? last : doubt->last;
+}
+
+/* The first doubt about records of a span; NULL: there is none. */
+static const struct history_doubt *find_doubt(
+	const struct history *history, const struct history_span *span)
+{
+	const struct history_doubt *found = NULL;
+
+	for (size_t i = 0; i < history->doubt_count; i++) {
+		const struct history_doubt *doubt = &history->doubts[i];
+		if (doubt->first <= span->last && doubt->last >= span->first &&
+			(!found || doubt->first < found->first))
+			found = doubt;
+	}
+	return found;
+}
+
+/* Records that are trusted alike, but for those in doubt. */
+static void add_rest(struct history *history, struct history_span rest)
+{
+	const struct history_doubt *doubt;
+
+	while (rest.first <= rest.last && rest.trust <= HISTORY_CONSISTENT &&
+		(doubt = find_doubt(history, &rest))) {
+		struct history_span before = rest, doubtful = rest;
+
+		before.last = doubt->first - 1;
+		history_span_add(history, &before);
+		doubtful.first = doubt->first > rest.first ? doubt->first : rest.first;
+		doubtful.last = doubt->last < rest.last ? doubt->last : rest.last;
+		doubtful.trust = HISTORY_UNPROVEN;
+		snprintf(doubtful.why, sizeof(doubtful.why),
+			"not extended themselves, and what covered them is not there");
+		history_span_add(history, &doubtful);
+		rest.first = doubtful.last + 1;
+	}
+	history_span_add(history, &rest);
+}
+
+static void forget(struct history *history, uint64_t last)
+{
+	size_t kept = 0, doubts = 0;
+
+	for (size_t i = 0; i < history->doubt_count; i++)
+		if (history->doubts[i].last > last)
+			history->doubts[doubts++] = history->doubts[i];
+	history->doubt_count = doubts;
 	for (size_t i = 0; i < history->blame_count; i++)
 		if (history->blames[i].first > last)
 			history->blames[kept++] = history->blames[i];
@@ -127,20 +184,21 @@ void history_close(struct history *history, uint64_t last, enum history_trust tr
 			break;
 		blame.epoch_seq = rest.epoch_seq;
 		rest.last = blame.first - 1;
-		history_span_add(history, &rest);
+		add_rest(history, rest);
 		history_span_add(history, &blame);
 		rest.first = blame.last + 1;
 	}
 	rest.last = last;
-	history_span_add(history, &rest);
+	add_rest(history, rest);
 	history->open = last + 1;
-	forget_blames(history, last);
+	forget(history, last);
 	history->broken.found = false;
 	history->is_diagnosing = false;
 }
 
 /* ---- findings ---- */
 
+/* Where there are too many a contradiction takes the place of a gap: the verdict follows from it. */
 static void find(struct history *history, const struct history_finding *finding)
 {
 	struct history_result *result = &history->result;

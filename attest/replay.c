@@ -104,11 +104,16 @@ static const char *must_be_extended(const struct record_brief *brief)
 	}
 }
 
+static bool names_line_before(const struct replay *replay, const struct record_head *head)
+{
+	return !replay->prev_known || memcmp(head->prev, replay->prev, SHA256_LEN) == 0;
+}
+
 static void check_record(struct replay *replay, const struct record_brief *brief)
 {
 	const struct record_head *head = &brief->head;
 
-	if (replay->prev_known && memcmp(head->prev, replay->prev, SHA256_LEN) != 0)
+	if (!names_line_before(replay, head))
 		find(replay, REPLAY_PREV,
 			"record %" PRIu64
 			" says that the line before it has the sha256 %s, but it has %s",
@@ -122,6 +127,21 @@ static void check_record(struct replay *replay, const struct record_brief *brief
 	if (why)
 		find(replay, REPLAY_UNEXTENDED, "record %" PRIu64 " %s and was not extended itself",
 			head->seq, why);
+}
+
+/* A line that was not extended itself is vouched for by the next one that was, by way of each prev between
+ * them. */
+static void cover(struct replay *replay, struct replay_line *line)
+{
+	bool follows = line->is_record && names_line_before(replay, &line->head);
+	uint64_t run = replay->run;
+
+	line->uncovered = follows ? 0 : run;
+	if (line->is_record && !line->head.extend)
+		line->run = follows && run ? run : line->place;
+	replay->run = line->run;
+	if (!replay->uncovered)
+		replay->uncovered = line->uncovered;
 }
 
 /* The digest of the line in the sha256 bank is its sha256, which is known. */
@@ -166,6 +186,7 @@ int replay_next(struct replay *replay, const char *bytes, size_t len, struct rep
 			replay->place, line.error.what, line.error.at);
 	}
 
+	cover(replay, &line);
 	line.is_epoch = line.is_record && line.head.kind == RECORD_EPOCH;
 	if (line.is_epoch) {
 		record_epoch_facts(bytes, len, &line.epoch);

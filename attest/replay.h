@@ -36,6 +36,12 @@ struct replay_line {
 	struct record_epoch_facts epoch;
 	enum replay_base base;
 	struct line_error error; /* where it is no record */
+	uint64_t
+		run; /* not extended itself: the first of the lines up to it that were not, each named by
+			 the next; 0: it was extended */
+	uint64_t
+		uncovered; /* of the lines right before it that were not extended themselves and that it does
+			       not name, so that nothing covers them, the first; 0: there are none */
 };
 
 /* Contradictions, in the order in which a verifier asks for them. */
@@ -62,6 +68,8 @@ struct replay {
 	bool prev_known;
 	uint8_t prev[SHA256_LEN]; /* of the line before the next one */
 	uint64_t extended; /* place of the last line that was extended; 0: none yet */
+	uint64_t run; /* of the line before the next one, as in struct replay_line */
+	uint64_t uncovered; /* the first of all, likewise */
 	struct replay_fault faults[REPLAY_CHECK_COUNT];
 };
 

@@ -55,7 +55,7 @@ void verification_meet_kept(struct verification *v, const struct replay_line *li
 		v->kept_fault = VERIFY_EPOCH_COUNTS;
 	else if (v->kept.clock_ms < epoch->clock_ms)
 		v->kept_fault = VERIFY_CLOCK;
-	else if (!v->broken.place) {
+	else if (!v->broken.place && !v->replay.uncovered) {
 		v->kept_first = v->reset ? v->reset : v->statement.first;
 		v->kept_last = kept->seq;
 	}

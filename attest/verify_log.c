@@ -380,12 +380,18 @@ static bool refuse_replay(struct verification *v)
 	const struct evidence_statement *statement = &v->statement;
 	const struct diagnosis *diagnosis = &v->diagnosis;
 	uint64_t last = v->replay.place - 1;
+	uint64_t uncovered = v->replay.uncovered;
 	char findings[DIAGNOSIS_FINDINGS_MAX * FINDING_TEXT_MAX];
-	char proven[256] = "";
+	char proven[256] = "", but[96] = "";
 
 	explain_findings(v, is_reproduced_mended(v) ? DIAGNOSIS_FINDINGS_MAX : 1, findings,
 		sizeof(findings));
 	verification_explain_proven(v, proven, sizeof(proven));
+	if (uncovered && uncovered <= v->matched)
+		snprintf(but, sizeof(but),
+			" but for those that were not extended themselves, from record %" PRIu64
+			" on",
+			uncovered);
 
 	if (is_bank_reproduced(v, BANK_SHA256))
 		return refuse_bank(v);
@@ -397,9 +403,9 @@ static bool refuse_replay(struct verification *v)
 	if (v->matched)
 		return verification_conclude(v, VERIFY_REPLAY,
 			"The TPM signed its value after record %" PRIu64
-			": up to there the records are proven, those from %" PRIu64 " to %" PRIu64
+			": up to there the records are proven%s, those from %" PRIu64 " to %" PRIu64
 			" it has not seen.",
-			v->matched, v->matched + 1, last);
+			v->matched, but, v->matched + 1, last);
 	if (last < statement->last && !diagnosis->finding_count)
 		return verification_conclude(v, VERIFY_REPLAY,
 			"The log ends with record %" PRIu64 ", by the statement with %" PRIu64

@@ -106,7 +106,70 @@ static void a_changed_record_is_named_and_the_others_are_proven(void **state)
 	add_load(log, "more");
 	keep(log);
 	forge_edit(log->forge, 5, "four", "FOUR");
-	expect_said(log, VERIFY_UNTRUSTED, "1-4 proven, 5 contradicted replay, 6-9 proven");
+	/* Record 4 was not extended, and nothing that is there covers it. */
+	expect_said(
+		log, VERIFY_UNTRUSTED, "1-3 proven, 4 unproven, 5 contradicted replay, 6-9 proven");
+}
+
+/* They all follow from each other, but for the last. */
+static void rewritten_records_that_were_not_extended_are_not_proven(void **state)
+{
+	struct kept_log *log = new_log(state);
+	size_t count;
+
+	add_unextended(log, "a");
+	add_unextended(log, "b");
+	add_unextended(log, "c");
+	count = log->forge->count;
+	add_load(log, "more");
+	keep(log);
+	forge_edit(log->forge, 9, "\"a\"", "\"A\"");
+	log->forge->count = count;
+	forge_relink(log->forge, 10);
+	log->forge->count = count + 1;
+	expect_said(log, VERIFY_UNTRUSTED,
+		"1-8 proven, 9-10 unproven, 11 contradicted prev, 12 proven");
+}
+
+/* The quote names another last line than is there. */
+static void what_a_replaced_end_covered_is_not_proven(void **state)
+{
+	struct kept_log *log = new_log(state);
+
+	add_unextended(log, "a");
+	add_unextended(log, "b");
+	keep(log);
+	add_load(log, "more");
+	keep(log);
+	forge_edit(log->forge, 9, "\"a\"", "\"A\"");
+	forge_edit(log->forge, 10, "\"b\"", "\"B\"");
+	log->forge->count = 10;
+	forge_relink(log->forge, 10);
+	log->forge->count = 11;
+	assert_int_equal(audit(log), VERIFY_UNTRUSTED);
+	assert_null(strstr(log->said, "9 proven"));
+	assert_null(strstr(log->said, "1-10 proven"));
+}
+
+/* More than are diagnosed, each on its own. */
+static void many_changed_records_that_were_not_extended_are_not_proven(void **state)
+{
+	struct kept_log *log = new_log(state);
+
+	log->forge->count = 1;
+	log->forge->statement.last = 1;
+	for (unsigned i = 0; i < 7; i++) {
+		add_unextended(log, "waits");
+		add_load(log, "covers");
+	}
+	keep(log);
+	for (uint64_t seq = 2; seq < 16; seq += 2)
+		forge_edit(log->forge, seq, "waits", "WAITS");
+	assert_int_equal(audit(log), VERIFY_UNTRUSTED);
+	assert_string_equal(log->said,
+		"1 proven, 2 contradicted prev, 3 proven, 4 contradicted prev, 5 proven, "
+		"6 contradicted prev, 7 proven, 8 contradicted prev, 9 proven, 10 unproven, "
+		"11 proven, 12 unproven, 13 proven, 14 unproven, 15 proven");
 }
 
 static void a_changed_last_record_is_named_by_the_quote(void **state)
@@ -159,7 +222,8 @@ static void a_missing_record_is_named(void **state)
 
 	keep(log);
 	log->missing = 5;
-	expect_said(log, VERIFY_UNTRUSTED, "1-4 proven, 5 contradicted seq, 6-8 proven");
+	expect_said(
+		log, VERIFY_UNTRUSTED, "1-3 proven, 4 unproven, 5 contradicted seq, 6-8 proven");
 }
 
 static void what_is_no_record_is_named(void **state)
@@ -169,7 +233,8 @@ static void what_is_no_record_is_named(void **state)
 	forge_edit(log->forge, 5, "\"pid\":7", "\"pid\":+");
 	forge_relink(log->forge, 6);
 	keep(log);
-	expect_said(log, VERIFY_UNTRUSTED, "1-4 proven, 5 contradicted grammar, 6-8 proven");
+	expect_said(log, VERIFY_UNTRUSTED,
+		"1-3 proven, 4 unproven, 5 contradicted grammar, 6-8 proven");
 }
 
 static void a_wrong_number_is_named(void **state)
@@ -364,6 +429,9 @@ int main(void)
 		TEST(a_suspended_machine_goes_on),
 		TEST(a_pinned_base_is_a_beginning),
 		TEST(a_changed_record_is_named_and_the_others_are_proven),
+		TEST(rewritten_records_that_were_not_extended_are_not_proven),
+		TEST(what_a_replaced_end_covered_is_not_proven),
+		TEST(many_changed_records_that_were_not_extended_are_not_proven),
 		TEST(a_changed_last_record_is_named_by_the_quote),
 		TEST(a_changed_record_that_no_quote_covers_is_named),
 		TEST(a_record_that_was_not_extended_is_covered_by_the_next),

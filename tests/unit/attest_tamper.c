@@ -45,6 +45,54 @@ static void an_edited_prev_is_the_fault_of_its_own_record(void **state)
 	expect_words(forge, VERIFY_REPLAY, OTHERS_PROVEN);
 }
 
+/* Record 4 was not extended: only 5 named it, and what stands there now names another. */
+static void what_only_an_edited_record_covered_is_not_proven(void **state)
+{
+	struct forge *forge = *state;
+	size_t count = forge->count;
+
+	forge_edit(forge, 4, "three", "THREE");
+	forge->count = 5;
+	forge_relink(forge, 5);
+	forge->count = count;
+	expect_words(forge, VERIFY_REPLAY, "record 5 was changed");
+	expect_words(forge, VERIFY_REPLAY, ", and nothing else covers record 4; with that put");
+}
+
+static void what_only_a_removed_record_covered_is_not_proven(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_edit(forge, 4, "three", "THREE");
+	forge_remove(forge, 5);
+	expect_words(forge, VERIFY_REPLAY, "record 5 is missing");
+	expect_words(forge, VERIFY_REPLAY, ", and nothing else covers record 4; with that put");
+}
+
+static void what_a_moved_record_does_not_cover_is_not_proven(void **state)
+{
+	struct forge *forge = *state;
+	struct forge_line line = *forge_line(forge, 5);
+
+	forge_remove(forge, 5);
+	forge_insert(forge, 6, &line);
+	expect_words(forge, VERIFY_REPLAY, "records 5 and 6 have changed places; with that put");
+	forge_edit(forge, 4, "three", "THREE");
+	expect_words(forge, VERIFY_REPLAY,
+		"records 5 and 6 have changed places, and nothing else covers record 4; with");
+}
+
+static void what_is_not_extended_before_an_unseen_end_is_not_proven(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_edit(forge, 4, "three", "THREE");
+	forge_add_load(forge, "more", VERDICT_UNSIGNED, true);
+	expect_words(forge, VERIFY_REPLAY,
+		"up to there the records are proven but for those that were not extended "
+		"themselves, from record 4 on, those from 9 to 9");
+}
+
 static void two_edited_records_are_named(void **state)
 {
 	struct forge *forge = *state;
@@ -314,6 +362,10 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(an_edited_record_is_named),
 		TEST(an_edited_prev_is_the_fault_of_its_own_record),
+		TEST(what_only_an_edited_record_covered_is_not_proven),
+		TEST(what_only_a_removed_record_covered_is_not_proven),
+		TEST(what_a_moved_record_does_not_cover_is_not_proven),
+		TEST(what_is_not_extended_before_an_unseen_end_is_not_proven),
 		TEST(two_edited_records_are_named),
 		TEST(a_record_made_unreadable_is_named),
 		TEST(a_duplicate_key_is_found),

@@ -67,6 +67,12 @@ static inline void add_load(struct kept_log *log, const char *name)
 	forge_add_load(log->forge, name, VERDICT_UNSIGNED, true);
 }
 
+/* Covered by the next one, as in a flood. */
+static inline void add_unextended(struct kept_log *log, const char *name)
+{
+	forge_add_load(log->forge, name, VERDICT_UNSIGNED, false);
+}
+
 /* The machine boots: an epoch with a fresh PCR and one reset more. */
 static inline void boot(struct kept_log *log, uint32_t resets)
 {
