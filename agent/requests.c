@@ -303,13 +303,14 @@ static bool on_activate(struct requests *requests, const void *packet)
 	return true;
 }
 
-/* Of one line: it goes to the daemon's log. */
+/* Of one line of ASCII: it goes to the daemon's log, and into the status, which would not be JSON with a byte that
+ * is no UTF-8. */
 static bool is_clause(const char *text, size_t size)
 {
 	const char *end = memchr(text, '\0', size);
 
 	for (; end && text < end; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
+		if (*text < ' ' || *text > '~')
 			return false;
 	return end;
 }

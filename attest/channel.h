@@ -76,7 +76,7 @@ struct channel_state {
 	uint32_t error; /* 0: it serves; a positive errno: it does not, text says why */
 	uint32_t landlock; /* the version of Landlock that holds it; 0: none does */
 	uint32_t seccomp; /* 1: its system calls are filtered */
-	char text[SERVER_ERROR_MAX]; /* NUL-terminated */
+	char text[SERVER_ERROR_MAX]; /* printable ASCII, NUL-terminated */
 };
 static_assert(sizeof(struct channel_state) == 24 + SERVER_ERROR_MAX);
 

@@ -456,6 +456,8 @@ static void a_field_that_must_be_zero_and_is_not_is_the_end(void **state)
 	assert_is_the_end(&said, sizeof(said));
 	strcpy(said.text, "gone\nbpfmeasured: measuring");
 	assert_is_the_end(&said, sizeof(said));
+	strcpy(said.text, "gone \xff"); /* in no JSON */
+	assert_is_the_end(&said, sizeof(said));
 	said = serving;
 	said.error = UINT32_MAX;
 	assert_is_the_end(&said, sizeof(said));
