@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -160,24 +161,33 @@ static bool write_line(int fd, const char *bytes, size_t len)
 static bool send_plain(const struct say *say, const struct say_line *line)
 {
 	static const size_t skip = sizeof("MESSAGE=") - 1;
-	char text[SAY_MESSAGE_MAX * 4 + 64],
-		priority[] = { '<', (char)('0' + line->priority), '>', 0 };
+	char text[PIPE_BUF + 1], priority[] = { '<', (char)('0' + line->priority), '>', 0 };
 	int len = snprintf(text, sizeof(text), "%s%s: %.*s", say->journal >= 0 ? priority : "",
 		name, (int)(line->message_len - skip), line->bytes + skip);
 
+	if (len > PIPE_BUF) {
+		len = PIPE_BUF;
+		text[PIPE_BUF - 1] = '\n';
+	}
 	return len > 0 && write_line(say->fd, text, (size_t)len);
+}
+
+/* Whether somebody took it. */
+static bool send_line(const struct say *say, const struct say_line *line)
+{
+	if (say->journal >= 0) {
+		if (sendto(say->journal, line->bytes, line->len, MSG_DONTWAIT | MSG_NOSIGNAL,
+			    (const struct sockaddr *)&say->address, sizeof(say->address)) >= 0)
+			return true;
+		if (errno == EAGAIN)
+			return false;
+	}
+	return send_plain(say, line);
 }
 
 void say_send(struct say *say, const struct say_line *line)
 {
-	ssize_t sent = -1;
-
-	if (say->journal >= 0)
-		sent = sendto(say->journal, line->bytes, line->len, MSG_DONTWAIT | MSG_NOSIGNAL,
-			(const struct sockaddr *)&say->address, sizeof(say->address));
-	if (sent < 0 && !(say->journal >= 0 && errno == EAGAIN) && send_plain(say, line))
-		sent = 0;
-	if (sent < 0)
+	if (!send_line(say, line))
 		say->dropped++;
 }
 
@@ -191,29 +201,50 @@ static void number_field(struct say_line *line, const char *field, uint64_t valu
 	put_field(line, field, text);
 }
 
-/* What was not said in a period that is over. */
+/* How many lines were not said in a period. Whether somebody took it. */
+static bool tell_unsaid(const struct say *say, enum say_kind kind, const struct period *period)
+{
+	struct say_line line;
+	char where[96] = "";
+
+	if (period->last)
+		snprintf(where, sizeof(where),
+			"; they are in the log, records %" PRIu64 " to %" PRIu64, period->first,
+			period->last);
+	say_begin(&line, kind, LOG_NOTICE, "%" PRIu64 " more of kind %s not shown here%s",
+		period->unsaid, kinds[kind].name, where);
+	number_field(&line, "BPFMEASURE_NOT_SHOWN", period->unsaid);
+	if (period->last) {
+		number_field(&line, "BPFMEASURE_FIRST", period->first);
+		number_field(&line, "BPFMEASURE_LAST", period->last);
+	}
+	return send_line(say, &line);
+}
+
+/* A period is over. Its count that nobody took goes into the next. */
 static void period_end(struct say *say, enum say_kind kind)
 {
 	struct period *period = &say->periods[kind];
+
+	if (period->unsaid && !tell_unsaid(say, kind, period))
+		period->said = 0;
+	else
+		*period = (struct period){};
+}
+
+static void tell_dropped(struct say *say)
+{
+	uint64_t dropped = say->dropped - say->dropped_told;
 	struct say_line line;
 
-	if (period->unsaid) {
-		char where[96] = "";
-
-		if (period->last)
-			snprintf(where, sizeof(where),
-				"; they are in the log, records %" PRIu64 " to %" PRIu64,
-				period->first, period->last);
-		say_begin(&line, kind, LOG_NOTICE, "%" PRIu64 " more of kind %s not shown here%s",
-			period->unsaid, kinds[kind].name, where);
-		number_field(&line, "BPFMEASURE_NOT_SHOWN", period->unsaid);
-		if (period->last) {
-			number_field(&line, "BPFMEASURE_FIRST", period->first);
-			number_field(&line, "BPFMEASURE_LAST", period->last);
-		}
-		say_send(say, &line);
-	}
-	*period = (struct period){};
+	if (!dropped)
+		return;
+	say_begin(&line, SAY_NOTE, LOG_WARNING,
+		"%" PRIu64 " lines are missing here: nobody took them; loads are in the log",
+		dropped);
+	number_field(&line, "BPFMEASURE_DROPPED", dropped);
+	if (send_line(say, &line))
+		say->dropped_told = say->dropped;
 }
 
 bool say_wants(struct say *say, enum say_kind kind, uint64_t seq)
@@ -251,24 +282,12 @@ void say_text(struct say *say, enum say_kind kind, int priority, const char *for
 
 void say_tick(struct say *say)
 {
-	uint64_t now_ms = say->now_ms(), dropped = say->dropped - say->dropped_told;
-	struct say_line line;
+	uint64_t now_ms = say->now_ms();
 
 	for (enum say_kind kind = 0; kind < SAY_KIND_COUNT; kind++)
-		if (say->periods[kind].said &&
-			now_ms - say->periods[kind].began_ms >= SAY_PERIOD_MS)
+		if (now_ms - say->periods[kind].began_ms >= SAY_PERIOD_MS)
 			period_end(say, kind);
-	if (!dropped)
-		return;
-	say_begin(&line, SAY_NOTE, LOG_WARNING,
-		"%" PRIu64 " lines are missing here: nobody took them; loads are in the log",
-		dropped);
-	number_field(&line, "BPFMEASURE_DROPPED", dropped);
-	say_send(say, &line);
-	if (say->dropped == say->dropped_told + dropped)
-		say->dropped_told = say->dropped;
-	else
-		say->dropped--; /* of this line nobody is told */
+	tell_dropped(say);
 }
 
 void say_free(struct say *say)
@@ -277,6 +296,7 @@ void say_free(struct say *say)
 		return;
 	for (enum say_kind kind = 0; kind < SAY_KIND_COUNT; kind++)
 		period_end(say, kind);
+	tell_dropped(say);
 	if (say->journal >= 0)
 		close(say->journal);
 	free(say);

@@ -55,7 +55,7 @@ const char *say_journal(const char *stream, int fd);
 /* NULL without memory. fd is the caller's and outlives it. */
 struct say *say_new(const struct say_setup *setup);
 
-/* What is still to be told of lines that were not said is. NULL: nothing is done. */
+/* What is still to be told of lines that were not said, or dropped, is. NULL: nothing is done. */
 void say_free(struct say *say);
 
 /* A line; priority is one of syslog(3). */

@@ -226,6 +226,23 @@ static void without_its_socket_the_journal_has_the_line_from_standard_error(void
 	rmdir(world.dir);
 }
 
+/* More than PIPE_BUF would wait where only so much room is left. */
+static void the_longest_line_waits_for_no_room_in_a_pipe(void **)
+{
+	char page[PIPE_BUF] = "", text[SAY_MESSAGE_MAX];
+
+	while (write(world.pipe[1], page, sizeof(page)) > 0)
+		;
+	assert_int_equal(read(world.pipe[0], page, sizeof(page)), sizeof(page));
+	fcntl(world.pipe[1], F_SETFL, 0);
+	memset(text, 0xff, sizeof(text));
+	text[sizeof(text) - 1] = 0;
+	alarm(10);
+	say_text(world.say, SAY_NOTE, LOG_ERR, "%s", text);
+	alarm(0);
+	assert_int_equal(say_dropped(world.say), 0);
+}
+
 /* ---- how often ---- */
 
 static void of_many_lines_some_are_said_and_the_rest_is_counted(void **)
@@ -246,6 +263,42 @@ static void of_many_lines_some_are_said_and_the_rest_is_counted(void **)
 	assert_string_equal(field("BPFMEASURE_FIRST"), "5020");
 	assert_string_equal(field("BPFMEASURE_LAST"), "5999");
 	assert_true(say_wants(world.say, SAY_LOAD, 6000));
+}
+
+/* Lines until the journal takes no more. */
+static void fill(void)
+{
+	while (!say_dropped(world.say)) {
+		say_text(world.say, SAY_NOTE, LOG_ERR, "one of many");
+		world.now_ms += SAY_PERIOD_MS;
+	}
+}
+
+static void a_count_that_nobody_took_is_told_later(void **)
+{
+	for (unsigned i = 0; i < SAY_BURST + 5; i++)
+		say_wants(world.say, SAY_LOAD, 100 + i);
+	fill();
+	say_tick(world.say);
+	count_got();
+	say_wants(world.say, SAY_LOAD, 200);
+	world.now_ms += SAY_PERIOD_MS;
+	say_tick(world.say);
+	got();
+	assert_string_equal(field("MESSAGE"),
+		"5 more of kind load not shown here; they are in the log, records 120 to 124");
+	got();
+	assert_string_equal(field("BPFMEASURE_DROPPED"), "1");
+}
+
+static void what_was_dropped_is_counted_at_the_end(void **)
+{
+	fill();
+	count_got();
+	say_free(world.say);
+	world.say = NULL;
+	got();
+	assert_string_equal(field("BPFMEASURE_DROPPED"), "1");
 }
 
 static void one_kind_does_not_silence_another(void **)
@@ -512,10 +565,13 @@ int main(void)
 		PIPE(the_journal_is_taken_only_where_it_is_ours),
 		JOURNAL(a_journal_that_reads_nothing_holds_nobody_up),
 		PIPE(a_pipe_that_nobody_reads_holds_nobody_up),
+		PIPE(the_longest_line_waits_for_no_room_in_a_pipe),
 		JOURNAL(without_its_socket_the_journal_has_the_line_from_standard_error),
 		JOURNAL(of_many_lines_some_are_said_and_the_rest_is_counted),
+		JOURNAL(a_count_that_nobody_took_is_told_later),
 		JOURNAL(one_kind_does_not_silence_another),
 		JOURNAL(what_was_not_said_is_counted_at_the_end),
+		JOURNAL(what_was_dropped_is_counted_at_the_end),
 		JOURNAL(a_load_is_told_in_the_values_of_its_record),
 		JOURNAL(what_is_not_known_is_not_told),
 		JOURNAL(names_cannot_forge_a_field),
