@@ -71,20 +71,25 @@ void measurer_mended(struct measurer *measurer, enum fault_slot slot)
 	measurer->faults[slot].kind = FAULT_NONE;
 }
 
-int measurer_fail_log(struct measurer *measurer, int err)
+/* text: why, of what failed; of what lacks memory nobody kept one. */
+static int fail_log(struct measurer *measurer, int err, const char *text)
 {
-	const char *text = measurer->log ? log_errmsg(measurer->log) : "";
 	enum fault_kind kind = fault_of_log(err);
 
-	if (!*text)
-		text = db_errmsg(measurer->db);
 	measurer_fault(measurer, FAULT_SLOT_LOG, kind, "%s: %s", measurer->conf->log_path,
-		*text ? text : strerror(-err));
+		*text && err != -ENOMEM ? text : strerror(-err));
 	if (kind == FAULT_LOG_DAMAGED)
 		measurer->mend |= MEND_RESTART | MEND_SET_ASIDE;
 	if (kind == FAULT_LOG_REPLACED)
 		measurer->mend |= MEND_RESTART;
 	return err;
+}
+
+int measurer_fail_log(struct measurer *measurer, int err)
+{
+	const char *text = measurer->log ? log_errmsg(measurer->log) : "";
+
+	return fail_log(measurer, err, *text ? text : db_errmsg(measurer->db));
 }
 
 int measurer_fail_tpm(struct measurer *measurer, int err)
@@ -204,7 +209,7 @@ void measurer_idle(struct measurer *measurer)
 	clock_check(measurer);
 	err = db_check_file(measurer->db);
 	if (err)
-		measurer_fail_log(measurer, err);
+		fail_log(measurer, err, db_errmsg(measurer->db));
 	if (measurer->mend || measurer_drain_some(measurer))
 		return;
 	measurer_hooks_check(measurer);
