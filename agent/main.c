@@ -81,7 +81,8 @@ static void tell_status(struct daemon *daemon, bool changed)
 				len ? "," : ":", fault_name(measurer->faults[i].kind));
 	if (measurer->log && log_epoch_seq(measurer->log)) {
 		last = log_last_seq(measurer->log);
-		waiting = last - log_extended_seq(measurer->log);
+		if (last > log_extended_seq(measurer->log)) /* else an epoch is not stored yet */
+			waiting = last - log_extended_seq(measurer->log);
 	}
 	snprintf(text, sizeof(text), "%s%s; %" PRIu64 " records, %" PRIu64 " not in the TPM yet",
 		len ? "Degraded" : "Measuring", words, last, waiting);
@@ -222,7 +223,8 @@ static int loop(struct daemon *daemon)
 		say_faults(daemon);
 		notify_ready(&daemon->notify);
 		turn_soon(daemon);
-		event_base_dispatch(daemon->base);
+		if (event_base_dispatch(daemon->base) < 0)
+			err = -EIO; /* no end in order: it is to be started again */
 	}
 	askers_free(daemon);
 	for (struct event **event = (struct event *[]){ daemon->turn, daemon->answers, ring, timer,
@@ -289,8 +291,8 @@ static int measure(struct daemon *daemon, const struct measurer_setup *setup, un
 	}
 	err = loop(daemon);
 	if (err)
-		say_text(daemon->say, SAY_ERROR, LOG_ERR, "socket %s: %s", setup->conf->socket_path,
-			strerror(-err));
+		say_text(daemon->say, SAY_ERROR, LOG_ERR, "serving at %s: %s",
+			setup->conf->socket_path, strerror(-err));
 	if (err || daemon->ended)
 		notify_stopping(&daemon->notify, STOP_TIMEOUT_MS + daemon->notify.pause_ms);
 	measurer_stop(measurer, daemon->stop_why ? daemon->stop_why : "error", STOP_TIMEOUT_MS);
