@@ -134,8 +134,9 @@ static int list(struct memory *memory, const char *name)
 {
 	size_t open = 0;
 
-	if (memory_violations_each(memory, name, print_violation, &open))
-		return cli_unknown("the verifier's memory: %s", memory_errmsg(memory));
+	int err = memory_violations_each(memory, name, print_violation, &open);
+	if (err)
+		return cli_memory_fail(memory, err);
 	if (open)
 		printf("%zu open: bpfmeasure ack %s --all, or --seq N, or --rule R\n", open, name);
 	else
@@ -169,7 +170,7 @@ static int acknowledge(struct memory *memory, struct request *request)
 	request->ack.now_ns = (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 	int64_t count = memory_ack(memory, request->name, &request->ack);
 	if (count < 0)
-		return cli_unknown("the verifier's memory: %s", memory_errmsg(memory));
+		return cli_memory_fail(memory, (int)count);
 	printf("%" PRId64 " acknowledged\n", count);
 	return count ? CLI_GOOD
 		     : cli_unknown("no open violation of %s is like that", request->name);
@@ -206,7 +207,10 @@ int ack_main(int argc, char **argv)
 		code = cli_memory_open(request.db, &memory);
 	if (code)
 		return code;
-	if (memory_machine_get(memory, request.name, &machine))
+	int err = memory_machine_get(memory, request.name, &machine);
+	if (err == -ENOENT)
 		return cli_unknown("%s", memory_errmsg(memory));
+	if (err)
+		return cli_memory_fail(memory, err);
 	return request.is_ack ? acknowledge(memory, &request) : list(memory, request.name);
 }

@@ -216,8 +216,7 @@ static int find_targets(struct attest *attest)
 	for (size_t i = 0; i < attest->word_count && !r; i++)
 		r = add_word(attest, memory, attest->words[i]);
 	if (r)
-		return cli_unknown("the verifier's memory: %s",
-			r == -ENOMEM ? strerror(ENOMEM) : memory_errmsg(memory));
+		return cli_memory_fail(memory, r);
 	if (!attest->target_count)
 		return cli_unknown("no machine is enrolled: bpfmeasure enroll HOST");
 	return CLI_GOOD;
@@ -428,6 +427,7 @@ static int pass(struct attest *attest)
 	struct outcome outcome = { .attest = attest };
 	int code = find_targets(attest);
 
+	attest->is_over = code != CLI_GOOD;
 	if (code)
 		return code;
 	const struct worker_jobs jobs = {
@@ -498,7 +498,7 @@ int attest_main(int argc, char **argv)
 	if (code)
 		return code;
 	code = pass(&attest);
-	while (attest.watch_s && sleep(attest.watch_s) == 0)
+	while (attest.watch_s && !attest.is_over && sleep(attest.watch_s) == 0)
 		code = pass(&attest);
 	return code;
 }

@@ -25,6 +25,7 @@ struct attest {
 	struct attest_target *targets;
 	size_t target_count;
 	size_t name_width;
+	bool is_over; /* there is nobody to ask, or no telling who: --watch ends */
 };
 
 /*

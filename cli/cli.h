@@ -59,6 +59,9 @@ void cli_db_why(const struct db *db, const char *path, int err, char ret_why[sta
 struct memory;
 [[nodiscard]] int cli_memory_open(const char *path, struct memory **ret_memory);
 
+/* Say why any other function of attest/memory.h failed, and what to do. Returns CLI_UNKNOWN. */
+[[nodiscard]] int cli_memory_fail(const struct memory *memory, int err);
+
 /* The same where it is there: CLI_UNKNOWN where it is not, and nothing is made or said. */
 [[nodiscard]] int cli_memory_open_if_there(struct memory **ret_memory);
 

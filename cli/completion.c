@@ -261,9 +261,8 @@ static int machines(void)
 
 	if (cli_memory_open_if_there(&memory))
 		return CLI_GOOD;
-	if (memory_machines_each(memory, print_machine, NULL))
-		return cli_unknown("the verifier's memory: %s", memory_errmsg(memory));
-	return CLI_GOOD;
+	int err = memory_machines_each(memory, print_machine, NULL);
+	return err ? cli_memory_fail(memory, err) : CLI_GOOD;
 }
 
 int completion_print(const char *word)

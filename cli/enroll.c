@@ -323,14 +323,15 @@ static int list(const struct request *request, struct memory *memory)
 
 	if (request->json) {
 		int r = memory_machines_each(memory, print_object, NULL);
-		return r < 0 ? cli_unknown("%s", memory_errmsg(memory)) : r;
+		return r < 0 ? cli_memory_fail(memory, r) : r;
 	}
 	[[gnu::cleanup(table_freep)]] struct table *table = table_new(
 		stdout, columns, sizeof(columns) / sizeof(columns[0]));
 	if (!table)
 		return cli_unknown("%s", strerror(ENOMEM));
-	if (memory_machines_each(memory, print_row, table) < 0)
-		return cli_unknown("%s", memory_errmsg(memory));
+	int err = memory_machines_each(memory, print_row, table);
+	if (err)
+		return cli_memory_fail(memory, err);
 	return table_flush(table) ? cli_unknown("%s", strerror(ENOMEM)) : CLI_GOOD;
 }
 
@@ -340,7 +341,7 @@ static int forget(const struct request *request, struct memory *memory)
 
 	if (err == -ENOENT)
 		return cli_unknown("%s is not enrolled", request->remove);
-	return err ? cli_unknown("%s", memory_errmsg(memory)) : CLI_GOOD;
+	return err ? cli_memory_fail(memory, err) : CLI_GOOD;
 }
 
 /* ---- one machine ---- */
@@ -352,7 +353,7 @@ static int look_up(const struct request *request, struct memory *memory, struct 
 	int err = memory_machine_get(memory, request->name, ret_known);
 
 	*ret_is_known = !err;
-	return err && err != -ENOENT ? cli_unknown("%s", memory_errmsg(memory)) : CLI_GOOD;
+	return err && err != -ENOENT ? cli_memory_fail(memory, err) : CLI_GOOD;
 }
 
 static int connect_to(const struct request *request, struct client **ret_client)
@@ -386,10 +387,20 @@ static void given_done(struct given *given)
 	ek_roots_free(given->roots);
 }
 
-static int load(const struct request *request, struct given *given, struct enrol_options *options)
+static int load_roots(const char *dir, struct ek_roots **ret_roots)
 {
 	char error[EK_ERROR_MAX];
 
+	int err = ek_roots_load(dir, ret_roots, error);
+	if (err == -ENOENT)
+		return cli_unknown("%s - put root certificates of TPM vendors into %s/hardware; "
+				   "without any there is --first-use",
+			error, dir);
+	return err ? cli_unknown("%s", error) : CLI_GOOD;
+}
+
+static int load(const struct request *request, struct given *given, struct enrol_options *options)
+{
 	options->ek = &given->ek;
 	options->ak = &given->ak;
 	options->mode = request->roots ? MACHINE_EK_CERT
@@ -400,10 +411,9 @@ static int load(const struct request *request, struct given *given, struct enrol
 		return enrolment_ek_load(request->ek, &given->ek);
 	if (request->ak)
 		return enrolment_ak_load(request->ak, &given->ak);
-	if (request->roots && ek_roots_load(request->roots, &given->roots, error))
-		return cli_unknown("%s", error);
+	int code = request->roots ? load_roots(request->roots, &given->roots) : CLI_GOOD;
 	options->roots = given->roots;
-	return CLI_GOOD;
+	return code;
 }
 
 static int remember(

@@ -54,6 +54,13 @@ static void make_folders(char *path)
 	}
 }
 
+static const char *hint(int err)
+{
+	return err == -EUCLEAN || err == -EMEDIUMTYPE
+		? " - put a copy of it back, or move it away and enroll the machines anew"
+		: "";
+}
+
 int cli_memory_open(const char *path, struct memory **ret_memory)
 {
 	[[gnu::cleanup(memory_freep)]] struct memory *memory = NULL;
@@ -65,11 +72,19 @@ int cli_memory_open(const char *path, struct memory **ret_memory)
 		return code;
 	if (!given || !given[0])
 		make_folders(name);
-	if (memory_open(name, &memory))
-		return cli_unknown("the verifier's memory %s: %s", name, memory_errmsg(memory));
+	int err = memory_open(name, &memory);
+	if (err)
+		return cli_unknown(
+			"the verifier's memory %s: %s%s", name, memory_errmsg(memory), hint(err));
 	*ret_memory = memory;
 	memory = NULL;
 	return CLI_GOOD;
+}
+
+int cli_memory_fail(const struct memory *memory, int err)
+{
+	return cli_unknown("the verifier's memory: %s%s",
+		err == -ENOMEM ? strerror(ENOMEM) : memory_errmsg(memory), hint(err));
 }
 
 int cli_memory_open_if_there(struct memory **ret_memory)

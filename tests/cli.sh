@@ -136,6 +136,12 @@ refuses 'verify --binding short' 2 '64 hexadecimal' verify /dev/null --ak /dev/n
 run attest web-07 --db "$dir/verifier.db"
 same 'attest: not enrolled' 3 $code
 contains 'attest: how to enrol' "$out" 'bpfmeasure enroll web-07'
+echo 'no memory' >"$dir/scrawl.db"
+timeout 20 "$bpfmeasure" attest web-07 --watch 1 --db "$dir/scrawl.db" >"$dir/out" 2>"$dir/err"
+same 'attest --watch: a damaged memory ends it' 3 $?
+same 'attest --watch: what is wrong and what to do is said once' \
+	"bpfmeasure attest: the verifier's memory $dir/scrawl.db: file is not a database - put a copy of it back, or move it away and enroll the machines anew" \
+	"$(cat "$dir/err")"
 accepts '--version' --version
 contains '--version' "$out" 'bpfmeasure 0.'
 refuses 'no verb' 2 'verb is missing'
@@ -1002,7 +1008,8 @@ refuses 'enroll --pcr junk' 2 '0 to 23' enroll host --first-use --pcr 24
 refuses 'enroll --base junk' 2 'BANK:HEX' enroll host --first-use --base sha256:00
 refuses 'enroll --cert alone' 2 'go together' enroll host --first-use --cert "$log"
 refuses 'enroll --list of one' 2 'stand alone' enroll host --list
-refuses 'enroll: no such roots' 3 'No such file' enroll host --roots "$dir/none"
+refuses 'enroll: no such roots' 3 "No such file or directory - put root certificates of TPM vendors into $dir/none/hardware" \
+	enroll host --roots "$dir/none"
 refuses 'enroll: no such key' 3 'No such file' enroll host --ek "$dir/none"
 refuses 'enroll: a key that is none' 3 'neither a public key' enroll host --ek "$log"
 accepts 'enroll --list of none' enroll --list
