@@ -123,9 +123,12 @@ Q   := @
 say = @printf '  %-4s %s\n' $(1) $(2)
 endif
 
+# What is missing is named above, in one line.
+pkg       = $(shell pkg-config $(1) 2>/dev/null)
+
 FOLDERS  := agent server cli verifier attest db tpm probe bpf
-$(foreach f,$(FOLDERS),$(eval CFLAGS_$(f) := $(shell pkg-config --cflags $(PKGS_$(f)))))
-libs      = $(shell pkg-config --libs $(sort $(foreach f,$(1),$(PKGS_$(f)))))
+$(foreach f,$(FOLDERS),$(eval CFLAGS_$(f) := $(call pkg,--cflags $(PKGS_$(f)))))
+libs      = $(call pkg,--libs $(sort $(foreach f,$(1),$(PKGS_$(f)))))
 
 # ---- targets -------------------------------------------------------------------------------------
 
@@ -216,12 +219,13 @@ $(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map='$(CURDIR)'=. \
-		-D__TARGET_ARCH_x86 -I. $(shell pkg-config --cflags libbpf) -MMD -MP -c -o $@ $<
+		-D__TARGET_ARCH_x86 -I. $(call pkg,--cflags libbpf) -MMD -MP -c -o $@ $<
 
 # Programs for tests and the demo: as small as they can be, with the system's headers.
 $(O)/tests/%.bpf.o: tests/%.bpf.c
+	$(call say,BPF,$<)
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -O2 -g -I/usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<
+	$(Q)$(CLANG) -target bpf -O2 -g -I/usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<
 
 # ---- trying, testing, installing -----------------------------------------------------------------
 
@@ -347,10 +351,10 @@ deb:
 
 # $(1) folder, $(2) test names, $(3) folders it may use
 define unit
-$(patsubst %,$(O)/tests/unit/%.o,$(2)): private CFLAGS_folder := $(foreach f,$(3),$(CFLAGS_$(f))) $(shell pkg-config --cflags cmocka)
+$(patsubst %,$(O)/tests/unit/%.o,$(2)): private CFLAGS_folder := $(foreach f,$(3),$(CFLAGS_$(f))) $(call pkg,--cflags cmocka)
 $(patsubst %,$(O)/tests/unit/%,$(2)): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(patsubst %,$(O)/%.a,$(3))
 	$$(call say,LINK,$$@)
-	$$(Q)$$(LINK) -o $$@ $$^ $$(call libs,$(3)) $(shell pkg-config --libs cmocka)
+	$$(Q)$$(LINK) -o $$@ $$^ $$(call libs,$(3)) $(call pkg,--libs cmocka)
 UNIT_TESTS += $(2)
 endef
 $(eval $(call unit,bpf,$(UNIT_bpf),bpf))
@@ -441,7 +445,7 @@ check-doctor: all $(O)/tests/bench/make-log
 NTH         := nth nth_memory nth_openssl nth_sqlite nth_esys
 NTH_TESTS   := nth_db nth_tpm nth_attest nth_agent nth_verifier nth_enrol
 NTH_OBJECTS := $(NTH:%=$(O)/tests/fault/%.o)
-NTH_LIBS     = $(call libs,agent server verifier attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+NTH_LIBS     = $(call libs,agent server verifier attest db tpm probe bpf) $(call pkg,--libs cmocka)
 NTH_WRAPS    = $$(nm $(NTH_OBJECTS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 
 .PHONY: nth-programs check-nth
@@ -454,7 +458,7 @@ check-nth: all fault-programs nth-programs
 nth-programs: $(NTH_TESTS:%=$(O)/tests/fault/%) $(O)/tests/fault/bpfmeasured-nth
 
 $(NTH_OBJECTS) $(NTH_TESTS:%=$(O)/tests/fault/%.o): private CFLAGS_folder := \
-	$(sort $(foreach f,$(FOLDERS),$(CFLAGS_$(f)))) $(shell pkg-config --cflags cmocka)
+	$(sort $(foreach f,$(FOLDERS),$(CFLAGS_$(f)))) $(call pkg,--cflags cmocka)
 
 $(NTH_TESTS:%=$(O)/tests/fault/%): %: %.o $(NTH_OBJECTS) $(O)/verifier.a $(ARCHIVES_agent)
 	$(call say,LINK,$@)
@@ -479,10 +483,10 @@ flips-programs: $(O)/tests/fault/flips $(O)/tests/bench/make-history
 check-indexes: $(O)/bpfmeasure $(O)/tests/bench/make-log
 	@tests/indexes $(O)
 
-$(O)/tests/fault/flips.o: private CFLAGS_folder := $(shell pkg-config --cflags cmocka)
+$(O)/tests/fault/flips.o: private CFLAGS_folder := $(call pkg,--cflags cmocka)
 $(O)/tests/fault/flips: $(O)/tests/fault/flips.o $(O)/tests/fault/answers.o $(ARCHIVES_cli)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(call libs,cli verifier attest db bpf) $(shell pkg-config --libs cmocka)
+	$(Q)$(LINK) -o $@ $^ $(call libs,cli verifier attest db bpf) $(call pkg,--libs cmocka)
 
 # ---- figures -------------------------------------------------------------------------------------
 
@@ -503,7 +507,7 @@ $(BENCH_TOOLS:%=$(O)/tests/bench/%):
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,attest db bpf) $(LIBS_$(@F))
-$(O)/tests/bench/quote: private LIBS_quote := $(shell pkg-config --libs tss2-esys tss2-tctildr)
+$(O)/tests/bench/quote: private LIBS_quote := $(call pkg,--libs tss2-esys tss2-tctildr)
 
 # ---- fuzzing -------------------------------------------------------------------------------------
 # libFuzzer is clang's: everything once more below $(O)/fuzz, instrumented.
@@ -527,10 +531,10 @@ fuzz-coverage:
 fuzz-programs: $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ))
 
 $(patsubst %,$(O)/tests/fuzz/%.o,$(FUZZ)): private CFLAGS_folder := $(sort $(foreach f,$(FOLDERS),$(CFLAGS_$(f)))) \
-                                                                   $(shell pkg-config --cflags cmocka)
+                                                                   $(call pkg,--cflags cmocka)
 $(patsubst %,$(O)/tests/fuzz/%,$(FUZZ)): %: %.o $(O)/cli.a $(O)/verifier.a $(ARCHIVES_agent)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,verifier agent server attest db tpm probe bpf) $(shell pkg-config --libs cmocka)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(call libs,verifier agent server attest db tpm probe bpf) $(call pkg,--libs cmocka)
 
 # ---- how it looks --------------------------------------------------------------------------------
 
