@@ -52,7 +52,7 @@ static const struct {
 	[FAULT_TPM_UNSUITABLE] = { "tpm-unsuitable",
 		"change what is named, then start the daemon again" },
 	[FAULT_HOOKS_SILENT] = { "hooks-silent",
-		"see docs/operations.md for each hook; what the others see is recorded" },
+		"see docs/kernels.md for each hook; what the others see is recorded" },
 	[FAULT_HOOKS_REMOVED] = { "hooks-removed",
 		"somebody removed the hooks: new ones are attached; find out who did it" },
 	[FAULT_RING_OVERWRITTEN] = { "ring-overwritten",
