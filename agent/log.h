@@ -81,7 +81,7 @@ uint64_t log_first_seq(const struct log *log);
  * returned_ns  of a load: when it returned, on the clock of boottime_ns, for log_listen(); 0: not known.
  * own          of a load: it is the agent's, for log_listen().
  * keep         the record gets an extend of its own, however long the queue: verified loads, and
- *              all that is not a program.
+ *              all that is of no program.
  *
  * ret_seq (may be NULL) is its number. Returns 0 or -ENOMEM, -EIO with nothing put.
  */
