@@ -52,11 +52,16 @@ void round_conclude(struct round *round, enum verify_verdict verdict, const char
 	va_end(args);
 }
 
-/* What went wrong is the memory; the verdict is not remembered. */
-static void conclude_memory(struct round *round)
+/* What was found cannot be remembered, and neither is the verdict. */
+static void conclude_memory(struct round *round, int err)
 {
-	round_conclude(round, VERIFY_UNKNOWN, "memory", "The verifier's memory: %s.",
-		memory_errmsg(round->options->memory));
+	const char *what = memory_errmsg(round->options->memory);
+
+	if (err == -ENOMEM)
+		what = "not enough memory";
+	else if (err == -ENODATA)
+		what = "the evidence, in a temporary file, cannot be read again";
+	round_conclude(round, VERIFY_UNKNOWN, "memory", "The verifier's memory: %s.", what);
 }
 
 void round_result_done(struct round_result *result)
@@ -225,8 +230,10 @@ static int ask(struct round *round)
 		return 0;
 	}
 	round->asked_ns = round_now_ns();
-	if (memory_nonce_put(options->memory, options->machine, round->nonce, round->asked_ns)) {
-		conclude_memory(round);
+	int err = memory_nonce_put(
+		options->memory, options->machine, round->nonce, round->asked_ns);
+	if (err) {
+		conclude_memory(round, err);
 		return 0;
 	}
 	challenge_encode(round, json);
@@ -438,7 +445,7 @@ static int try_round(const struct round_options *options, struct round_result *r
 	if (r == -ENOENT)
 		return r;
 	if (r) {
-		conclude_memory(&round);
+		conclude_memory(&round, r);
 		return 0;
 	}
 	bool is_answered = challenge(&round) && look_back(&round);
@@ -448,7 +455,7 @@ static int try_round(const struct round_options *options, struct round_result *r
 	if (r == -ESTALE)
 		return r;
 	if (r)
-		conclude_memory(&round);
+		conclude_memory(&round, r);
 	result->is_remembered = r == 0;
 	result->stream = round.evidence;
 	round.evidence = NULL;

@@ -200,7 +200,7 @@ int round_records_put(struct round *round)
 			continue;
 		if (fseek(record->file, record->at, SEEK_SET) ||
 			fread(line, 1, record->len, record->file) != record->len)
-			r = -EIO;
+			r = -ENODATA;
 		else
 			r = memory_line_put(memory, machine, record->seq, line, record->len);
 	}
@@ -281,7 +281,7 @@ static void keep(void *arg, const struct policy_violation *violation)
 		size_t size = found->size ? 2 * found->size : 16;
 		void *list = reallocarray(found->list, size, sizeof(*found->list));
 		if (!list) {
-			found->is_short = true;
+			found->is_cut = true;
 			return;
 		}
 		found->list = list;
@@ -314,5 +314,10 @@ int round_judge(struct round *round)
 	}
 	policy_epoch_set(policy, round_epoch_seq(round));
 	round->found.standing = policy_run(policy, keep, &round->found, round->found.error);
+	if (round->found.is_cut && round->found.standing >= 0) {
+		round->found.standing = -ENOMEM;
+		snprintf(round->found.error, sizeof(round->found.error),
+			"there is no memory for all that policies find");
+	}
 	return 0;
 }

@@ -45,7 +45,7 @@ struct round_gap {
 struct round_found {
 	struct policy_violation *list;
 	size_t count, size;
-	bool is_short; /* there was no memory for more */
+	bool is_cut; /* there was no memory for all of list */
 	int64_t standing; /* all of them that are not of the past, or a negative errno */
 	uint64_t past;
 	struct policy_violation first_past;
@@ -107,14 +107,15 @@ enum round_gap_is round_gap_get(struct round *round);
  */
 [[nodiscard]] int round_judge(struct round *round);
 
-/* Write to the memory what is loaded and attached. */
+/* Write to the memory what is loaded and attached. Returns 0, an error of the memory's, -ENOMEM, or -ENODATA
+ * where the evidence cannot be read again. */
 [[nodiscard]] int round_records_put(struct round *round);
 
 /* ---- round_remember.c ---- */
 
 /*
  * All of it, in a transaction that is open; and conclude, where there was an answer. Returns 0 or an
- * error of the memory's.
+ * error as round_records_put() does.
  */
 [[nodiscard]] int round_remember(struct round *round, bool is_answered);
 

@@ -42,6 +42,7 @@ static int put_found(struct round *round)
 	const char *machine = round->options->machine;
 	struct round_found *found = &round->found;
 	const char *rule;
+	bool is_full = false;
 	int r = 0;
 
 	for (size_t i = 0;
@@ -56,12 +57,12 @@ static int put_found(struct round *round)
 		};
 		r = memory_violation_put(memory, machine, &violation);
 		if (r == -ENOBUFS) {
-			found->is_short = true;
+			is_full = true;
 			r = 0;
 			break;
 		}
 	}
-	if (found->is_short || found->standing > (int64_t)found->count) {
+	if (is_full || found->standing > (int64_t)found->count) {
 		round->is_unfinished = true;
 		round_note(round, "there are more violations than are remembered (%d)",
 			MEMORY_VIOLATIONS_MAX);

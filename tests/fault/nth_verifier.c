@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A verifier's memory when SQLite or memory fails in the middle of it: nothing is there by half. */
-#include "tests/unit/memory_fixture.h"
+#include "tests/unit/round_fixture.h"
 
 #include "tests/fault/nth_each.h"
 
@@ -207,6 +207,81 @@ static void reading_fails_and_can_be_done_again(void **)
 		.done = memory_gone });
 }
 
+/* ---- a round ---- */
+
+/* From when the answer is there: the machine that makes it is the test's own. */
+static unsigned armed_classes;
+static unsigned long armed_n;
+
+static int armed_request(void *arg, const char *path, const char *json, FILE *into)
+{
+	int status = fake_request(arg, path, json, into);
+
+	fflush(into);
+	nth_arm(armed_classes, armed_n, 0);
+	return status;
+}
+
+/* Returns whether the n-th call was there to fail; ret_calls is how many there were. */
+static bool round_fails(const char *text, enum verify_verdict never, unsigned classes,
+	unsigned long n, unsigned long *ret_calls)
+{
+	struct round_result result;
+	struct fake *fake;
+	void *state;
+
+	assert_int_equal(fake_make(&state), 0);
+	fake = state;
+	struct policy *policy = fake_policy(fake, "rule", text);
+	struct round_options options = fake_options(fake, policy);
+	options.peer.request = armed_request;
+	armed_classes = classes;
+	armed_n = n;
+	assert_int_equal(round_run(&options, &result), 0);
+	const char *fired = nth_disarm();
+	*ret_calls = nth_calls();
+	if (result.verdict == never)
+		fail_msg("call %lu (%s): %s: %s", n, fired ? fired : "none",
+			verify_verdict_name(result.verdict), result.explanation);
+	/* What the memory says of itself is of this round. */
+	assert_null(strstr(result.explanation, "not enrolled"));
+	round_result_done(&result);
+	policy_free(policy);
+	fake_unmake(&state);
+	return fired;
+}
+
+/* Our own calls for memory are few, and all of them fail; of the others a sample does. */
+static void round_is_never(const char *text, enum verify_verdict never)
+{
+	static const struct {
+		unsigned classes, samples;
+	} parts[] = { { 1 << NTH_MEMORY, 200 }, { NTH_ALL & ~(1 << NTH_MEMORY), 60 } };
+	unsigned long calls, tried = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		(void)round_fails(text, never, parts[i].classes, 0, &calls);
+		bool all = getenv("CHECK_LONG") || calls < parts[i].samples;
+		unsigned long step = all ? 1 : calls / parts[i].samples;
+		for (unsigned long n = 1; n <= calls; n += step) {
+			unsigned long ignored;
+			tried += round_fails(text, never, parts[i].classes, n, &ignored);
+		}
+	}
+	print_message("never %s: %lu faults\n", verify_verdict_name(never), tried);
+	assert_true(tried > 0);
+}
+
+static void a_violation_is_never_trusted(void **)
+{
+	round_is_never("SELECT seq, program_name AS value FROM load LIMIT 1", VERIFY_TRUSTED);
+}
+
+static void what_is_good_is_never_untrusted(void **)
+{
+	round_is_never("SELECT seq, 1 AS value FROM foreign_extend", VERIFY_UNTRUSTED);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -214,6 +289,8 @@ int main(void)
 		cmocka_unit_test(a_machine_is_put_or_not),
 		cmocka_unit_test(a_round_is_remembered_as_a_whole_or_not),
 		cmocka_unit_test(reading_fails_and_can_be_done_again),
+		cmocka_unit_test(a_violation_is_never_trusted),
+		cmocka_unit_test(what_is_good_is_never_untrusted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

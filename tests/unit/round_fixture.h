@@ -232,6 +232,26 @@ static inline struct round_result fake_round_with(struct fake *fake, struct poli
 	return result;
 }
 
+/* A policy of this text, called rule. */
+static inline struct policy *fake_policy(
+	const struct fake *fake, const char *rule, const char *text)
+{
+	char path[128], error[POLICY_ERROR_MAX] = "";
+	const char *const paths[] = { path };
+	struct policy *policy;
+
+	snprintf(path, sizeof(path), "%s/%s.sql", fake->memory.dir, rule);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+	int err = policy_open(paths, 1, NULL, 0, &policy, error);
+	assert_int_equal(unlink(path), 0);
+	if (err)
+		fail_msg("%s", error);
+	return policy;
+}
+
 /* The agent keeps quotes all the time: one is no reason to begin after what was not shown. */
 static inline void fake_hide(struct fake *fake, struct forge *evidence)
 {

@@ -2,28 +2,9 @@
 /* Rounds with policies: violations are found, named, remembered, acknowledged, and end with the boot. */
 #include "round_fixture.h"
 
-/* A policy of this text, called rule. */
-static struct policy *policy_of(struct fake *fake, const char *rule, const char *text)
-{
-	char path[128], error[POLICY_ERROR_MAX] = "";
-	const char *const paths[] = { path };
-	struct policy *policy;
-
-	snprintf(path, sizeof(path), "%s/%s.sql", fake->memory.dir, rule);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	assert_int_equal(fclose(file), 0);
-	int err = policy_open(paths, 1, NULL, 0, &policy, error);
-	assert_int_equal(unlink(path), 0);
-	if (err)
-		fail_msg("%s", error);
-	return policy;
-}
-
 static struct policy *signed_only(struct fake *fake)
 {
-	return policy_of(fake, "signed-only",
+	return fake_policy(fake, "signed-only",
 		"SELECT seq, program_name AS value FROM load WHERE signature_verdict <> 'verified'");
 }
 
@@ -186,7 +167,7 @@ static void a_violation_stays_when_the_boot_is_not_shown_to_other_policies(void 
 	const struct memory_ack ack = { .rule = "not-shown", .by = "ann", .now_ns = 5 };
 	struct fake *fake = *state;
 	struct policy *policy = signed_only(fake);
-	struct policy *other = policy_of(fake, "signed-only",
+	struct policy *other = fake_policy(fake, "signed-only",
 		"SELECT seq, program_name AS value FROM load WHERE signature_verdict = 'unsigned'");
 
 	sign_all(fake);
@@ -205,7 +186,7 @@ static void a_violation_stays_when_the_boot_is_not_shown_to_other_policies(void 
 static void other_policies_do_not_trust_what_they_were_not_shown(void **state)
 {
 	struct fake *fake = *state;
-	struct policy *lax = policy_of(
+	struct policy *lax = fake_policy(
 		fake, "lax", "SELECT seq, 'any' AS value FROM load WHERE seq = 99");
 	struct policy *policy = signed_only(fake);
 
@@ -272,9 +253,9 @@ static void other_policies_judge_the_whole_epoch(void **state)
 {
 	struct fake *fake = *state;
 	struct policy *policy = signed_only(fake);
-	struct policy *strict = policy_of(
+	struct policy *strict = fake_policy(
 		fake, "signed-only", "SELECT seq, 'any' AS value FROM load WHERE seq = 2");
-	struct policy *lax = policy_of(
+	struct policy *lax = fake_policy(
 		fake, "signed-only", "SELECT seq, 'any' AS value FROM load WHERE seq = 99");
 
 	sign_all(fake);
@@ -305,7 +286,7 @@ static void what_no_policy_has_seen_is_judged_by_the_next(void **state)
 static void a_policy_that_fails_is_unknown_until_it_does_not(void **state)
 {
 	struct fake *fake = *state;
-	struct policy *broken = policy_of(fake, "broken", "SELECT seq, no_column FROM load");
+	struct policy *broken = fake_policy(fake, "broken", "SELECT seq, no_column FROM load");
 	struct policy *policy = signed_only(fake);
 
 	sign_all(fake);
@@ -319,7 +300,7 @@ static void a_policy_that_fails_is_unknown_until_it_does_not(void **state)
 static void a_policy_that_fails_is_named_beside_a_violation(void **state)
 {
 	struct fake *fake = *state;
-	struct policy *broken = policy_of(fake, "broken", "SELECT seq, no_column FROM load");
+	struct policy *broken = fake_policy(fake, "broken", "SELECT seq, no_column FROM load");
 	struct policy *policy = signed_only(fake);
 
 	untrusted(fake, policy, "Record 3");
@@ -341,7 +322,7 @@ static void add_unload(struct fake *fake, uint64_t seq)
 static void programs_are_remembered_while_they_are_loaded(void **state)
 {
 	struct fake *fake = *state;
-	struct policy *policy = policy_of(fake, "few",
+	struct policy *policy = fake_policy(fake, "few",
 		"SELECT max(seq) AS seq, count(*) AS value FROM loaded HAVING count(*) > 3");
 
 	sign_all(fake);
@@ -399,7 +380,7 @@ static void begin_epoch(struct fake *fake, const char *boot_id)
 static void attachments_are_remembered_while_they_are_in_force(void **state)
 {
 	struct fake *fake = *state;
-	struct policy *policy = policy_of(fake, "places",
+	struct policy *policy = fake_policy(fake, "places",
 		"SELECT 0 AS seq, count(*) AS value FROM attached HAVING count(*) > 2");
 
 	sign_all(fake);
