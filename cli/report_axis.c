@@ -109,6 +109,19 @@ void axis_text(int64_t s, enum stamp stamp, char ret_text[static AXIS_TEXT_MAX])
 		ret_text[0] = '\0';
 }
 
+/* To the right of x, and to the left of it where the picture would cut it. */
+static void draw_label(const struct page *page, int64_t x, int y, const char *text)
+{
+	enum { BESIDE = 3, CHARACTER = 7 };
+	const int64_t end = x + BESIDE + CHARACTER * (int64_t)strlen(text);
+
+	if (end <= AXIS_WIDTH)
+		html(page->file, "<text x=\"%" PRId64 "\" y=\"%d\">%s</text>", x + BESIDE, y, text);
+	else
+		html(page->file, "<text x=\"%" PRId64 "\" y=\"%d\" text-anchor=\"end\">%s</text>",
+			x - BESIDE, y, text);
+}
+
 /* The day as well where it is another than the label's before. */
 void axis_draw(const struct page *page, int top, int bottom, bool has_labels)
 {
@@ -129,12 +142,10 @@ void axis_draw(const struct page *page, int top, int bottom, bool has_labels)
 		if (!has_labels)
 			continue;
 		axis_text(s, stamp, text);
-		html(page->file, "<text x=\"%" PRId64 "\" y=\"%d\">%s</text>", x + 3, bottom + 12,
-			text);
+		draw_label(page, x, bottom + 12, text);
 		axis_text(s, STAMP_DAY, day);
 		if (axis->tick < DAY && strcmp(day, last) != 0)
-			html(page->file, "<text x=\"%" PRId64 "\" y=\"%d\">%s</text>", x + 3,
-				bottom + 24, day);
+			draw_label(page, x, bottom + 24, day);
 		strcpy(last, day);
 	}
 }

@@ -202,16 +202,17 @@ static void print_alarms(struct page *page, const struct db_row *row)
 	if (broken || foreigns)
 		html(page->file,
 			"<p class=\"alarm\"><b>✕ The log says that its chain broke.</b> The PCR did not hold"
-			" what was recorded: %" PRId64 " broken epochs, %" PRId64
-			" extends by somebody else. From there until the TPM was next reset nothing is proven:"
+			" what was recorded (broken epochs: %" PRId64
+			", extends by somebody else: %" PRId64
+			"). From there until the TPM was next reset nothing is proven:"
 			" <a href=\"#events\">gaps and epochs</a>.</p>\n",
 			broken, foreigns);
 	if (row_number(row, "gaps"))
 		html(page->file,
-			"<p class=\"caution\"><b>▲ Not everything was recorded.</b> %" PRId64
-			" records tell of up to %" PRId64 " events that were missed:"
+			"<p class=\"caution\"><b>▲ Not everything was recorded.</b> Up to %" PRId64
+			" events were missed (records that say so: %" PRId64 "):"
 			" <a href=\"#events\">gaps and epochs</a>.</p>\n",
-			row_number(row, "gaps"), row_number(row, "lost"));
+			row_number(row, "lost"), row_number(row, "gaps"));
 }
 
 static void counts_row(struct page *page, const struct db_row *row)
