@@ -150,7 +150,7 @@ class Daemon:
                               stderr=subprocess.DEVNULL, check=False)
         return json.loads(done.stdout) if done.stdout else None
 
-    def wait_until(self, state, seconds=30):
+    def wait_until(self, state, seconds=120):
         """Wait for a state in which every record is extended; returns the status, or None after so long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:

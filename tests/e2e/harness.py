@@ -76,7 +76,7 @@ def openssl_sha256(path):
     return must("openssl", "dgst", "-sha256", "-r", path).decode().split()[0]
 
 
-def machine(kernel, files, get, command, append="", timeout=240, state=None, options=()):
+def machine(kernel, files, get, command, append="", timeout=480, state=None, options=()):
     """Run a command in a virtual machine; returns its exit code. state: a folder for its TPM and /state."""
     words = [ROOT / "tests/vm/run", "--kernel", kernel, "--timeout", timeout, *options]
     for host, guest in files:

@@ -10,7 +10,7 @@ import time
 from bench import Bench, must, run
 from challenger import Challenger, Refused
 
-RECOVER_S = 20
+RECOVER_S = 60
 
 
 def free_port():

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Debian's packages of several suites by an apt of our own, to be sourced: it works on a state below
 # $cache/apt, and the system's sources are only read. Newer suites serve what older ones have dropped; apt
-# goes by version, not by this order.
+# goes by version, not by this order. A mirror that lags behind will do: what it has is signed all the same.
 suites="bookworm bookworm-backports trixie trixie-backports sid experimental"
 
 say() { echo "vm: $*" >&2; }
@@ -19,7 +19,8 @@ apt_private() {
 	shift
 	"$tool" -qq -o Dir::State="$cache/apt" -o Dir::State::status=/dev/null \
 		-o Dir::Cache="$cache/apt/cache" -o Dir::Etc::sourcelist="$cache/apt/debian.sources" \
-		-o Dir::Etc::sourceparts=/dev/null -o APT::Sandbox::User= -o Debug::NoLocking=true "$@"
+		-o Dir::Etc::sourceparts=/dev/null -o APT::Sandbox::User= -o Debug::NoLocking=true \
+		-o Acquire::Check-Valid-Until=false "$@"
 }
 
 mirror() {
