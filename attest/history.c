@@ -209,7 +209,12 @@ static void check_ref(struct history *history, const struct replay_line *line, u
 	uint64_t expected = has_program ? line->program_id : 0;
 
 	/* A place has a number that only the kernel's addresses explain: never that of a program. */
-	if (has_place ? ref <= UINT32_MAX : ref != expected)
+	if (has_place && ref <= UINT32_MAX)
+		history_find(history, line->place, "database",
+			"Record %" PRIu64
+			" is of an attachment and found under the program id %" PRIu64 ".",
+			line->place, ref);
+	else if (!has_place && ref != expected)
 		history_find(history, line->place, "database",
 			"Record %" PRIu64 " is found under the program id %" PRIu64
 			", it is of %" PRIu64 ".",
