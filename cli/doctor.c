@@ -3,6 +3,7 @@
 #include "cli/doctor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -276,6 +277,22 @@ static int run(struct doctor *doctor, const char *socket_path, bool json)
 	return code;
 }
 
+static int run_below(struct doctor *doctor, const char *root, const char *socket_path, bool json)
+{
+	[[gnu::cleanup(doctor_closep)]] int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat info;
+
+	if (fd < 0)
+		return cli_usage("--root \"%s\": %s", root, strerror(errno));
+	doctor->root = root;
+	doctor->root_fd = fd;
+	int r = doctor_stat(doctor, "/", &info);
+	if (r < 0)
+		return cli_unknown(
+			"--root takes openat2(2), which Linux has from 5.6 on: %s", strerror(-r));
+	return run(doctor, socket_path, json);
+}
+
 const struct verb_option doctor_options[] = {
 	{ "json", 'j', TAKES_NOTHING },
 	{ "root", 'r', TAKES_FOLDER },
@@ -288,8 +305,7 @@ const struct verb_option doctor_options[] = {
 int doctor_main(int argc, char **argv)
 {
 	struct doctor doctor = { .root = "" };
-	const char *socket_path = NULL;
-	struct stat info;
+	const char *root = NULL, *socket_path = NULL;
 	bool json = false;
 	int option;
 
@@ -299,7 +315,7 @@ int doctor_main(int argc, char **argv)
 			json = true;
 			break;
 		case 'r':
-			doctor.root = optarg;
+			root = optarg;
 			break;
 		case 's':
 			socket_path = optarg;
@@ -316,9 +332,7 @@ int doctor_main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return cli_usage("\"%s\": doctor takes options only", argv[optind]);
-	if (*doctor.root && (stat(doctor.root, &info) < 0 || !S_ISDIR(info.st_mode)))
-		return cli_usage("--root %s: there is no such folder", doctor.root);
-	if (!*doctor.root && !socket_path)
-		socket_path = cli_socket_path();
-	return run(&doctor, socket_path, json);
+	if (root)
+		return run_below(&doctor, root, socket_path, json);
+	return run(&doctor, socket_path ? socket_path : cli_socket_path(), json);
 }

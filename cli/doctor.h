@@ -52,14 +52,15 @@ struct doctor_kernel {
 };
 
 struct doctor_log_facts {
-	char path[PATH_MAX]; /* as this program opens it */
+	char path[PATH_MAX]; /* as this program opens it, or would */
 	char why[CLI_WHY_MAX]; /* it could not be read, one clause */
 	uint64_t first_seq, last_seq; /* 0: it has no records */
 	uint64_t first_ns, last_ns; /* of these records: since 1970 */
 };
 
 struct doctor {
-	const char *root; /* "": this machine; else a folder in the place of / */
+	const char *root; /* "": this machine; else a folder in the place of / ... */
+	int root_fd; /* ... and that folder, opened */
 	const char *db_path; /* NULL: as configured */
 	char daemon_path[PATH_MAX]; /* of the installed daemon, without root; "": none */
 	struct doctor_kernel kernel;
@@ -103,7 +104,23 @@ const char *doctor_state_word(enum doctor_state state);
 
 enum { DOCTOR_FILE_MAX = 64 << 10 };
 
-void doctor_path(const struct doctor *doctor, const char *path, char ret_path[static PATH_MAX]);
+void doctor_closep(int *fd);
+
+/*
+ * open(2), with O_CLOEXEC. Below a root no symbolic link leads out of it, and .. does not: openat2(2),
+ * RESOLVE_IN_ROOT (Linux 5.6). There is nothing else that does so where that is missing: -ENOSYS, and -EPERM
+ * in containers that know no such call.
+ *
+ * Returns the descriptor, or a negative errno.
+ */
+[[nodiscard]] int doctor_open(const struct doctor *doctor, const char *path, int flags);
+
+/*
+ * By what name this program reaches a file that is there: the path itself; below a root the absolute one, without
+ * symbolic links. Returns 0 or a negative errno.
+ */
+[[nodiscard]] int doctor_path(
+	const struct doctor *doctor, const char *path, char ret_path[static PATH_MAX]);
 
 /* stat(2). Returns 0 or a negative errno. */
 [[nodiscard]] int doctor_stat(const struct doctor *doctor, const char *path, struct stat *ret_stat);

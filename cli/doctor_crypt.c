@@ -48,7 +48,7 @@ static void see_token(struct crypt *crypt, const char *name, const struct luks_t
 {
 	uint32_t bit = 1U << crypt->doctor->conf.pcr;
 
-	if (!((token->pcrs | token->signed_pcrs) & bit))
+	if (!((token->pcrs | token->signed_pcrs) & bit) || !doctor_tpm_is_chip(crypt->doctor))
 		return;
 	crypt->bound++;
 	doctor_find(crypt->doctor, DOCTOR_PROBLEM,
@@ -153,7 +153,7 @@ static void see_crypttab(struct crypt *crypt)
 		if (!at)
 			continue;
 		uint32_t pcrs = crypttab_pcrs(at + strlen(option));
-		if (!(pcrs & 1U << crypt->doctor->conf.pcr))
+		if (!(pcrs & 1U << crypt->doctor->conf.pcr) || !doctor_tpm_is_chip(crypt->doctor))
 			continue;
 		crypt->bound++;
 		doctor_find(crypt->doctor, DOCTOR_PROBLEM,

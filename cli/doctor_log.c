@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* bpfmeasure doctor: the log, the disk that it is on, the clock. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,17 +20,27 @@ static const uint64_t second_ns = 1000000000ULL;
 
 enum { DAY_S = 86400, BOOT_ID_MAX = 40 };
 
-/* Where the log is as this program has to open it. */
-static void log_place(const struct doctor *doctor, char ret_path[static PATH_MAX])
+/* A log that was named; NULL: it is where agent.conf says, on the machine. */
+static const char *log_named(const struct doctor *doctor)
 {
 	const char *from_environment = getenv("BPFMEASURE_DB");
 
 	if (doctor->db_path)
-		snprintf(ret_path, PATH_MAX, "%s", doctor->db_path);
-	else if (from_environment && *from_environment && !*doctor->root)
-		snprintf(ret_path, PATH_MAX, "%s", from_environment);
-	else
-		doctor_path(doctor, doctor->conf.log_path, ret_path);
+		return doctor->db_path;
+	return from_environment && *from_environment && !*doctor->root ? from_environment : NULL;
+}
+
+/* Where the log is as this program has to open it, and where it would be. Returns 0 or a negative errno. */
+static int log_place(const struct doctor *doctor, char path[static PATH_MAX])
+{
+	const char *named = log_named(doctor);
+
+	if (named) {
+		snprintf(path, PATH_MAX, "%s", named);
+		return 0;
+	}
+	snprintf(path, PATH_MAX, "%s%s", doctor->root, doctor->conf.log_path);
+	return doctor_path(doctor, doctor->conf.log_path, path);
 }
 
 static int see_time(void *arg, const struct filter_line *line)
@@ -82,12 +93,14 @@ void doctor_log_read(struct doctor *doctor)
 	char boot_id[BOOT_ID_MAX] = "", now[BOOT_ID_MAX] = "";
 	struct doctor_log_facts *log = &doctor->log;
 
-	log_place(doctor, log->path);
-	doctor->log_error = db ? db_open(db, log->path) : -ENOMEM;
-	if (doctor->log_error == 0)
-		doctor->log_error = read_facts(doctor, db, boot_id);
-	if (doctor->log_error < 0 && db)
+	int r = log_place(doctor, log->path);
+	if (r < 0)
+		snprintf(log->why, sizeof(log->why), "%s", strerror(-r));
+	else if (!db)
+		r = -ENOMEM;
+	else if ((r = db_open(db, log->path)) < 0 || (r = read_facts(doctor, db, boot_id)) < 0)
 		snprintf(log->why, sizeof(log->why), "%s", db_errmsg(db));
+	doctor->log_error = r;
 	if (doctor_line(doctor, "/proc/sys/kernel/random/boot_id", now, sizeof(now)) == 0)
 		doctor->log_is_of_this_boot = *boot_id && strcmp(boot_id, now) == 0;
 }
@@ -265,20 +278,27 @@ static void see_space(struct doctor *doctor, uint64_t free_bytes)
 
 void doctor_disk(struct doctor *doctor)
 {
-	char folder[PATH_MAX];
+	const char *named = log_named(doctor);
+	char folder[PATH_MAX], above[PATH_MAX];
 	struct statfs info;
+	int r;
 
-	folder_of(doctor->log.path, folder);
-	while (statfs(folder, &info) < 0) { /* not installed yet: where it will be */
-		char above[PATH_MAX];
+	folder_of(named ? named : doctor->conf.log_path, folder);
+	for (;;) { /* not installed yet: where it will be */
+		[[gnu::cleanup(doctor_closep)]] int fd = named
+			? open(folder, O_PATH | O_CLOEXEC)
+			: doctor_open(doctor, folder, O_PATH);
 
-		if (errno != ENOENT || strcmp(folder, "/") == 0 || strcmp(folder, ".") == 0) {
-			doctor_find(doctor, DOCTOR_NOT_SEEN, "%s: %s", folder, strerror(errno));
-			doctor_do_as_root(doctor);
-			return;
-		}
+		r = fd >= 0 ? fstatfs(fd, &info) : named ? -errno : fd;
+		if (r != -ENOENT || strcmp(folder, "/") == 0 || strcmp(folder, ".") == 0)
+			break;
 		folder_of(folder, above);
 		strcpy(folder, above);
+	}
+	if (r < 0) {
+		doctor_find(doctor, DOCTOR_NOT_SEEN, "%s: %s", folder, strerror(-r));
+		doctor_do_as_root(doctor);
+		return;
 	}
 	const char *bad = bad_file_system(info.f_type);
 	if (bad) {

@@ -17,7 +17,11 @@ static bool is_fixed(const char *name, size_t len)
 	return false;
 }
 
-/* The active modules in their order, and those that are missing: what lsm= has to say. */
+/*
+ * The active modules in their order, and those that are missing: what lsm= has to say. Kernels before 6.4 panic where
+ * IMA has a policy and lsm= leaves "integrity" out, which is not in the list of active ones (linux,
+ * security/integrity/iint.c, integrity_inode_get()); later ones do not mind.
+ */
 static void compose(
 	const struct doctor *doctor, const char *active, char ret[static 2 * DOCTOR_WORD_MAX])
 {
@@ -33,6 +37,9 @@ static void compose(
 			!(len == 3 && strncmp(active, "bpf", len) == 0))
 			to += sprintf(to, "%.*s,", (int)len, active);
 	}
+	if (doctor_lsm_hook(doctor) != DOCTOR_LSM_USED &&
+		doctor_has(doctor, "/sys/kernel/security/integrity"))
+		to += sprintf(to, "integrity,");
 	strcpy(to, "bpf"); /* last, as in the defaults of CONFIG_LSM (linux, security/Kconfig) */
 }
 

@@ -3,9 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -16,21 +18,61 @@ void doctor_buf_freep(char **buf)
 	free(*buf);
 }
 
-/* A path that is too long is none that there is. */
-void doctor_path(const struct doctor *doctor, const char *path, char ret_path[static PATH_MAX])
+void doctor_closep(int *fd)
 {
-	int len = snprintf(ret_path, PATH_MAX, "%s%s", doctor->root, path);
+	if (*fd >= 0)
+		close(*fd);
+}
 
-	if (len < 0 || len >= PATH_MAX)
-		ret_path[0] = '\0';
+int doctor_open(const struct doctor *doctor, const char *path, int flags)
+{
+	enum { TRIES = 100 };
+	const struct open_how how = {
+		.flags = (unsigned)flags | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT,
+	};
+	long fd;
+
+	if (!*doctor->root) {
+		fd = open(path, flags | O_CLOEXEC);
+		return fd < 0 ? -errno : (int)fd;
+	}
+	int tries = 0;
+	do /* EAGAIN: somebody renames or mounts meanwhile */
+		fd = syscall(SYS_openat2, doctor->root_fd, path, &how, sizeof(how));
+	while (fd < 0 && errno == EAGAIN && ++tries < TRIES);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int doctor_path(const struct doctor *doctor, const char *path, char ret_path[static PATH_MAX])
+{
+	char link[32], full[PATH_MAX];
+
+	if (!*doctor->root) {
+		snprintf(ret_path, PATH_MAX, "%s", path);
+		return 0;
+	}
+	[[gnu::cleanup(doctor_closep)]] int fd = doctor_open(doctor, path, O_PATH);
+	if (fd < 0)
+		return fd;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t len = readlink(link, full, sizeof(full));
+	if (len < 0)
+		return -errno;
+	if (len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	full[len] = '\0';
+	strcpy(ret_path, full);
+	return 0;
 }
 
 int doctor_stat(const struct doctor *doctor, const char *path, struct stat *ret_stat)
 {
-	char full[PATH_MAX];
+	[[gnu::cleanup(doctor_closep)]] int fd = doctor_open(doctor, path, O_PATH);
 
-	doctor_path(doctor, path, full);
-	return stat(full, ret_stat) == 0 ? 0 : -errno;
+	if (fd < 0)
+		return fd;
+	return fstat(fd, ret_stat) == 0 ? 0 : -errno;
 }
 
 bool doctor_has(const struct doctor *doctor, const char *path)
@@ -75,16 +117,11 @@ static int read_all(int fd, size_t max, char **ret_bytes, size_t *ret_len)
 int doctor_read(const struct doctor *doctor, const char *path, size_t max, char **ret_bytes,
 	size_t *ret_len)
 {
-	char full[PATH_MAX];
-
-	doctor_path(doctor, path, full);
 	/* A fifo that somebody put there shall not hold us up. */
-	int fd = open(full, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	int r = read_all(fd, max, ret_bytes, ret_len);
-	close(fd);
-	return r;
+	[[gnu::cleanup(doctor_closep)]] int fd = doctor_open(
+		doctor, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+
+	return fd < 0 ? fd : read_all(fd, max, ret_bytes, ret_len);
 }
 
 int doctor_line(const struct doctor *doctor, const char *path, char *ret_line, size_t size)
@@ -103,12 +140,13 @@ int doctor_line(const struct doctor *doctor, const char *path, char *ret_line, s
 int doctor_each(const struct doctor *doctor, const char *folder,
 	int (*fn)(void *arg, const char *name), void *arg)
 {
+	[[gnu::cleanup(doctor_closep)]] int fd = doctor_open(doctor, folder, O_PATH | O_DIRECTORY);
 	struct dirent **entries = NULL;
-	char full[PATH_MAX];
 	int r = 0;
 
-	doctor_path(doctor, folder, full);
-	int count = scandir(full, &entries, NULL, alphasort);
+	if (fd < 0)
+		return fd;
+	int count = scandirat(fd, ".", &entries, NULL, alphasort);
 	if (count < 0)
 		return -errno;
 	for (int i = 0; i < count; i++) {

@@ -19,6 +19,9 @@ uint32_t doctor_pcr_bit(int64_t pcr);
 /* The registers of an array of numbers, a number, or a text of numbers with commas between. */
 uint32_t doctor_pcr_mask(const struct json_t *value);
 
+/* The daemon's registers are those of a TPM 2.0 that the kernel shows, not of a software TPM of its own. */
+bool doctor_tpm_is_chip(const struct doctor *doctor);
+
 enum { DOCTOR_DIGITS_MAX = 2 * BANK_DIGEST_MAX + 2 };
 
 /* What the kernel shows of a register, in lower case. Returns whether it does. */

@@ -213,7 +213,7 @@ void doctor_pcr(struct doctor *doctor)
 {
 	size_t before = json_array_size(doctor->findings);
 
-	if (!doctor_has(doctor, "/sys/class/tpm/tpm0"))
+	if (!doctor_tpm_is_chip(doctor))
 		return; /* a software TPM is the daemon's alone */
 	if (doctor->conf.pcr == 16 || doctor->conf.pcr == 23) {
 		doctor_find(doctor, DOCTOR_PROBLEM,

@@ -57,23 +57,42 @@ static int see_wants(void *arg, const char *name)
 
 	if (!dot || (strcmp(dot, ".wants") != 0 && strcmp(dot, ".requires") != 0))
 		return 0;
-	snprintf(path, sizeof(path), "%s/etc/systemd/system/%s/bpfmeasured.service",
-		wants->doctor->root, name);
-	wants->found = wants->found || faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	snprintf(path, sizeof(path), "/etc/systemd/system/%s/bpfmeasured.service", name);
+	[[gnu::cleanup(doctor_closep)]] int fd = doctor_open(
+		wants->doctor, path, O_PATH | O_NOFOLLOW); /* its name counts, not where it leads */
+	wants->found = wants->found || fd >= 0;
 	return 0;
 }
 
-static void see_unit(struct doctor *doctor)
+/* systemctl(1), "mask". */
+static bool is_masked(const struct doctor *doctor)
+{
+	static const char nowhere[] = "/dev/null";
+	char target[sizeof(nowhere)];
+	[[gnu::cleanup(doctor_closep)]] int fd = doctor_open(
+		doctor, "/etc/systemd/system/bpfmeasured.service", O_PATH | O_NOFOLLOW);
+
+	return fd >= 0 && readlinkat(fd, "", target, sizeof(target)) == sizeof(nowhere) - 1 &&
+		memcmp(target, nowhere, sizeof(nowhere) - 1) == 0;
+}
+
+static bool has_unit(const struct doctor *doctor)
 {
 	static const char *const units[] = { "/etc/systemd/system/bpfmeasured.service",
 		"/usr/local/lib/systemd/system/bpfmeasured.service",
 		"/usr/lib/systemd/system/bpfmeasured.service",
 		"/lib/systemd/system/bpfmeasured.service" };
-	struct wants wants = { doctor, false };
-	bool found = false;
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		found = found || doctor_has(doctor, units[i]);
+		if (doctor_has(doctor, units[i]))
+			return true;
+	return false;
+}
+
+static void see_unit(struct doctor *doctor)
+{
+	struct wants wants = { doctor, false };
+
 	if (doctor_each(doctor, "/etc/systemd/system", see_wants, &wants) < 0)
 		wants.found = false;
 	if (!doctor_has(doctor, "/etc/systemd/system")) {
@@ -81,7 +100,13 @@ static void see_unit(struct doctor *doctor)
 			"%s is installed; without systemd, something else has to start it at every "
 			"boot",
 			doctor->daemon_path);
-	} else if (!found) {
+	} else if (is_masked(doctor)) {
+		doctor_find(doctor, DOCTOR_PROBLEM,
+			"%s is installed, but bpfmeasured.service is masked: it cannot be started",
+			doctor->daemon_path);
+		doctor_do(doctor,
+			"\tsudo systemctl unmask bpfmeasured\n\tsudo systemctl enable --now bpfmeasured");
+	} else if (!has_unit(doctor)) {
 		doctor_find(doctor, DOCTOR_PROBLEM,
 			"%s is installed, but systemd has no unit bpfmeasured.service",
 			doctor->daemon_path);
@@ -184,18 +209,27 @@ void doctor_config(struct doctor *doctor)
 
 /* ---- user and group ---- */
 
-/* The group's number in the machine's own file; groups of a directory service are not for daemons. */
-static bool group_find(const struct doctor *doctor, gid_t *ret_gid)
+/* NULL: it may not be read, or is not there. */
+static FILE *file_of(const struct doctor *doctor, const char *path)
 {
-	char path[PATH_MAX];
+	int fd = doctor_open(doctor, path, O_RDONLY);
+	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
+}
+
+/* Its number in the machine's own file; groups of a directory service are not for daemons. */
+static bool group_find(const struct doctor *doctor, const char *name, gid_t *ret_gid)
+{
+	FILE *file = file_of(doctor, "/etc/group");
 	bool found = false;
 
-	doctor_path(doctor, "/etc/group", path);
-	FILE *file = fopen(path, "re");
 	if (!file)
 		return false;
 	for (struct group *group; !found && (group = fgetgrent(file));) {
-		found = strcmp(group->gr_name, doctor->conf.group) == 0;
+		found = strcmp(group->gr_name, name) == 0;
 		if (found)
 			*ret_gid = group->gr_gid;
 	}
@@ -205,11 +239,9 @@ static bool group_find(const struct doctor *doctor, gid_t *ret_gid)
 
 static bool user_is_there(const struct doctor *doctor)
 {
-	char path[PATH_MAX];
+	FILE *file = file_of(doctor, "/etc/passwd");
 	bool found = false;
 
-	doctor_path(doctor, "/etc/passwd", path);
-	FILE *file = fopen(path, "re");
 	if (!file)
 		return false;
 	for (struct passwd *user; !found && (user = fgetpwent(file));)
@@ -218,11 +250,32 @@ static bool user_is_there(const struct doctor *doctor)
 	return found;
 }
 
-static void do_make_user(struct doctor *doctor)
+/* systemd-sysusers(8) makes those that are the default; others are the administrator's own. */
+static void do_make(struct doctor *doctor, const char *tool, const char *name)
 {
+	char word[DOCTOR_QUOTED_MAX];
+
+	if (strcmp(name, "bpfmeasure") == 0)
+		doctor_do(doctor,
+			"With systemd; and without:\n\tsudo systemd-sysusers\n\tsudo adduser "
+			"--system --group --no-create-home bpfmeasure");
+	else
+		doctor_do(doctor, "\tsudo %s --system %s", tool, doctor_word(name, word));
+}
+
+/* SupplementaryGroups= of the unit, unless a drop-in changes it. */
+static void see_tss(struct doctor *doctor)
+{
+	gid_t gid;
+
+	if (!has_unit(doctor) || group_find(doctor, "tss", &gid) ||
+		doctor_has(doctor, "/etc/systemd/system/bpfmeasured.service.d"))
+		return;
+	doctor_find(doctor, DOCTOR_PROBLEM,
+		"there is no group tss, which is to have the TPM: systemd does not start "
+		"bpfmeasured.service (216/GROUP)");
 	doctor_do(doctor,
-		"With systemd; and without:\n\tsudo systemd-sysusers\n\tsudo adduser --system "
-		"--group --no-create-home bpfmeasure");
+		"The TPM library's package makes it, on Debian tpm-udev. Or:\n\tsudo groupadd --system tss");
 }
 
 void doctor_group(struct doctor *doctor)
@@ -232,18 +285,19 @@ void doctor_group(struct doctor *doctor)
 
 	if (!*doctor->daemon_path && !doctor->status)
 		return;
-	if (!group_find(doctor, &gid)) {
+	see_tss(doctor);
+	if (!group_find(doctor, doctor->conf.group, &gid)) {
 		doctor_find(doctor, DOCTOR_PROBLEM,
 			"there is no group %s: only root can read the log and ask the daemon",
 			doctor->conf.group);
-		do_make_user(doctor);
+		do_make(doctor, "groupadd", doctor->conf.group);
 		return;
 	}
 	if (!user_is_there(doctor)) {
 		doctor_find(doctor, DOCTOR_PROBLEM,
 			"there is no user %s: the attestation server does not start",
 			doctor->conf.user);
-		do_make_user(doctor);
+		do_make(doctor, "useradd", doctor->conf.user);
 	} else if (geteuid() == 0 || *doctor->root || getegid() == gid || group_member(gid)) {
 		doctor_find(doctor, DOCTOR_OK, "the user %s and the group %s are there",
 			doctor->conf.user, doctor->conf.group);
@@ -276,7 +330,7 @@ static void see_initrd(struct doctor *doctor)
 			"%s is older than the daemon or agent.conf: hooks of an older build are "
 			"replaced when the daemon starts, and what they saw is counted as lost",
 			path);
-		doctor_do(doctor, "\tsudo update-initramfs -u");
+		doctor_do(doctor, "\tsudo update-initramfs -u -k all");
 	} else {
 		doctor_find(doctor, DOCTOR_OK, "the hooks are attached from the initramfs on");
 	}

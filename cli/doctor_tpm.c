@@ -66,11 +66,13 @@ static void see_swtpm(struct doctor *doctor)
 
 static void see_software(struct doctor *doctor, const char *why)
 {
+	bool is_used = strcmp(daemon_kind(doctor), "software") == 0;
+
 	doctor_find(doctor, DOCTOR_NOTE,
 		"%s: a software TPM %s. It protects the log against nobody who is root on this "
 		"machine, and every verdict says so",
-		why, doctor->status ? "is used" : "will be used");
-	if (!doctor->status)
+		why, is_used ? "is used" : "will be used");
+	if (!is_used)
 		see_swtpm(doctor);
 }
 
@@ -106,8 +108,15 @@ static void see_device(struct doctor *doctor, const char *path)
 	if (r < 0) {
 		doctor_find(doctor, DOCTOR_PROBLEM, "there is a TPM, but %s is not there: %s", path,
 			strerror(-r));
-		doctor_do(doctor,
-			"Have udev make it:\n\tsudo udevadm trigger --settle --subsystem-match=tpmrm");
+		if (strcmp(path, "/dev/tpmrm0") != 0)
+			doctor_do(doctor,
+				"Unless it comes later, in [tpm] of "
+				"/etc/bpfmeasure/agent.conf:\n\tdevice = auto");
+		else /* the kernel makes it, once, and udev says whose it is */
+			doctor_do(doctor,
+				"Somebody removed it. The next boot brings it back, or:\n\tsudo mknod -m "
+				"0660 /dev/tpmrm0 c $(tr : ' ' </sys/class/tpmrm/tpmrm0/dev)\n\tsudo "
+				"udevadm trigger --settle --subsystem-match=tpmrm");
 	} else if (info.st_mode & S_IWOTH) {
 		doctor_find(doctor, DOCTOR_PROBLEM,
 			"%s may be written by everybody (mode %04o): each user can extend PCR %u, "
@@ -124,21 +133,33 @@ static void see_device(struct doctor *doctor, const char *path)
 	}
 }
 
+/* Linux shows the version since 5.6. */
+static bool is_old(const struct doctor *doctor)
+{
+	char version[8];
+
+	return doctor_line(doctor, TPM_DIR "/tpm_version_major", version, sizeof(version)) == 0 &&
+		strcmp(version, "2") != 0;
+}
+
+bool doctor_tpm_is_chip(const struct doctor *doctor)
+{
+	return !wants_software(doctor) && doctor_has(doctor, TPM_DIR) && !is_old(doctor);
+}
+
 void doctor_tpm(struct doctor *doctor)
 {
 	const char *path = *doctor->conf.device == '/' ? doctor->conf.device : "/dev/tpmrm0";
-	char version[8] = "";
 
 	if (wants_software(doctor)) {
 		see_software(doctor, "agent.conf says so");
 		return;
 	}
-	int r = doctor_line(doctor, TPM_DIR "/tpm_version_major", version, sizeof(version));
-	if (r < 0 && !doctor_has(doctor, TPM_DIR)) {
+	if (!doctor_has(doctor, TPM_DIR)) {
 		see_none(doctor);
 		return;
 	}
-	if (r == 0 && strcmp(version, "2") != 0) {
+	if (is_old(doctor)) {
 		see_software(doctor, "the TPM of this machine is not of version 2");
 		return;
 	}
@@ -216,7 +237,7 @@ void doctor_banks(struct doctor *doctor)
 	char digits[DOCTOR_DIGITS_MAX], names[64] = "";
 	size_t len = 0;
 
-	if (wants_software(doctor) || !doctor_has(doctor, TPM_DIR))
+	if (!doctor_tpm_is_chip(doctor))
 		return; /* the software TPM has the banks that it is made with */
 	for (enum bank bank = 0; bank < BANK_COUNT; bank++)
 		if (doctor_pcr_value(doctor, bank, doctor->conf.pcr, digits))
