@@ -17,6 +17,7 @@
 
 #include "attest/memory.h"
 #include "cli/cli.h"
+#include "cli/enrolment.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "cli/verdict.h"
@@ -104,6 +105,9 @@ static int check_options(const struct attest *attest)
 		return cli_usage("needs a machine, or --all");
 	if (attest->word_count && attest->all)
 		return cli_usage("takes machines or --all, not both");
+	for (size_t i = 0; i < attest->word_count; i++)
+		if (!enrolment_is_name(attest->words[i]))
+			return cli_usage("\"%s\" is no machine's name", attest->words[i]);
 	if (attest->save && attest->word_count != 1)
 		return cli_usage("--save takes the evidence of one machine");
 	if (!attest->certificate != !attest->key)
@@ -402,7 +406,7 @@ static void take(void *arg, size_t index, int status, const char *answer, size_t
 	if (!object) {
 		(void)cli_unknown("not enough memory");
 	} else if (attest->json) {
-		json_dumpf(object, stdout, JSON_COMPACT);
+		json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 		putchar('\n');
 	} else {
 		print_line(attest, object);

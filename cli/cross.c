@@ -387,7 +387,9 @@ static int print_json(const struct look *look)
 		(json_int_t)look->programs, "last_seq", json_object_get(look->loaded, "last_seq"),
 		"hidden", look->hidden, "ended_unseen", look->ended);
 
-	if (!object || (json_dumpf(object, stdout, JSON_COMPACT) < 0 && !ferror(stdout)))
+	if (!object ||
+		(json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 &&
+			!ferror(stdout)))
 		return cli_unknown("%s", strerror(ENOMEM));
 	putchar('\n');
 	return CLI_GOOD;

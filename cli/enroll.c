@@ -129,18 +129,6 @@ static int parse_option(struct request *request, int option, const char *value)
 	return parse_value(request, option, value);
 }
 
-static bool is_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	if (!len || len > MACHINE_NAME_MAX || name[0] == '-')
-		return false;
-	for (const char *c = name; *c; c++)
-		if (*c <= ' ' || *c > '~')
-			return false;
-	return true;
-}
-
 /* What belongs together. */
 static int check(struct request *request, int count, char **words)
 {
@@ -163,7 +151,7 @@ static int check(struct request *request, int count, char **words)
 	request->host = words[0];
 	if (!request->name)
 		request->name = request->host;
-	if (!is_name(request->name))
+	if (!enrolment_is_name(request->name))
 		return cli_usage("\"%s\" cannot be a name: 1 to %d printable characters without "
 				 "blanks, the first no dash",
 			request->name, MACHINE_NAME_MAX);
@@ -245,7 +233,7 @@ static json_t *machine_json(const struct machine *machine)
 
 static int print_json(json_t *object)
 {
-	if (!object || json_dumpf(object, stdout, JSON_COMPACT))
+	if (!object || json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII))
 		return cli_unknown("not enough memory, or no output");
 	putchar('\n');
 	return CLI_GOOD;

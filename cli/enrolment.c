@@ -54,6 +54,18 @@ int enrolment_ek_load(const char *path, struct ek_pin *ret)
 	return CLI_GOOD;
 }
 
+bool enrolment_is_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!len || len > MACHINE_NAME_MAX || name[0] == '-')
+		return false;
+	for (const char *c = name; *c; c++)
+		if (*c <= ' ' || *c > '~')
+			return false;
+	return true;
+}
+
 bool enrolment_pcr_parse(const char *text, unsigned *ret_pcr)
 {
 	size_t len = strlen(text);

@@ -15,6 +15,10 @@
 /* The EK in a file, likewise. */
 [[nodiscard]] int enrolment_ek_load(const char *path, struct ek_pin *ret);
 
+/* What a machine may be called: 1 to MACHINE_NAME_MAX printable bytes of ASCII without a blank, the first no
+ * dash. */
+bool enrolment_is_name(const char *name);
+
 /* The number of a PCR. */
 [[nodiscard]] bool enrolment_pcr_parse(const char *text, unsigned *ret_pcr);
 

@@ -219,7 +219,9 @@ static void print_values(const json_t *status)
 
 		print_label("PCR");
 		print_value(json_object_get(status, "pcr"));
-		printf(" %s ", bank);
+		putchar(' ');
+		status_print_text(bank, strlen(bank));
+		putchar(' ');
 		print_digest(hex ? hex : "-", LABEL_WIDTH + strlen(" 13  ") + strlen(bank));
 		putchar('\n');
 	}
@@ -333,7 +335,7 @@ static int run(const char *socket_path, const char *db_path, bool json)
 		print_status(status);
 		return exit_code(status);
 	}
-	if (json_dumpf(status, stdout, JSON_COMPACT) < 0 && !ferror(stdout))
+	if (json_dumpf(status, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 && !ferror(stdout))
 		return cli_unknown("%s", strerror(ENOMEM));
 	putchar('\n');
 	return exit_code(status);
