@@ -119,6 +119,26 @@ static int tree_line(void *arg, const struct filter_line *line)
 
 /* ---- walking ---- */
 
+static int boot_line(void *arg, const struct filter_line *line)
+{
+	return line->error ? 0 : tree_add(arg, line);
+}
+
+/* Of which boot the first record of a tree is: attachments end with theirs. */
+static int tree_begin(struct printer *printer, uint64_t first)
+{
+	struct filter filter = filter_any();
+	uint64_t epoch;
+
+	filter.kind = "epoch";
+	if (!printer->tree || first <= 1)
+		return CLI_GOOD;
+	int r = filter_newest(printer->db, &filter, 1, first - 1, &epoch);
+	if (r == 0 && epoch < first)
+		r = filter_each(printer->db, &filter, epoch, epoch, boot_line, printer->tree);
+	return r < 0 ? cli_db_fail(printer->db, r) : CLI_GOOD;
+}
+
 /* Print first ... last, and whatever stands in a buffer. Returns an exit code. */
 static int print_range(
 	struct printer *printer, const struct options *options, uint64_t first, uint64_t last)
@@ -216,6 +236,8 @@ static int run(const struct options *options)
 		return cli_db_fail(db, r);
 	listing_init(&printer.listing, terminal_width(), last);
 	code = find_first(db, options, last, &first);
+	if (code == CLI_GOOD)
+		code = tree_begin(&printer, first);
 	if (code == CLI_GOOD)
 		code = print_range(&printer, options, first, last);
 	if (code == CLI_GOOD)

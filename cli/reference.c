@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <elf.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
@@ -308,6 +309,7 @@ static int from_certificates(struct making *making, const void *bytes, size_t le
 	size_t count = 0;
 	int code = CLI_GOOD;
 
+	ERR_clear_error();
 	while (bio && !code) {
 		[[gnu::cleanup(x509_freep)]] X509 *certificate = PEM_read_bio_X509(
 			bio, NULL, NULL, (void *)no_passphrase);
@@ -317,7 +319,12 @@ static int from_certificates(struct making *making, const void *bytes, size_t le
 		count++;
 	}
 	BIO_free(bio);
-	return count ? code : cli_unknown("%s: no certificate that OpenSSL reads", making->path);
+	if (code)
+		return code;
+	if (count && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+		return CLI_GOOD;
+	return cli_unknown(
+		"%s: OpenSSL does not read certificate %zu of it", making->path, count + 1);
 }
 
 static int from_executable(struct making *making, const void *bytes, size_t len)

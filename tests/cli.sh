@@ -126,6 +126,7 @@ done
 refuses '--completion of another shell' 2 'bash, zsh or machines' --completion fish
 refuses '--completion of nothing' 2 'bash, zsh or machines' --completion
 refuses 'attest: no machine' 2 'needs a machine' attest
+refuses 'attest: what no machine is called' 2 "no machine's name" attest $'web\xff'
 refuses 'attest --parallel 0' 2 'from 1 to' attest web-07 --parallel 0
 refuses 'ack: no machine' 2 'needs one machine' ack
 refuses 'ack --seq junk' 2 "a record's number" ack web-07 --seq 1x
@@ -345,6 +346,15 @@ same 'log --tree with a filter: unloaded' \
 	"$(jq -s '(map(select(.kind == "load" and .signature.verdict == "unsigned").seq)) as $shown |
 		map(select(.kind == "unload" and (.program.seq | IN($shown[])))) | length' "$lines")" \
 	"$(grep -cE '[0-9]{2}:[0-9]{2}:[0-9]{2}' "$dir/out")"
+
+one_boot=$dir/one-boot.db
+cp "$log" "$one_boot"
+sqlite3 "$one_boot" "UPDATE record SET line = CAST(replace(CAST(line AS TEXT), 'c3f07a11-90d2-4d1b-8f3e-2f1c115b5e0a',
+	'5b5e0a5e-6b33-4a46-8f2c-7d3f0a2f1c11') AS BLOB) WHERE kind = 'epoch'"
+run log --tree --last 0 --db "$one_boot"
+whole=$(grep -c 'at ' "$dir/out")
+run log --tree --last $((last - 10)) --db "$one_boot"
+same 'log --tree --last: what is attached stays so over an epoch of the same boot' "$whole" "$(grep -c 'at ' "$dir/out")"
 
 # Of the boot in force, which began with the second epoch and went on with the third.
 boot=$(seqs '.kind == "epoch" and .why == "boot"')
@@ -948,6 +958,10 @@ refuses 'reference: evidence that is not true' 1 changed reference "$dir/changed
 accepts 'reference: an executable' reference "$bpfmeasure"
 contains 'reference: an executable is its sha256' "$out" "\"exe_sha256\":\"$(sha256sum "$bpfmeasure" | cut -d' ' -f1)\""
 accepts 'reference: a light skeleton' reference tests/fuzz/corpus/reference/skeleton
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=one -keyout "$dir/key.pem" -out "$dir/one.pem" 2>"$dir/err"
+accepts 'reference: a certificate' reference "$dir/one.pem"
+sed '2s/^...../AAAAA/' "$dir/one.pem" | cat "$dir/one.pem" - >"$dir/two.pem"
+refuses 'reference: a certificate behind another that cannot be read' 3 'does not read certificate 2 of it' reference "$dir/two.pem"
 refuses 'reference: a script' 3 'interpreter' reference tests/cli.sh
 refuses 'reference: another file' 3 'no BPF object' reference "$dir/second.sql"
 refuses 'reference: no file' 2 'needs a FILE' reference
