@@ -497,11 +497,6 @@ static int open_log(const char *path, struct db **ret_db)
 
 int audit_main(int argc, char **argv)
 {
-	static const int codes[] = {
-		[VERIFY_TRUSTED] = CLI_GOOD,
-		[VERIFY_UNTRUSTED] = CLI_UNTRUSTED,
-		[VERIFY_UNKNOWN] = CLI_UNKNOWN,
-	};
 	[[gnu::cleanup(audit_done)]] struct audit audit = { 0 };
 	const struct history_result *result;
 	struct request request;
@@ -526,11 +521,12 @@ int audit_main(int argc, char **argv)
 		return cli_unknown("not enough memory");
 	int err = read_all(&audit, &result);
 	if (err)
-		return cli_unknown(
-			"%s", *db_errmsg(audit.db) ? db_errmsg(audit.db) : strerror(-err));
+		return cli_unknown("%s",
+			err == -ENOMEM || !*db_errmsg(audit.db) ? strerror(-err)
+								: db_errmsg(audit.db));
 	if (!request.quiet)
 		code = request.json ? print_json(&request, result) : print_result(&request, result);
 	if (!code && fflush(stdout))
 		return cli_unknown("cannot write the verdict: %s", strerror(errno));
-	return code ? code : codes[result->verdict];
+	return code ? code : verdict_code(result->verdict);
 }

@@ -79,6 +79,15 @@ static int beginning_read(struct db *db, struct beginning *beginning)
 	return filter_each(db, &filter, 1, UINT64_MAX, take_line, beginning);
 }
 
+/* What the trim records say alone. */
+static int trims_read(struct db *db, struct beginning *beginning)
+{
+	struct filter filter = filter_any();
+
+	filter.kind = "trim";
+	return filter_each(db, &filter, 1, UINT64_MAX, take_line, beginning);
+}
+
 /* ---- judging ---- */
 
 enum { WHY_LEN = 256 };
@@ -308,7 +317,7 @@ int before_explain(struct db *db, uint64_t seq)
 	[[gnu::cleanup(beginning_done)]] struct beginning beginning = {};
 	char when[WHEN_MAX];
 
-	int r = beginning_read(db, &beginning);
+	int r = trims_read(db, &beginning);
 	if (r < 0)
 		return r == -ENOMEM ? cli_unknown("%s", strerror(ENOMEM)) : cli_db_fail(db, r);
 	for (size_t i = beginning.count; i-- > 0;) {

@@ -263,7 +263,7 @@ static int spans_find(struct db *db, const struct filter *filter, uint64_t first
 		return r;
 	first = first < oldest ? oldest : first;
 	last = last > newest ? newest : last;
-	if (seqs && !filter->ends && first <= last && last - first >= WINDOW)
+	if (seqs && !filter->ends && first <= last && (filter->refers || last - first >= WINDOW))
 		count = find(db, filter, seqs);
 	spans->at = calloc(count == SIZE_MAX ? 1 : count + 1, sizeof(*spans->at));
 	if (!spans->at)

@@ -18,7 +18,7 @@ struct output {
 /* Returns 0, and output_done() is due; a negative errno. */
 [[nodiscard]] int output_open(struct output *output, const char *path);
 
-/* Put it in its place, on the disk. Returns 0; a negative errno, and the place is as it was. */
+/* Put it in its place, its bytes on the disk. Returns 0; a negative errno, and the place is as it was. */
 [[nodiscard]] int output_commit(struct output *output);
 
 /* Remove what was not committed. */

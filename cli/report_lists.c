@@ -47,8 +47,8 @@ static void attached_begin(struct page *page)
 
 	page_section(page, "attached", "Programs attached now",
 		"At the end of the log, whatever range of time this page has: every attachment that no"
-		" record has ended; the agent's own hooks are the last. A <em>pin</em> (a file) keeps"
-		" a program and runs it nowhere.");
+		" record has ended; the agent's own hooks are the last. A <em>pin</em> keeps a program"
+		" and runs it nowhere; <em>bpffs:</em> is before its path in the BPF file system.");
 	page_table(page, "Programs attached now", heads);
 }
 

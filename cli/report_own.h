@@ -79,9 +79,6 @@ void page_time(struct page *page, const char *rfc3339);
 /* "name type", a link to the program's life where the page has it. */
 void page_program(struct page *page, const char *name, const char *type, int64_t rank);
 
-/* Which record it was. */
-void page_record(struct page *page, int64_t seq);
-
 /* A digest's beginning, the whole as its title. */
 void page_digest(struct page *page, const char *hex);
 

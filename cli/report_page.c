@@ -99,11 +99,6 @@ void page_program(struct page *page, const char *name, const char *type, int64_t
 		html(page->file, " <span class=\"q\">%.64s</span>", type);
 }
 
-void page_record(struct page *page, int64_t seq)
-{
-	html(page->file, "<span class=\"seq\">%" PRId64 "</span>", seq);
-}
-
 void page_digest(struct page *page, const char *hex)
 {
 	if (hex)

@@ -72,10 +72,11 @@ static void add_value(FILE *out, struct line_value value)
 
 static void print_value(const char *key, struct line_value value)
 {
-	char text[RECORD_LINE_MAX] = "";
+	char text[RECORD_LINE_MAX] = "not enough memory";
 	FILE *out = fmemopen(text, sizeof(text), "w"); /* as text it is shorter than in the line */
 
 	if (out) {
+		text[0] = '\0';
 		add_value(out, value);
 		fclose(out);
 	}
