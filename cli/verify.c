@@ -169,8 +169,8 @@ static void print_facts(const struct verify_facts *facts)
 		facts->loads[VERDICT_VERIFIED], facts->loads[VERDICT_UNSIGNED],
 		facts->loads[VERDICT_UNKNOWN], facts->kinds[RECORD_BASELINE],
 		facts->kinds[RECORD_REJECT], facts->lost, facts->kinds[RECORD_ATTACH]);
-	terminal_print(
-		"agent %s says that it is %s", facts->agent, evidence_state_name(facts->state));
+	terminal_print("not signed: agent %s says that it is %s", facts->agent,
+		evidence_state_name(facts->state));
 }
 
 static void print_result(const struct request *request, const struct verify_result *result)
