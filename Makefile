@@ -39,8 +39,8 @@ SRC_attest := attest/activation.c attest/merkle.c attest/evidence.c attest/tpms.
 SRC_verifier := attest/machine.c attest/memory.c attest/memory_machine.c attest/memory_round.c \
                 attest/memory_violation.c attest/client.c attest/client_curl.c \
                 attest/round.c attest/round_gap.c attest/round_judge.c attest/round_remember.c \
-                attest/policy.c attest/policy_shipped.c attest/policy_tables.c attest/reference.c \
-                attest/credential.c attest/ek.c attest/ek_roots.c \
+                attest/policy.c attest/policy_run.c attest/policy_shipped.c attest/policy_tables.c \
+                attest/reference.c attest/credential.c attest/ek.c attest/ek_roots.c \
                 attest/enrol.c attest/identity.c attest/round_peer.c
 SRC_server := attest/server.c attest/server_body.c attest/server_cert.c attest/server_channel.c \
               attest/server_connection.c attest/server_exchange.c attest/server_library.c \

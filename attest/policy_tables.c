@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "attest/policy_tables.h"
+#include "attest/policy_own.h"
 
 #include <assert.h>
 #include <stdio.h>

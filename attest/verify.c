@@ -242,7 +242,8 @@ static bool check_behind(struct verification *v)
 	if (!behind)
 		return true;
 	return verification_conclude(v, VERIFY_BEHIND,
-		"Records %" PRIu64 "-%" PRIu64 " are proven, but the agent says that it had seen %" PRIu64
+		"Records %" PRIu64 "-%" PRIu64
+		" are proven, but the agent says that it had seen %" PRIu64
 		" more event%s that it had not measured yet.",
 		v->statement.first, v->statement.last, behind, behind == 1 ? "" : "s");
 }

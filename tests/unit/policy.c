@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 
-#include "attest/policy_tables.h"
+#include "attest/policy_own.h"
 #include "tests/samples.h"
 
 /* One policy over one good load. */

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The tables that a policy sees. Their columns follow from the tables of keys of record.h and
- * reference.h: a column is named after the path of its value, and is never NULL.
- *
- * SQLite's own codes are returned: policy.c says what they mean.
- */
-#ifndef ATTEST_POLICY_TABLES_H
-#define ATTEST_POLICY_TABLES_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+/* What the files of the policy share: the handle, the tables that policies see, and errors. */
+#ifndef ATTEST_POLICY_OWN_H
+#define ATTEST_POLICY_OWN_H
 
 #include <sqlite3.h>
 
-#include "attest/machine.h"
+#include "attest/policy.h"
 #include "attest/reference.h"
 #include "bpf/record.h"
 
+/*
+ * The tables. Their columns follow from the tables of keys of record.h and reference.h: a column is named
+ * after the path of its value, and is never NULL.
+ *
+ * The functions return SQLite's own codes: policy_code() says what they mean.
+ */
 struct policy_tables {
 	sqlite3 *sql;
 	sqlite3_stmt *records[RECORD_KIND_COUNT]; /* how one is put into its table */
@@ -45,5 +42,26 @@ void tables_close(struct policy_tables *tables);
 
 /* Records go, reference values stay. */
 [[nodiscard]] int tables_clear(struct policy_tables *tables);
+
+struct policy_rule {
+	char name[POLICY_NAME_MAX + 1];
+	char *sql;
+};
+
+struct policy {
+	struct policy_tables tables;
+	struct policy_rule rules[POLICY_COUNT_MAX];
+	size_t rule_count;
+	uint8_t digest[SHA256_LEN];
+	uint64_t records; /* in the tables */
+	uint64_t epoch_seq;
+};
+
+/* Returns err, and ret_error (POLICY_ERROR_MAX bytes) is why. */
+[[nodiscard, gnu::format(printf, 3, 4)]] int policy_fail(
+	char *ret_error, int err, const char *fmt, ...);
+
+/* One of SQLite's codes as one of ours: 0 or a negative errno. */
+[[nodiscard]] int policy_code(int rc);
 
 #endif
