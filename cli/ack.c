@@ -78,7 +78,6 @@ static int parse(int argc, char **argv, struct request *request)
 {
 	int option;
 
-	optind = 0; /* the verb may not be the first to parse */
 	while ((option = verb_next_option(argc, argv, ack_options)) != -1) {
 		int code = parse_option(request, option, optarg);
 		if (code)

@@ -138,7 +138,6 @@ static int parse(int argc, char **argv, struct attest *attest)
 {
 	int option;
 
-	optind = 0; /* the verb may not be the first to parse */
 	while ((option = verb_next_option(argc, argv, attest_options)) != -1) {
 		int code = parse_option(attest, option, optarg);
 		if (code)

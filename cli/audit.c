@@ -93,7 +93,6 @@ static int parse(int argc, char **argv, struct request *ret)
 	int option;
 
 	*ret = (struct request){ .pcr = VERIFY_PCR, .db_path = cli_db_path() };
-	optind = 0; /* the verb may not be the first to parse */
 	while ((option = verb_next_option(argc, argv, audit_options)) != -1) {
 		int code = parse_option(ret, option, optarg);
 		if (code)

@@ -185,7 +185,6 @@ static int parse(int argc, char **argv, struct request *ret)
 	int option;
 
 	*ret = (struct request){ .pcr = VERIFY_PCR, .word = MACHINE_UNPROVEN };
-	optind = 0; /* the verb may not be the first to parse */
 	while ((option = verb_next_option(argc, argv, enroll_options)) != -1) {
 		int code = parse_option(ret, option, optarg);
 		if (code)

@@ -46,8 +46,8 @@ struct filter_line {
  * Hand the records first ... last that match to fn, in order. A line that is no record matches
  * every filter: it shall not hide. Records that were trimmed, before or meanwhile, are passed over.
  *
- * Where there are many records and an index of the log says that few of them can match, these alone
- * are read, and the lines that are no JSON or have no kind. What an index leaves out stays hidden
+ * Where there are many records, or refers is given, and an index of the log says that few of them can
+ * match, these alone are read, and the lines that are no JSON or have no kind. What an index leaves out stays hidden
  * then: `bpfmeasure audit` reads every line, and checks the indexes.
  *
  * Returns 0, an error of db_each(), or the first value other than 0 that fn returns.

@@ -160,6 +160,24 @@ static int print_range(
 	return r == -ENOMEM ? cli_unknown("%s", strerror(ENOMEM)) : cli_db_fail(printer->db, r);
 }
 
+static int first_line(void *arg, const struct filter_line *line)
+{
+	*(uint64_t *)arg = line->head.seq;
+	return 1;
+}
+
+/* Where a tree begins: nothing before the first program that is in it says anything about one. */
+static int find_program(
+	struct db *db, const struct options *options, uint64_t end, uint64_t *ret_first)
+{
+	struct filter filter = options->filter;
+
+	filter.ends = false;
+	*ret_first = end + 1;
+	int r = filter_each(db, &filter, 1, end, first_line, ret_first);
+	return r < 0 ? cli_db_fail(db, r) : CLI_GOOD;
+}
+
 /* Where to begin for `last` records. A table says what it leaves out. */
 static int find_first(
 	struct db *db, const struct options *options, uint64_t end, uint64_t *ret_first)
@@ -167,8 +185,10 @@ static int find_first(
 	uint64_t count = options->last, older = 1;
 
 	*ret_first = 1;
+	if (options->tree && !options->has_last)
+		return find_program(db, options, end, ret_first);
 	if (!options->has_last)
-		count = options->json || options->tree ? 0 : TABLE_LAST;
+		count = options->json ? 0 : TABLE_LAST;
 	if (count == 0)
 		return CLI_GOOD;
 	int r = filter_newest(db, &options->filter, count, end, ret_first);

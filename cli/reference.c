@@ -458,7 +458,6 @@ int reference_main(int argc, char **argv)
 	const char *output_path = "-";
 	int option;
 
-	optind = 0;
 	while ((option = verb_next_option(argc, argv, reference_options)) != -1) {
 		if (option == 'o')
 			output_path = optarg;

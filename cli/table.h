@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tables on stdout. On a terminal they fit its width and may have colours (not with NO_COLOR or
+ * Tables for stdout. On a terminal they fit its width and may have colours (not with NO_COLOR or
  * TERM=dumb); elsewhere nothing is cut. Bytes outside printable ASCII are shown as \xHH.
  */
 #ifndef CLI_TABLE_H
@@ -27,7 +27,7 @@ struct table_column {
 	unsigned flags;
 };
 
-/* NULL without memory. Columns are copied. */
+/* stream is stdout, or what comes to it later. NULL without memory. Columns are copied. */
 struct table *table_new(FILE *stream, const struct table_column *columns, size_t count);
 void table_free(struct table *table);
 void table_freep(struct table **table);

@@ -27,8 +27,8 @@ enum { TERMINAL_MARK_MAX = 3 }; /* bytes */
 const char *terminal_mark(void);
 
 /*
- * Text in at most width columns: of what is longer the middle is left out, with a mark in its place; \xHH is left out as a whole. width 0: all of it. Returns how
- * many columns it takes.
+ * Text in at most width columns: of what is longer the middle is left out, with a mark in its place;
+ * \xHH is left out as a whole. width 0: all of it. Returns how many columns it takes.
  */
 size_t terminal_shorten(const char *text, size_t width, char *ret_text /* strlen(text) + 4 */);
 

@@ -88,7 +88,6 @@ static int parse(int argc, char **argv, struct request *ret)
 	int option;
 
 	ret->pcr = VERIFY_PCR;
-	optind = 0; /* the verb may not be the first to parse */
 	while ((option = verb_next_option(argc, argv, verify_options)) != -1) {
 		int code = parse_option(ret, option, optarg);
 		if (code)

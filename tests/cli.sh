@@ -347,6 +347,10 @@ same 'log --tree with a filter: unloaded' \
 		map(select(.kind == "unload" and (.program.seq | IN($shown[])))) | length' "$lines")" \
 	"$(grep -cE '[0-9]{2}:[0-9]{2}:[0-9]{2}' "$dir/out")"
 
+since=$(jq -r "select(.seq == $((last - 300))).time" "$lines")
+run log --tree --since "$since"
+same 'log --tree --since: every program since then' "$(jq -r "select((.kind == \"load\" or .kind == \"baseline\") and .time >= \"$since\") | .seq" "$lines")" \
+	"$(tail -n +2 "$dir/out" | grep -oE '#[0-9]+ +[0-9]+ ' | awk '{ print $2 }' | sort -n)"
 one_boot=$dir/one-boot.db
 cp "$log" "$one_boot"
 sqlite3 "$one_boot" "UPDATE record SET line = CAST(replace(CAST(line AS TEXT), 'c3f07a11-90d2-4d1b-8f3e-2f1c115b5e0a',

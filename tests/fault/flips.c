@@ -85,6 +85,7 @@ static int audit(const struct target *target)
 	char name[] = "audit", quiet[] = "-q", option[] = "--ak";
 	char *argv[] = { name, quiet, option, (char *)target->ak, (char *)target->db, NULL };
 
+	optind = 0; /* this process has parsed before */
 	return audit_main(5, argv);
 }
 
