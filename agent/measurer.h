@@ -3,6 +3,7 @@
  * The measurer: the path of one event, from the ring to the TPM, and the states that it can be in.
  *
  *	ring -> collect -> describe -> log_put -> log_commit -> tpm_pcr_extend -> audit record
+ *	                                                    \-> journal
  *
  * measurer_step() is one turn of it: drain the ring, commit, one TPM command. The ring is drained
  * between any two TPM commands, so a slow TPM delays extends and never the collecting.
