@@ -56,11 +56,6 @@ void log_free(struct log *log)
 	free(log);
 }
 
-void log_freep(struct log **log)
-{
-	log_free(*log);
-}
-
 const char *log_errmsg(const struct log *log)
 {
 	return log->error;

@@ -30,7 +30,6 @@ struct log;
 /* NULL without memory. db is the caller's and outlives the log. */
 struct log *log_new(struct db *db, uint64_t program_store_max);
 void log_free(struct log *log);
-void log_freep(struct log **log);
 
 /* Why the last call failed, for people; never NULL. */
 const char *log_errmsg(const struct log *log);
