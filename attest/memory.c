@@ -214,6 +214,14 @@ uint64_t memory_number(sqlite3_stmt *stmt, int column)
 	return number < 0 ? 0 : (uint64_t)number;
 }
 
+bool memory_is_number(sqlite3_stmt *stmt, int column, uint64_t max)
+{
+	sqlite3_int64 number = sqlite3_column_int64(stmt, column);
+
+	return sqlite3_column_type(stmt, column) == SQLITE_INTEGER && number >= 0 &&
+		(uint64_t)number <= max;
+}
+
 bool memory_text(sqlite3_stmt *stmt, int column, char *ret_text, size_t size)
 {
 	const unsigned char *text = sqlite3_column_text(stmt, column);

@@ -51,7 +51,8 @@ static int read_machine(struct memory *memory, sqlite3_stmt *stmt, struct machin
 		!memory_mode(stmt, 2, &machine.mode) || !memory_tpm(stmt, 3, &machine.tpm) ||
 		!memory_bytes(stmt, 4, machine.ak, sizeof(machine.ak), &machine.ak_len) ||
 		!memory_bytes(stmt, 5, machine.ek, sizeof(machine.ek), &machine.ek_len) ||
-		machine.pcr > EVIDENCE_PCR_MAX || machine.base_banks >= 1u << BANK_COUNT ||
+		!memory_is_number(stmt, 6, EVIDENCE_PCR_MAX) ||
+		!memory_is_number(stmt, 7, (1u << BANK_COUNT) - 1) ||
 		!memory_exactly(stmt, 8, &machine.base, sizeof(machine.base)))
 		return memory_damaged(memory, "a machine's row");
 	*ret_machine = machine;

@@ -42,7 +42,8 @@ void memory_stmt_freep(sqlite3_stmt **stmt);
 
 /* ---- columns; where a value is not what was stored, the row is damaged and they say so by false ---- */
 
-uint64_t memory_number(sqlite3_stmt *stmt, int column);
+uint64_t memory_number(sqlite3_stmt *stmt, int column); /* 0 for one below */
+bool memory_is_number(sqlite3_stmt *stmt, int column, uint64_t max);
 bool memory_text(sqlite3_stmt *stmt, int column, char *ret_text, size_t size);
 bool memory_bytes(sqlite3_stmt *stmt, int column, uint8_t *ret_bytes, size_t size, size_t *ret_len);
 

@@ -30,7 +30,9 @@ static int read_proven(struct memory *memory, sqlite3_stmt *stmt, struct memory_
 	ret->epoch_seq = memory_number(stmt, 9);
 	ret->is_partial = memory_number(stmt, 11) != 0;
 	if (!anchor->seq || !(anchor->banks & 1u << BANK_SHA256) ||
-		anchor->banks >= 1u << BANK_COUNT ||
+		!memory_is_number(stmt, 2, (1u << BANK_COUNT) - 1) ||
+		!memory_is_number(stmt, 6, UINT32_MAX) || !memory_is_number(stmt, 7, UINT32_MAX) ||
+		!memory_is_number(stmt, 8, INT64_MAX) || !memory_is_number(stmt, 9, INT64_MAX) ||
 		!memory_exactly(stmt, 1, anchor->sha256, sizeof(anchor->sha256)) ||
 		!memory_exactly(stmt, 3, &anchor->values, sizeof(anchor->values)) ||
 		!memory_exactly(stmt, 4, anchor->log_id, sizeof(anchor->log_id)) ||

@@ -143,6 +143,49 @@ static void what_was_proven_is_read_as_it_was_written(void **state)
 	assert_true(got.is_known && got.is_partial);
 }
 
+/* Somebody's hand in the file. */
+static void change(struct memory_fixture *f, const char *sql)
+{
+	sqlite3 *other;
+
+	assert_int_equal(sqlite3_open(f->path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+}
+
+static void numbers_that_nobody_wrote_are_damage(void **state)
+{
+	static const char *const proven[] = { "seq=0", "seq=-1", "banks=18", "banks=4294967298",
+		"reset_count=4294967301", "restart_count=-1", "clock_ms=-1", "epoch_seq=-1",
+		"sha256=x''", "pcr_values=zeroblob(1000000)", "policy=x'00'", "log_id=x''" };
+	static const char *const machine[] = { "pcr=4294967309", "pcr=-1", "pcr=24",
+		"base_banks=16", "base_banks=4294967296", "base=x''", "ak=zeroblob(1000000)",
+		"mode='none'", "address=char(65, 0, 66)" };
+	struct memory_fixture *f = *state;
+	struct memory_proven found;
+	struct machine known;
+	char sql[128];
+
+	for (size_t i = 0; i < sizeof(proven) / sizeof(proven[0]); i++) {
+		do_round(f, i, 8, 1);
+		assert_int_equal(memory_proven_get(f->memory, NAME, &found), 0);
+		snprintf(sql, sizeof(sql), "UPDATE proven SET %s", proven[i]);
+		change(f, sql);
+		if (memory_proven_get(f->memory, NAME, &found) != -EUCLEAN)
+			fail_msg("%s", proven[i]);
+		change(f, "DELETE FROM proven");
+	}
+	for (size_t i = 0; i < sizeof(machine) / sizeof(machine[0]); i++) {
+		snprintf(sql, sizeof(sql), "UPDATE machine SET %s", machine[i]);
+		change(f, sql);
+		if (memory_machine_get(f->memory, NAME, &known) != -EUCLEAN)
+			fail_msg("%s", machine[i]);
+		known = some_machine(NAME);
+		change(f, "DELETE FROM machine");
+		assert_int_equal(memory_machine_put(f->memory, &known, false), 0);
+	}
+}
+
 static void a_round_that_is_killed_leaves_the_state_before(void **state)
 {
 	struct memory_fixture *f = *state;
@@ -372,6 +415,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(what_was_proven_is_read_as_it_was_written),
+		test(numbers_that_nobody_wrote_are_damage),
 		test(a_round_that_is_killed_leaves_the_state_before),
 		test(a_round_that_is_rolled_back_leaves_the_state_before),
 		test(a_round_by_an_older_state_is_refused),
