@@ -61,7 +61,8 @@ struct verification {
 	uint64_t kept_last; /* 0: none */
 	enum verify_reason kept_fault; /* at its record the replay was not that */
 	uint64_t matched; /* the last record after which the PCR had the values signed; 0: none */
-	uint64_t forked; /* the record that is not the one proven before; 0: none */
+	enum verify_reason
+		after_fault; /* what was proven last is shown again, and is not what it was */
 	bool has_log_id;
 	uint64_t shorter; /* the epoch by which the log had ended before what was proven; 0: none */
 	uint64_t cleared; /* the last epoch after what was proven that TPM2_Clear began; 0: none */
@@ -120,6 +121,9 @@ bool check_records(struct verification *v);
 bool check_epoch(struct verification *v);
 
 /* ---- verify_after.c ---- */
+
+/* The record that was proven last, where it is shown again. To be called after every line. */
+void verification_meet_after(struct verification *v, const struct replay_line *line);
 
 bool check_memory(struct verification *v);
 

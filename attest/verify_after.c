@@ -6,6 +6,51 @@
 #include <string.h>
 
 /*
+ * A kept quote from which evidence goes on is of any PCR that root had it kept of: by itself it does not say
+ * that what follows is of the boot in which it was proven.
+ */
+void verification_meet_after(struct verification *v, const struct replay_line *line)
+{
+	const struct verify_anchor *after = v->options->after;
+	const struct verification_epoch *epoch = &v->epoch;
+
+	if (!after || line->place != after->seq)
+		return;
+	if (memcmp(line->sha256, after->sha256, SHA256_LEN) != 0)
+		v->after_fault = VERIFY_FORK;
+	else if (epoch->reset_count != after->reset_count ||
+		epoch->restart_count != after->restart_count)
+		v->after_fault = VERIFY_EPOCH_COUNTS;
+	else if (!replay_is_at(&v->replay, after->banks, &after->values))
+		v->after_fault = VERIFY_START;
+}
+
+static bool check_again(struct verification *v, const struct verify_anchor *after)
+{
+	switch (v->after_fault) {
+	case VERIFY_OK:
+		return true;
+	case VERIFY_FORK:
+		return verification_conclude(v, VERIFY_FORK,
+			"Record %" PRIu64
+			" is not the one that was proven before: the log has been rewritten.",
+			after->seq);
+	case VERIFY_EPOCH_COUNTS:
+		return verification_conclude(v, VERIFY_EPOCH_COUNTS,
+			"Record %" PRIu64 " was proven at %" PRIu32 " resets and %" PRIu32
+			" restarts of the TPM, here it is of another boot: the log does not know of a "
+			"reset or resume.",
+			after->seq, after->reset_count, after->restart_count);
+	default:
+		return verification_conclude(v, v->after_fault,
+			"Record %" PRIu64
+			" was proven with other PCR values than those to which the records lead from "
+			"where the evidence starts.",
+			after->seq);
+	}
+}
+
+/*
  * TPM 2.0 Library, Part 1, 36 "Timing Components": a reset counts one more reset, a restart or resume
  * one more restart, and Clock does not go back; but for TPM2_Clear, which sets all of them to zero.
  */
@@ -47,11 +92,8 @@ static bool check_after(struct verification *v, const struct verify_anchor *afte
 			"The log ends with record %" PRIu64 ", but %" PRIu64
 			" records were proven before: it was rolled back.",
 			statement->last, after->seq);
-	if (v->forked)
-		return verification_conclude(v, VERIFY_FORK,
-			"Record %" PRIu64
-			" is not the one that was proven before: the log has been rewritten.",
-			v->forked);
+	if (!check_again(v, after))
+		return false;
 	if (v->shorter)
 		return verification_conclude(v, VERIFY_ROLLBACK,
 			"Record %" PRIu64

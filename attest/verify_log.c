@@ -132,7 +132,6 @@ static void tally(struct verification *v, const struct replay_line *line,
 static bool take_record(struct verification *v, struct replay_line *ret_line)
 {
 	const struct evidence_statement *statement = &v->statement;
-	const struct verify_anchor *after = v->options->after;
 	const struct verification_lead lead = {
 		.seq = v->replay.extended,
 		.banks = v->replay.banks,
@@ -154,9 +153,7 @@ static bool take_record(struct verification *v, struct replay_line *ret_line)
 	if (v->replay.extended == ret_line->place &&
 		replay_is_at(&v->replay, statement->banks, &statement->values))
 		v->matched = ret_line->place;
-	if (after && ret_line->place == after->seq &&
-		memcmp(ret_line->sha256, after->sha256, SHA256_LEN) != 0)
-		v->forked = after->seq;
+	verification_meet_after(v, ret_line);
 	return true;
 }
 

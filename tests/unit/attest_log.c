@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The verifier over the log and its own memory: every check is failed at least once. */
 #include "attest_expect.h"
+#include "attest_forge_kept.h"
 
 /* ---- the log ---- */
 
@@ -410,6 +411,41 @@ static void a_clock_that_goes_back_in_the_same_boot_is_refused(void **state)
 	expect_with(forge, &options, VERIFY_OK);
 }
 
+/* Whoever is root can have a quote kept of any PCR, after any line: here after a reset of which the log says
+ * nothing, with what was extended since. */
+static void a_kept_quote_before_what_was_proven_leads_to_it(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_anchor anchor = prove(forge);
+	struct evidence_kept kept = forge_keep(forge, 4);
+	struct forge log = *forge;
+
+	options.after = &anchor;
+	forge_trim(forge, &kept);
+	forge_add_load(forge, "more", VERDICT_UNSIGNED, true);
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_OK);
+
+	/* The values are as they were: everything was extended once more. */
+	*forge = log;
+	forge->reset_count++;
+	forge_quote_kept(forge, &kept);
+	forge_trim(forge, &kept);
+	forge_add_load(forge, "more", VERDICT_UNSIGNED, true);
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_EPOCH_COUNTS);
+
+	*forge = log;
+	kept.values.digest[BANK_SHA256][0] ^= 1;
+	forge_quote_kept(forge, &kept);
+	forge_trim(forge, &kept);
+	forge_add_load(forge, "more", VERDICT_UNSIGNED, true);
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_START);
+}
+
 /* TPM2_Clear sets every counter to zero and leaves the PCR. */
 static void a_clear_that_is_in_the_log_explains_its_counters(void **state)
 {
@@ -460,6 +496,7 @@ int main(void)
 		TEST(a_log_rolled_back_before_a_boot_is_refused),
 		TEST(a_boot_that_the_tpm_did_not_count_is_refused),
 		TEST(a_clock_that_goes_back_in_the_same_boot_is_refused),
+		TEST(a_kept_quote_before_what_was_proven_leads_to_it),
 		TEST(a_clear_that_is_in_the_log_explains_its_counters),
 	};
 
