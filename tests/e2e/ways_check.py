@@ -215,10 +215,16 @@ def lacks(run_, name):
     return word if release_of(run_) < first else None
 
 
+def is_trial(record):
+    """Libbpf tries what the kernel knows with programs that have no name or its own; how many depends on its version."""
+    return not record["program"]["name"] or record["program"]["name"].startswith("libbpf_")
+
+
 def summary(way):
-    """A cell of docs/kernels.md. What libbpf tries for itself and is refused depends on its version: not in it."""
-    loads = sum(record["kind"] == "load" for record in way.records)
-    rejects = len(way.records) - loads if way.name not in BY_LIBBPF else 0
+    """A cell of docs/kernels.md."""
+    records = [record for record in way.records if way.name not in BY_LIBBPF or not is_trial(record)]
+    loads = sum(record["kind"] == "load" for record in records)
+    rejects = len(records) - loads
     text = f"{loads} loads" if loads != 1 else "1 load"
     return text + (f", {rejects} rejected" if rejects else "")
 

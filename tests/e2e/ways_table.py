@@ -11,7 +11,7 @@ WAYS = {
     "raw": "bpf(2) by hand",
     "types": "every type that needs no BTF, by hand",
     "compat": "32-bit bpf(2): `int $0x80` on x86-64",
-    "libbpf": "libbpf: a CO-RE object (fentry, fexit, LSM, tp_btf, raw_tp, iterator, kprobe), and its own trials",
+    "libbpf": "libbpf: a CO-RE object (fentry, fexit, LSM, tp_btf, raw_tp, iterator, kprobe)",
     "ext": "`BPF_PROG_TYPE_EXT` (freplace), by libbpf",
     "struct_ops": "struct_ops, by libbpf",
     "skeleton": "a light skeleton: the loader, and two programs that it loads without bpf(2)",
