@@ -490,8 +490,7 @@ static int open_log(const char *path, struct db **ret_db)
 	if (!err)
 		return CLI_GOOD;
 	cli_db_why(*ret_db, path, err, why);
-	cli_unknown("%s", why);
-	return err == -EUCLEAN ? CLI_UNTRUSTED : CLI_UNKNOWN;
+	return (err == -EUCLEAN ? cli_untrusted : cli_unknown)("%s", why);
 }
 
 int audit_main(int argc, char **argv)

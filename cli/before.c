@@ -284,12 +284,6 @@ static void print_beginning(const struct beginning *beginning)
 			beginning->trims[0].facts.first - 1);
 }
 
-static int say_untrusted(const char *why)
-{
-	cli_unknown("%s", why);
-	return CLI_UNTRUSTED;
-}
-
 int before_print(struct db *db, bool json)
 {
 	[[gnu::cleanup(beginning_done)]] struct beginning beginning = {};
@@ -306,7 +300,7 @@ int before_print(struct db *db, bool json)
 		snprintf(why, sizeof(why), "line %" PRIu64 " of the log is no record",
 			beginning.invalid);
 	if (*why)
-		return say_untrusted(why);
+		return cli_untrusted("%s", why);
 	if (!json)
 		print_beginning(&beginning);
 	return CLI_GOOD;
@@ -333,6 +327,5 @@ int before_explain(struct db *db, uint64_t seq)
 					   " was removed before %s: see record %" PRIu64 " (trim)",
 				seq, when, trim->seq);
 	}
-	cli_unknown("record %" PRIu64 " was removed, and no trim record says so", seq);
-	return CLI_UNTRUSTED;
+	return cli_untrusted("record %" PRIu64 " was removed, and no trim record says so", seq);
 }

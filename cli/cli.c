@@ -43,6 +43,16 @@ static void make_plain(char *text)
 	free(text);
 }
 
+int cli_untrusted(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(fmt, args);
+	va_end(args);
+	return CLI_UNTRUSTED;
+}
+
 int cli_usage(const char *fmt, ...)
 {
 	va_list args;
@@ -162,8 +172,7 @@ int cli_db_open(const char *path, struct db **ret_db)
 
 int cli_db_fail(const struct db *db, int err)
 {
-	warnx("%s", db_errmsg(db));
-	return err == -EUCLEAN ? CLI_UNTRUSTED : CLI_UNKNOWN;
+	return (err == -EUCLEAN ? cli_untrusted : cli_unknown)("%s", db_errmsg(db));
 }
 
 static int parse_time(const char *option, const char *text, enum when_end end, uint64_t *ret_ns)

@@ -22,6 +22,7 @@ enum {
 };
 
 /* Say what is wrong. Returns the exit code of that name. */
+[[gnu::format(printf, 1, 2)]] int cli_untrusted(const char *fmt, ...);
 [[gnu::format(printf, 1, 2)]] int cli_usage(const char *fmt, ...);
 [[gnu::format(printf, 1, 2)]] int cli_unknown(const char *fmt, ...);
 

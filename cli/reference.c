@@ -272,8 +272,8 @@ static int from_evidence(struct making *making)
 	fclose(file);
 	if (code || result.is_proven)
 		return code;
-	warnx("%s: %s: %s", making->path, verify_reason_name(result.reason), result.explanation);
-	return result.verdict == VERIFY_UNTRUSTED ? CLI_UNTRUSTED : CLI_UNKNOWN;
+	return (result.verdict == VERIFY_UNTRUSTED ? cli_untrusted : cli_unknown)(
+		"%s: %s: %s", making->path, verify_reason_name(result.reason), result.explanation);
 }
 
 /* ---- other files ---- */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* bpfmeasure report */
-#include <err.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,12 +116,11 @@ static int fill(struct db *db, struct page *page)
 
 static int fail(const struct db *db, const char *path, int err)
 {
-	if (err ==
-		-EINVAL) { /* the statements are ours: it is the lines that they do not work on */
-		warnx("the log has a line that is no record: %s; bpfmeasure audit says where",
+	/* The statements are ours: it is the lines that they do not work on. */
+	if (err == -EINVAL)
+		return cli_untrusted(
+			"the log has a line that is no record: %s; bpfmeasure audit says where",
 			db_errmsg(db));
-		return CLI_UNTRUSTED;
-	}
 	if (err == -EPIPE)
 		return cli_unknown("%s: a write failed", path);
 	return err == -ENOMEM ? cli_unknown("%s", strerror(ENOMEM)) : cli_db_fail(db, err);
@@ -174,8 +172,8 @@ static int run(const struct options *options)
 		return cli_unknown("%s: %s", options->path, strerror(-r));
 	if (!page.is_damaged)
 		return CLI_GOOD;
-	warnx("the log lacks records, or has lines that are none: bpfmeasure audit says where");
-	return CLI_UNTRUSTED;
+	return cli_untrusted(
+		"the log lacks records, or has lines that are none: bpfmeasure audit says where");
 }
 
 int report_main(int argc, char **argv)

@@ -126,9 +126,8 @@ static int one_line(void *arg, const struct filter_line *line)
 	struct one *one = arg;
 
 	if (line->error) {
-		one->code = CLI_UNTRUSTED;
-		cli_unknown("line %" PRIu64 " of the log is no record: %s", line->head.seq,
-			line->error);
+		one->code = cli_untrusted("line %" PRIu64 " of the log is no record: %s",
+			line->head.seq, line->error);
 		return 0;
 	}
 	field_text(line->line, line->len, "program.sha256", one->sha256);
@@ -181,10 +180,8 @@ static int write_insns(struct db *db, const char *hex, const char *path)
 		return cli_db_fail(db, r);
 	if (sha256(insns, len, found) < 0)
 		return cli_unknown("OpenSSL has no sha256");
-	if (memcmp(found, expected, SHA256_LEN) != 0) {
-		cli_unknown("the bytes kept for %s are others: nothing is written", hex);
-		return CLI_UNTRUSTED;
-	}
+	if (memcmp(found, expected, SHA256_LEN) != 0)
+		return cli_untrusted("the bytes kept for %s are others: nothing is written", hex);
 	r = output_write(path, insns, len);
 	if (r < 0)
 		return cli_unknown("%s: %s", path, strerror(-r));
