@@ -51,7 +51,7 @@ static const char usage[] =
 	"Measure every BPF program that this kernel loads into a TPM and a log.\n"
 	"\n"
 	"  --config FILE   default " CONF_DEFAULT "\n"
-	"  --check         read the configuration and say whether it is good\n"
+	"  --check         read the configuration and say what is wrong with it\n"
 	"  --attach        attach the hooks, unless they are, and exit: they record for\n"
 	"                  the daemon to come\n"
 	"  --detach        remove the hooks from the kernel and exit: else they outlive\n"

@@ -25,8 +25,9 @@ good AS (
      AND parent_seq IN (SELECT seq FROM signed WHERE signature_metadata IN ('kernel', 'bound'))
 )
 SELECT seq, program_name AS value,
-       'signature ' || signature_verdict || ', keyring ' || signature_keyring
-                    || ', pinned ' || signature_pinned AS why
+       'signature ' || signature_verdict
+         || iif(signature_verdict = 'verified', ', keyring ' || signature_keyring || ', not pinned', '')
+         || ', loaded by ' || loader_exe AS why
   FROM load
  WHERE NOT program_self AND seq NOT IN good
 UNION ALL
