@@ -250,6 +250,27 @@ static int from_curl(const struct client *client, CURLcode code)
 	}
 }
 
+/*
+ * In TLS 1.3 a server refuses a client after the handshake, by an alert (RFC 8446, 6.2) that comes for an
+ * answer. libcurl hands over nothing of it but OpenSSL's name for it, in its text.
+ */
+static const char *say_alert(const char *text)
+{
+	static const struct {
+		const char *alert, *why;
+	} alerts[] = {
+		{ "alert certificate required", "the server wants a client certificate" },
+		{ "alert unknown ca", "the server does not know who signed our certificate" },
+		{ "alert certificate expired", "our certificate has expired" },
+		{ "alert unsupported certificate", "our certificate is not for TLS clients" },
+	};
+
+	for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++)
+		if (strstr(text, alerts[i].alert))
+			return alerts[i].why;
+	return NULL;
+}
+
 /* Where libcurl's text is about its own ways rather than about what happened; NULL where it will do. */
 static const char *say_plainly(const struct client *client, CURLcode code)
 {
@@ -260,7 +281,9 @@ static const char *say_plainly(const struct client *client, CURLcode code)
 		if (curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &os) == CURLE_OK && os > 0)
 			return strerror((int)os);
 		return NULL;
-	case CURLE_SEND_ERROR: /* in TLS 1.3 a server refuses a client after the handshake */
+	case CURLE_RECV_ERROR:
+		return say_alert(client->why);
+	case CURLE_SEND_ERROR: /* it was sent to before its alert was read */
 		return "the server closed the connection at once: it may want a client certificate";
 	default:
 		return NULL;
