@@ -221,7 +221,7 @@ static int find_targets(struct attest *attest)
 	if (r)
 		return cli_memory_fail(memory, r);
 	if (!attest->target_count)
-		return cli_unknown("no machine is enrolled: bpfmeasure enroll HOST");
+		return cli_memory_empty(attest->db);
 	return CLI_GOOD;
 }
 

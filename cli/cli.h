@@ -63,7 +63,10 @@ struct memory;
 /* Say why any other function of attest/memory.h failed, and what to do. Returns CLI_UNKNOWN. */
 [[nodiscard]] int cli_memory_fail(const struct memory *memory, int err);
 
-/* The same where it is there: CLI_UNKNOWN where it is not, and nothing is made or said. */
+/* Say that no machine is enrolled in it, and where it is. Returns CLI_UNKNOWN. */
+[[nodiscard]] int cli_memory_empty(const char *path);
+
+/* cli_memory_open() where it is there: CLI_UNKNOWN where it is not, and nothing is made or said. */
 [[nodiscard]] int cli_memory_open_if_there(struct memory **ret_memory);
 
 /*

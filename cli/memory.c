@@ -87,6 +87,18 @@ int cli_memory_fail(const struct memory *memory, int err)
 		err == -ENOMEM ? strerror(ENOMEM) : memory_errmsg(memory), hint(err));
 }
 
+int cli_memory_empty(const char *path)
+{
+	char name[PATH_MAX];
+	int code = path_of(path, name, sizeof(name));
+
+	return code
+		? code
+		: cli_unknown("no machine is enrolled in %s: bpfmeasure enroll HOST, by the user "
+			      "who attests",
+			  name);
+}
+
 int cli_memory_open_if_there(struct memory **ret_memory)
 {
 	char name[PATH_MAX];

@@ -131,6 +131,7 @@ refuses 'attest --parallel 0' 2 'from 1 to' attest web-07 --parallel 0
 refuses 'ack: no machine' 2 'needs one machine' ack
 refuses 'ack --seq junk' 2 "a record's number" ack web-07 --seq 1x
 refuses 'ack: only why' 2 'what is acknowledged' ack web-07 --comment x
+refuses 'attest: an empty memory' 3 "no machine is enrolled in $dir/nobody.db" attest --all --db "$dir/nobody.db"
 refuses 'ack: not enrolled' 3 'web-07 is not enrolled' ack web-07 --db "$dir/verifier.db"
 refuses 'ack: no memory there' 3 "memory $dir/nowhere/verifier.db: No such file" ack web-07 --db "$dir/nowhere/verifier.db"
 refuses 'verify --binding short' 2 '64 hexadecimal' verify /dev/null --ak /dev/null --binding abc
