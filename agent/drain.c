@@ -69,7 +69,7 @@ int measurer_put_lost(struct measurer *measurer, enum record_lost_what what, uin
 	int err = log_put(measurer->log, &put, &lost, NULL);
 
 	if (!err)
-		measurer->lost += count;
+		measurer->counts.lost += count;
 	return err;
 }
 
@@ -129,7 +129,7 @@ static int put_load(struct measurer *measurer, const struct collected_load *load
 		return err;
 	}
 	if (put.kind == RECORD_LOAD)
-		measurer->loads[record->signature.verdict]++;
+		measurer->counts.loads[record->signature.verdict]++;
 	measurer->handed = (struct record_of_program){ seq, record->program.id,
 		record->program.sha256 };
 	put_trail(measurer, seq, record);

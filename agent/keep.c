@@ -53,7 +53,7 @@ int measurer_quote(struct measurer *measurer, const uint8_t qualifying[static SH
 
 	if (err == -EAGAIN)
 		return err;
-	durations_add(&measurer->quotes, measurer_boot_ns() - began_ns);
+	durations_add(&measurer->counts.quotes, measurer_boot_ns() - began_ns);
 	if (err) /* the AK may be gone: it is opened anew when faults are tried again */
 		return measurer_fail_tpm(measurer, err);
 	if (!is_of_the_log(measurer, &quote)) {

@@ -156,7 +156,8 @@ bool measurer_extend(struct measurer *measurer)
 			measurer, FAULT_SLOT_TPM, FAULT_MEMORY, "%s", log_errmsg(measurer->log));
 		return false;
 	}
-	window_extended(&measurer->window, log_extended_seq(measurer->log), measurer_boot_ns());
+	window_extended(
+		&measurer->counts.window, log_extended_seq(measurer->log), measurer_boot_ns());
 	measurer->extended_ns = measurer_wall_ns();
 	trail_send(measurer->trail, log_extended_seq(measurer->log));
 	measurer_keep_due(measurer);

@@ -51,9 +51,19 @@ struct measurer_setup {
 	void *alive_arg;
 };
 
+/* Since the daemon started: a start from the beginning leaves them as they are. */
+struct measurer_counts {
+	uint64_t lost; /* loads, events and ids in lost records */
+	uint64_t loads[VERDICT_VERIFIED + 1]; /* in load records, by verdict */
+	uint64_t malformed, audit_failed; /* by measurers before this one */
+	struct window window;
+	struct durations quotes;
+};
+
 struct measurer {
 	struct measurer_setup setup;
 	const struct conf *conf; /* the setup's */
+	struct measurer_counts counts;
 	struct record_digest conf_sha256;
 
 	struct db *db;
@@ -85,8 +95,6 @@ struct measurer {
 	uint64_t untracked; /* the kernel's count that is recorded already */
 	uint64_t idle_written; /* where the ring was written up to when last idle */
 	uint64_t idle_ticket_end; /* tickets below that were missing when last idle are lost */
-	uint64_t lost; /* loads, events and ids in lost records since the start */
-	uint64_t loads[VERDICT_VERIFIED + 1]; /* in load records since the start, by verdict */
 
 	/* hooks that the kernel passes by */
 	struct probe_missed missed; /* how often it had when last idle */
@@ -111,8 +119,6 @@ struct measurer {
 
 	/* the TPM */
 	uint64_t tpm_retry_ms; /* after a failure no connection is tried before then (monotonic) */
-	struct window window;
-	struct durations quotes;
 	uint64_t extended_ns; /* wall clock, when it took the last record; 0: not since the start */
 	uint64_t confirmed_seq; /* the TPM's counters and PCR were as expected after this record, */
 	uint64_t confirmed_ns; /* at this wall-clock time; 0: not since the start */
@@ -147,7 +153,8 @@ struct measurer {
  * is a fault: the hooks record into the kernel's ring meanwhile, and measurer_idle() goes on where
  * the start had to stop.
  *
- * mend  what measurer->mend was before, or 0.
+ * measurer  zeroed, or what measurer_done() left.
+ * mend      what measurer->mend was before, or 0.
  *
  * Returns 0, and the measurer measures, or waits (measurer->faults); a negative errno and
  * measurer->error where it can do neither. measurer_done() is due either way.

@@ -141,9 +141,9 @@ static void on_committed(void *arg, const struct log_committed *record)
 	struct measurer *measurer = arg;
 
 	if (record->kind == RECORD_EPOCH)
-		window_forget(&measurer->window);
+		window_forget(&measurer->counts.window);
 	if (record->kind == RECORD_LOAD && record->returned_ns && !record->own)
-		window_durable(&measurer->window,
+		window_durable(&measurer->counts.window,
 			&(struct window_load){ record->seq, record->returned_ns },
 			measurer_boot_ns());
 	tell_record(measurer->setup.say, measurer->conf->journal_loads, record);
@@ -386,11 +386,13 @@ static bool is_hopeless(const struct measurer *measurer, int err)
 
 int measurer_start(struct measurer *measurer, const struct measurer_setup *setup, unsigned mend)
 {
+	const struct measurer_counts counts = measurer->counts;
 	const struct conf *conf = setup->conf;
 	char text[MEASURER_TROUBLE_MAX];
 	int err;
 
 	memset(measurer, 0, sizeof(*measurer));
+	measurer->counts = counts;
 	measurer->setup = *setup;
 	measurer->conf = conf;
 	measurer->conf_sha256 = file_digest(setup->conf_path);
@@ -416,12 +418,15 @@ int measurer_start(struct measurer *measurer, const struct measurer_setup *setup
 
 void measurer_done(struct measurer *measurer)
 {
+	measurer->counts.malformed += measurer->collect.malformed;
+	if (measurer->trail)
+		measurer->counts.audit_failed += trail_failed(measurer->trail);
 	collect_done(&measurer->collect);
 	free(measurer->ends);
 	free(measurer->gone);
 	programs_done(&measurer->programs);
 	attached_done(&measurer->attached);
-	window_done(&measurer->window);
+	window_done(&measurer->counts.window);
 	ring_close(measurer->ring);
 	probe_free(measurer->probe);
 	tpm_free(measurer->tpm);

@@ -171,9 +171,9 @@ static json_t *durations_all_json(struct writer *writer)
 	for (size_t i = 0; i < DURATION_BOUNDS; i++)
 		add(writer, bounds, json_integer((json_int_t)duration_bound_us(i)));
 	put(writer, all, "bounds_us", bounds);
-	put(writer, all, "durable", durations_json(writer, &measurer->window.durable));
-	put(writer, all, "extended", durations_json(writer, &measurer->window.extended));
-	put(writer, all, "quote", durations_json(writer, &measurer->quotes));
+	put(writer, all, "durable", durations_json(writer, &measurer->counts.window.durable));
+	put(writer, all, "extended", durations_json(writer, &measurer->counts.window.extended));
+	put(writer, all, "quote", durations_json(writer, &measurer->counts.quotes));
 	return all;
 }
 
@@ -184,7 +184,7 @@ static void put_operation(struct writer *writer, json_t *status)
 	uint64_t unkept_ms = measurer->unkept_ms ? measurer_now_ms() - measurer->unkept_ms : 0;
 
 	put_number(writer, status, "oldest_waiting_us",
-		window_oldest_ns(&measurer->window, measurer_boot_ns()) / 1000);
+		window_oldest_ns(&measurer->counts.window, measurer_boot_ns()) / 1000);
 	put_number(writer, status, "last_extend_ns", measurer->extended_ns);
 	put_number(writer, status, "confirmed_ns", measurer->confirmed_ns);
 	put_number(writer, status, "unkept_ms", unkept_ms);
@@ -221,7 +221,7 @@ static json_t *loads_json(struct writer *writer)
 
 	for (enum record_verdict verdict = 0; verdict <= VERDICT_VERIFIED; verdict++)
 		put_number(writer, loads, record_verdict_name(verdict),
-			writer->measurer->loads[verdict]);
+			writer->measurer->counts.loads[verdict]);
 	return loads;
 }
 
@@ -267,12 +267,14 @@ char *status_json(const struct measurer *measurer)
 	put_number(&writer, status, "pcr", measurer->conf->tpm_pcr);
 	put_log(&writer, status);
 	put(&writer, status, "loads", loads_json(&writer));
-	put_number(&writer, status, "lost", measurer->lost);
+	put_number(&writer, status, "lost", measurer->counts.lost);
 	put_number(&writer, status, "programs", measurer->programs.count);
 	put_number(&writer, status, "dropped_events", state->dropped_events);
 	put_number(&writer, status, "missed_hooks", measurer_missed(measurer));
-	put_number(&writer, status, "malformed_events", measurer->collect.malformed);
-	put_number(&writer, status, "audit_failed", trail_failed(measurer->trail));
+	put_number(&writer, status, "malformed_events",
+		measurer->counts.malformed + measurer->collect.malformed);
+	put_number(&writer, status, "audit_failed",
+		measurer->counts.audit_failed + trail_failed(measurer->trail));
 	put(&writer, status, "ring",
 		json_pack("{s:I, s:I, s:I}", "size", (json_int_t)probe_ring_size(measurer->probe),
 			"held", (json_int_t)ring_held(measurer->ring), "unread",

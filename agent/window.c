@@ -32,6 +32,7 @@ static uint64_t since(uint64_t then_ns, uint64_t now_ns)
 void window_done(struct window *window)
 {
 	free(window->waiting);
+	*window = (struct window){ .durable = window->durable, .extended = window->extended };
 }
 
 /* Room for one more, the oldest first. */

@@ -36,6 +36,7 @@ struct window {
 	size_t begin, count, room;
 };
 
+/* Nothing waits any more; what was counted stays. */
 void window_done(struct window *window);
 
 /* A load's record was made durable at now_ns. Without memory it is not counted as extended. */
