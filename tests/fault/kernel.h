@@ -58,6 +58,9 @@ struct event_state *kernel_state(const struct kernel *kernel);
 size_t kernel_ring_size(const struct kernel *kernel);
 [[nodiscard]] int kernel_ring_open(const char *dir);
 
+/* The bytes on the ring that the daemon did not give back yet; 0 while no hooks are attached. */
+size_t kernel_ring_unread(const struct kernel *kernel);
+
 /* Another kernel: no hooks, no programs, ids begin at 1. The ledger stays. */
 [[nodiscard]] int kernel_reboot(struct kernel *kernel);
 

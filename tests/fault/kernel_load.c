@@ -51,6 +51,18 @@ static char *ring_reserve(struct kernel *kernel, size_t len)
 	return record;
 }
 
+size_t kernel_ring_unread(const struct kernel *kernel)
+{
+	/* In this order: what is read of the producer later is never before it. */
+	uint64_t consumer, producer;
+
+	if (!kernel->ring)
+		return 0;
+	consumer = atomic_load((_Atomic uint64_t *)(void *)kernel->ring);
+	producer = atomic_load((_Atomic uint64_t *)(void *)(kernel->ring + PAGE));
+	return producer - consumer;
+}
+
 /* bpf_ringbuf_output(). */
 static bool ring_output(struct kernel *kernel, const void *event, size_t len)
 {

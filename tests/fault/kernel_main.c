@@ -21,6 +21,8 @@ static const char usage[] =
 	"    --how HOW      plain, signed, unparsable, refused, denied, endless, silent, hidden, or\n"
 	"                   mixed: some of each of the first five (plain)\n"
 	"    --rate R       a second and process; 0: as fast as it goes (0)\n"
+	"    --unread B     none while more bytes than that are on the ring: whatever else the machine\n"
+	"                   does, no load finds the ring full (0: whatever is there)\n"
 	"    --processes P  that load at the same time (1)\n"
 	"    --parent ID    of the loader program that loads them\n"
 	"    --keep K       unload the oldest where more than K are loaded (all are kept)\n"
@@ -48,7 +50,7 @@ static const char *const hows[LOAD_HOW_COUNT] = {
 enum { KEEP_MAX = 1024 };
 
 struct options {
-	unsigned long count, rate, processes, keep, seed, parent;
+	unsigned long count, rate, unread, processes, keep, seed, parent;
 	enum kernel_how how; /* LOAD_HOW_COUNT: mixed */
 };
 
@@ -100,6 +102,19 @@ static void keep_only(struct kernel *kernel, size_t keep)
 		kernel_free(kernel, ids[0]);
 }
 
+/* Until the daemon has read enough; what was not loaded meanwhile is not made up for. */
+static void wait_for_room(
+	const struct kernel *kernel, const struct options *options, struct timespec *next)
+{
+	static const struct timespec moment = { .tv_nsec = 1000000 };
+
+	if (!options->unread || kernel_ring_unread(kernel) <= options->unread)
+		return;
+	while (!stopping && kernel_ring_unread(kernel) > options->unread)
+		nanosleep(&moment, NULL);
+	clock_gettime(CLOCK_MONOTONIC, next);
+}
+
 static void load_process(const char *dir, const struct options *options, unsigned long process)
 {
 	uint64_t random = options->seed * 1000 + process;
@@ -114,6 +129,7 @@ static void load_process(const char *dir, const struct options *options, unsigne
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	for (unsigned long i = process; !stopping && (!options->count || i < options->count);
 		i += options->processes) {
+		wait_for_room(kernel, options, &next);
 		kernel_load(kernel,
 			&(struct kernel_load){
 				.how = how_next(options, &random),
@@ -241,6 +257,7 @@ static struct options options_parse(int argc, char **argv)
 		{ "count", required_argument, NULL, 'c' },
 		{ "how", required_argument, NULL, 'h' },
 		{ "rate", required_argument, NULL, 'r' },
+		{ "unread", required_argument, NULL, 'u' },
 		{ "processes", required_argument, NULL, 'p' },
 		{ "keep", required_argument, NULL, 'k' },
 		{ "seed", required_argument, NULL, 's' },
@@ -251,6 +268,7 @@ static struct options options_parse(int argc, char **argv)
 	unsigned long *const numbers[] = {
 		['c'] = &options.count,
 		['r'] = &options.rate,
+		['u'] = &options.unread,
 		['p'] = &options.processes,
 		['k'] = &options.keep,
 		['s'] = &options.seed,
