@@ -32,6 +32,7 @@ struct warden {
 	struct warden_status status;
 	uint64_t serving_ms; /* since when (monotonic); 0: it does not serve yet */
 	unsigned delay_ms;
+	char why[SERVER_ERROR_MAX]; /* this process ends; empty: it does not, or nobody said */
 	char said[SERVER_ERROR_MAX]; /* why, the last time */
 };
 
@@ -123,6 +124,7 @@ static void start_again(struct warden *warden)
 		warden->delay_ms = WARDEN_DELAY_MIN_MS;
 	status->state = warden->serving_ms ? WARDEN_RESTARTING : WARDEN_FAILED;
 	warden->serving_ms = 0;
+	memcpy(status->why, warden->why, sizeof(status->why));
 	say(warden, status->why);
 	delay = (struct timeval){
 		.tv_sec = warden->delay_ms / 1000,
@@ -144,8 +146,8 @@ static void on_end(void *arg, const char *why)
 {
 	struct warden *warden = arg;
 
-	if (*why && !warden->status.why[0])
-		snprintf(warden->status.why, sizeof(warden->status.why), "%s", why);
+	if (*why && !warden->why[0])
+		snprintf(warden->why, sizeof(warden->why), "%s", why);
 	channel_end(warden);
 	/* One that ends by itself is on its way; its exit code says more than a signal of ours would. */
 	if (*why)
@@ -159,7 +161,7 @@ static void on_state(void *arg, const struct channel_state *state)
 	char text[SERVER_ERROR_MAX];
 
 	if (state->error) {
-		snprintf(status->why, sizeof(status->why), "%s", state->text);
+		snprintf(warden->why, sizeof(warden->why), "%s", state->text);
 		return;
 	}
 	status->state = WARDEN_SERVING;
@@ -191,16 +193,16 @@ static void start(struct warden *warden)
 	int channel = spawn(warden);
 
 	warden->silent = 0;
+	warden->why[0] = 0;
 	if (channel < 0) {
-		snprintf(warden->status.why, sizeof(warden->status.why), "starting it: %s",
-			strerror(-channel));
+		snprintf(warden->why, sizeof(warden->why), "starting it: %s", strerror(-channel));
 		start_again(warden);
 		return;
 	}
 	warden->requests = requests_new(&setup, channel);
 	if (!warden->requests) {
 		close(channel); /* it ends by that */
-		snprintf(warden->status.why, sizeof(warden->status.why), "out of memory");
+		snprintf(warden->why, sizeof(warden->why), "out of memory");
 	}
 }
 
@@ -211,19 +213,18 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	warden->status.restarts++;
-	warden->status.why[0] = 0;
 	start(warden);
 }
 
-static void say_end(struct warden_status *status, int wait_status)
+static void say_end(struct warden *warden, int wait_status)
 {
-	if (status->why[0])
+	if (warden->why[0])
 		return;
 	if (WIFSIGNALED(wait_status))
-		snprintf(status->why, sizeof(status->why), "ended by signal %d (%s)",
+		snprintf(warden->why, sizeof(warden->why), "ended by signal %d (%s)",
 			WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
 	else
-		snprintf(status->why, sizeof(status->why), "ended with code %d",
+		snprintf(warden->why, sizeof(warden->why), "ended with code %d",
 			WEXITSTATUS(wait_status));
 }
 
@@ -238,7 +239,7 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 		waitpid(warden->status.pid, &wait_status, WNOHANG) != warden->status.pid)
 		return;
 	warden->status.pid = 0;
-	say_end(&warden->status, wait_status);
+	say_end(warden, wait_status);
 	channel_end(warden);
 	start_again(warden);
 }

@@ -42,7 +42,7 @@ struct warden_status {
 	uint64_t restarts;
 	uint32_t landlock; /* as in struct channel_state */
 	bool seccomp;
-	char why[SERVER_ERROR_MAX]; /* it is not serving; empty: it is, or is about to */
+	char why[SERVER_ERROR_MAX]; /* it does not serve; empty: it serves, or starts for the first time */
 };
 
 /* "off", "starting", "serving", "restarting", "failed". */
