@@ -454,7 +454,7 @@ static bool refuse_fault(struct verification *v, enum replay_check check)
 	return verification_conclude(v, reason_of[check],
 		"The log leads to what the TPM signed, but %s.%s%s%s", v->replay.faults[check].what,
 		finding[0] ? " So " : "", finding,
-		finding[0] ? ": not extended itself, or of an earlier epoch." : "");
+		finding[0] ? " (not extended itself, or of an earlier epoch)." : "");
 }
 
 bool check_records(struct verification *v)
