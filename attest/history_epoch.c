@@ -19,10 +19,12 @@
 }
 
 /* The TPM's counters go on from those of the epoch before, unless it was cleared or exchanged. */
-static void check_counts(struct history *history, const struct history_epoch *before,
-	const struct record_epoch_facts *facts, uint64_t seq)
+static void check_counts(
+	struct history *history, const struct history_epoch *before, const struct replay_line *line)
 {
+	const struct record_epoch_facts *facts = &line->epoch;
 	uint32_t resets = facts->reset_count - before->reset_count;
+	uint64_t seq = line->place;
 
 	if (!before->is_known || facts->why == WHY_TPM_CLEAR || facts->why == WHY_NEW_TPM)
 		return;
@@ -33,6 +35,11 @@ static void check_counts(struct history *history, const struct history_epoch *be
 			" restarts of the TPM, there were %" PRIu32 " and %" PRIu32 " before.",
 			seq, facts->reset_count, facts->restart_count, before->reset_count,
 			before->restart_count);
+	else if (resets > 0 && line->base == REPLAY_BASE_RUNNING)
+		history_find(history, seq, verify_reason_name(VERIFY_EPOCH_COUNTS),
+			"Record %" PRIu64
+			" begins an epoch with the PCR as it was, though the TPM was reset.",
+			seq);
 	else if (resets > 1)
 		history_gap(history, seq, verify_reason_name(VERIFY_EPOCH_COUNTS),
 			"Before record %" PRIu64 " there were %" PRIu32
@@ -87,7 +94,7 @@ static int take_epoch(struct history *history, const struct replay_line *line)
 
 	int err = history_close_unproven(
 		history, line->place - 1, "their epoch ended before a quote was kept");
-	check_counts(history, &history->epoch, facts, line->place);
+	check_counts(history, &history->epoch, line);
 	find_fault(history, &epoch, line);
 	history->epoch = epoch;
 	history->is_anchored = true;

@@ -67,7 +67,7 @@ struct verification {
 	uint64_t shorter; /* the epoch by which the log had ended before what was proven; 0: none */
 	uint64_t cleared; /* the last epoch after what was proven that TPM2_Clear began; 0: none */
 	uint64_t other_log; /* the record that is of another log; 0: none */
-	uint64_t backwards; /* the resume that sets the counters back; 0: none */
+	uint64_t backwards; /* where the PCR went on and the counters did not; 0: nowhere */
 	enum verify_reason backwards_reason;
 	uint64_t other_trim; /* the trim that names another line than the kept quote; 0: none */
 };

@@ -36,6 +36,25 @@ static void meet_after(struct verification *v, const struct replay_line *line)
 		v->shorter = line->place;
 }
 
+/*
+ * The PCR went on: the TPM was not reset, and has counted no further than it was. TPM 2.0 Library, Part 1,
+ * "TPM Resume": it counts a restart and no reset; after a reset no PCR of ours is what it was.
+ */
+static void count_on(struct verification *v, uint64_t place, const struct verification_epoch *now)
+{
+	const struct verification_epoch *epoch = &v->epoch;
+	enum verify_reason reason = VERIFY_OK;
+
+	if (now->reset_count != epoch->reset_count || now->restart_count < epoch->restart_count)
+		reason = VERIFY_EPOCH_COUNTS;
+	else if (now->clock_ms < epoch->clock_ms)
+		reason = VERIFY_CLOCK;
+	if (reason && epoch->is_known && !v->backwards) {
+		v->backwards = place;
+		v->backwards_reason = reason;
+	}
+}
+
 static void begin_epoch(struct verification *v, const struct replay_line *line)
 {
 	const struct record_epoch_facts *epoch = &line->epoch;
@@ -43,14 +62,17 @@ static void begin_epoch(struct verification *v, const struct replay_line *line)
 	struct line_value why;
 
 	name_log(v, line->place, epoch->log_id, epoch->software);
-	v->epoch = (struct verification_epoch){
+	struct verification_epoch now = {
 		.is_known = true,
 		.reset_count = epoch->reset_count,
 		.restart_count = epoch->restart_count,
 		.clock_ms = epoch->clock_ms,
 		.ak_name_len = epoch->ak_name_len,
 	};
-	memcpy(v->epoch.ak_name, epoch->ak_name, sizeof(v->epoch.ak_name));
+	memcpy(now.ak_name, epoch->ak_name, sizeof(now.ak_name));
+	if (line->base == REPLAY_BASE_RUNNING && epoch->why != WHY_TPM_CLEAR)
+		count_on(v, line->place, &now);
+	v->epoch = now;
 	meet_after(v, line);
 	facts->has_epoch = true;
 	facts->epoch_seq = line->place;
@@ -58,28 +80,17 @@ static void begin_epoch(struct verification *v, const struct replay_line *line)
 		line_value_text(why, facts->epoch_why, sizeof(facts->epoch_why));
 }
 
-/*
- * TPM 2.0 Library, Part 1, "TPM Resume": it counts a restart and no reset; after a reset no PCR of
- * ours is what it was.
- */
 static void resume(struct verification *v, const struct replay_line *line)
 {
-	struct verification_epoch *epoch = &v->epoch;
+	struct verification_epoch now = v->epoch;
 	struct record_resume_facts facts;
-	enum verify_reason reason = VERIFY_OK;
 
 	record_resume_facts(v->line, v->line_len, &facts);
-	if (facts.reset_count != epoch->reset_count || facts.restart_count < epoch->restart_count)
-		reason = VERIFY_EPOCH_COUNTS;
-	else if (facts.clock_ms < epoch->clock_ms)
-		reason = VERIFY_CLOCK;
-	if (reason && epoch->is_known && !v->backwards) {
-		v->backwards = line->place;
-		v->backwards_reason = reason;
-	}
-	epoch->reset_count = facts.reset_count;
-	epoch->restart_count = facts.restart_count;
-	epoch->clock_ms = facts.clock_ms;
+	now.reset_count = facts.reset_count;
+	now.restart_count = facts.restart_count;
+	now.clock_ms = facts.clock_ms;
+	count_on(v, line->place, &now);
+	v->epoch = now;
 }
 
 static void trim(struct verification *v, const struct replay_line *line)
@@ -493,7 +504,7 @@ bool check_epoch(struct verification *v)
 	if (v->backwards)
 		return verification_conclude(v, v->backwards_reason,
 			"Record %" PRIu64
-			" says that the TPM was resumed, with counters that it cannot have had "
+			" says that the PCR went on, with counters that the TPM cannot have had "
 			"then: those before it are later, or of another reset.",
 			v->backwards);
 	if (epoch->reset_count != quote->reset_count ||

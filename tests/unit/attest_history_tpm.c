@@ -226,6 +226,21 @@ static void an_epoch_that_keeps_a_foreign_pcr_is_not_believed(void **state)
 	assert_non_null(strstr(log->said, ", 11 contradicted "));
 }
 
+static void an_epoch_that_keeps_a_pcr_that_was_reset_is_found(void **state)
+{
+	struct kept_log *log = new_log(state);
+
+	keep(log);
+	log->forge->reset_count++;
+	struct record_epoch epoch = forge_epoch_record(log->forge);
+	epoch.why = WHY_KEXEC;
+	forge_replay(log->forge);
+	epoch.base = log->forge->statement.values;
+	forge_add_epoch(log->forge, &epoch);
+	keep(log);
+	expect_said(log, VERIFY_UNTRUSTED, "1-8 proven, 9 proven; found epoch-counts");
+}
+
 static void another_logs_epoch_is_not_believed(void **state)
 {
 	struct kept_log *log = new_log(state);
@@ -339,6 +354,7 @@ int main(void)
 		TEST(a_resume_that_counts_back_is_found),
 		TEST(a_foreign_extend_ends_trust_until_the_tpm_resets),
 		TEST(an_epoch_that_keeps_a_foreign_pcr_is_not_believed),
+		TEST(an_epoch_that_keeps_a_pcr_that_was_reset_is_found),
 		TEST(another_logs_epoch_is_not_believed),
 		TEST(a_trimmed_log_is_proven_from_the_cut_on),
 		TEST(a_trimmed_log_without_the_quote_at_the_cut_is_not),

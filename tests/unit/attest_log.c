@@ -72,6 +72,40 @@ static void an_epoch_may_go_on_where_the_last_one_was(void **state)
 	expect(forge, VERIFY_OK);
 }
 
+/* Somebody has extended a PCR that was reset with the same lines. */
+static void an_epoch_that_goes_on_is_of_the_same_reset(void **state)
+{
+	struct forge *forge = *state;
+	struct ak ak = forge_ak(forge);
+	struct verify_options options = forge_options(forge, &ak);
+	struct verify_result before = expect(forge, VERIFY_OK);
+	struct record_epoch epoch;
+
+	forge->reset_count++;
+	epoch = forge_epoch_record(forge);
+	epoch.why = WHY_KEXEC;
+	epoch.base = forge->statement.values;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect(forge, VERIFY_EPOCH_COUNTS);
+	options.after = &before.end;
+	expect_with(forge, &options, VERIFY_EPOCH_COUNTS);
+
+	/* Suspended before the kexec. */
+	forge->count--;
+	epoch.reset_count = --forge->reset_count;
+	epoch.restart_count = ++forge->restart_count;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_OK);
+
+	forge->count--;
+	epoch.restart_count = forge->restart_count -= 2;
+	forge_add_epoch(forge, &epoch);
+	forge_tpm(forge);
+	expect_with(forge, &options, VERIFY_EPOCH_COUNTS);
+}
+
 static void a_measured_line_that_is_no_record_is_refused(void **state)
 {
 	struct forge *forge = *state;
@@ -476,6 +510,7 @@ int main(void)
 		TEST(a_base_that_nobody_explains_is_refused),
 		TEST(an_epoch_in_mid_log_begins_at_zero),
 		TEST(an_epoch_may_go_on_where_the_last_one_was),
+		TEST(an_epoch_that_goes_on_is_of_the_same_reset),
 		TEST(a_measured_line_that_is_no_record_is_refused),
 		TEST(a_measured_record_with_a_wrong_prev_is_refused),
 		TEST(a_measured_gap_in_seq_is_refused),

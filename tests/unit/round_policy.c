@@ -122,6 +122,7 @@ static void a_violation_before_an_epoch_that_only_claims_a_boot_counts(void **st
 	epoch = forge_epoch_record(&fake->log);
 	epoch.why = WHY_BOOT;
 	epoch.base = fake->log.statement.values;
+	epoch.clock_ms = fake->log.clock_ms;
 	forge_add_epoch(&fake->log, &epoch);
 	untrusted(fake, policy, "Record 4 violates signed-only");
 	policy_free(policy);
