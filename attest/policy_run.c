@@ -32,7 +32,7 @@ static int progress(void *arg)
 	return run->too_much || run->steps >= run->steps_max;
 }
 
-/* Of SQLite's: none that reaches beyond its arguments, or is different each time. */
+/* Of SQLite's: none that reaches beyond its arguments, but for the clock, or is random. */
 static bool is_function_allowed(const char *name)
 {
 	static const char *const names[] = { "->", "->>", "abs", "avg", "char", "coalesce", "count",

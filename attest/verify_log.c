@@ -107,6 +107,12 @@ static void trim(struct verification *v, const struct replay_line *line)
 		v->other_trim = line->place;
 }
 
+/* As many as there can be, where there are more. */
+static void add_lost(struct verify_facts *facts, uint64_t count)
+{
+	facts->lost = count < LINE_UINT_MAX - facts->lost ? facts->lost + count : LINE_UINT_MAX;
+}
+
 static void tally(struct verification *v, const struct replay_line *line,
 	const struct verification_lead *lead)
 {
@@ -133,7 +139,7 @@ static void tally(struct verification *v, const struct replay_line *line,
 		return;
 	case RECORD_LOST:
 		if (line_get(v->line, v->line_len, "count", &value))
-			facts->lost += line_value_uint(value);
+			add_lost(facts, line_value_uint(value));
 		return;
 	default:
 		return;

@@ -143,6 +143,18 @@ static void an_end_that_was_not_stated_is_refused(void **state)
 	expect(forge, VERIFY_SEQ);
 }
 
+static void more_is_lost_than_can_be_counted(void **state)
+{
+	struct forge *forge = *state;
+
+	forge_add_lost(forge, LINE_UINT_MAX);
+	forge_add_lost(forge, LINE_UINT_MAX - 4);
+	forge_tpm(forge);
+	struct verify_result result = expect(forge, VERIFY_OK);
+	assert_int_equal(result.facts.lost, LINE_UINT_MAX);
+	assert_true(has_note(&result, "9223372036854775807 events were lost"));
+}
+
 static void a_verified_load_must_be_extended(void **state)
 {
 	struct forge *forge = *state;
@@ -515,6 +527,7 @@ int main(void)
 		TEST(a_measured_record_with_a_wrong_prev_is_refused),
 		TEST(a_measured_gap_in_seq_is_refused),
 		TEST(an_end_that_was_not_stated_is_refused),
+		TEST(more_is_lost_than_can_be_counted),
 		TEST(a_verified_load_must_be_extended),
 		TEST(the_last_line_must_be_extended),
 		TEST(an_epoch_of_another_key_is_refused),
