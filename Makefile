@@ -1,9 +1,10 @@
 # bpfmeasure: one Makefile, everything that it makes is under $(O). `make help` lists the targets.
 
 O       ?= build
-CC      ?= gcc
 CLANG   ?= clang
-CFLAGS  ?= -O2 -g
+PKG_CONFIG ?= pkg-config
+# With sanitizers the code is slow by itself: what is quick to build is quicker in all.
+CFLAGS  ?= $(if $(SAN),-O1 -g1,-O2 -g)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := 0.1.0
@@ -88,10 +89,12 @@ PKGS_all    := $(sort $(PKGS_agent) $(PKGS_server) $(PKGS_cli) $(PKGS_attest) $(
 # ---- flags ---------------------------------------------------------------------------------------
 
 # The targets that install what is missing come back here by way of a make of their own.
-ifeq ($(filter help clean format demo check check-long check-distros check-packages bench hook-kernel deb uninstall,$(MAKECMDGOALS)),)
-missing_pkgs := $(shell for p in $(PKGS_all); do pkg-config --exists $$p || echo $$p; done)
-ifneq ($(strip $(missing_pkgs)),)
-$(error pkg-config does not know: $(missing_pkgs) - run tests/install-packages as root)
+ifeq ($(filter help clean format man demo check check-long check-distros check-packages bench hook-kernel deb uninstall,$(MAKECMDGOALS)),)
+TOOLS   := $(firstword $(CC)) $(firstword $(CLANG)) $(firstword $(PKG_CONFIG))
+missing := $(shell for t in $(TOOLS); do command -v $$t >/dev/null || echo $$t; done)
+missing := $(or $(missing),$(shell for p in $(PKGS_all); do $(PKG_CONFIG) --exists $$p || echo $$p; done))
+ifneq ($(missing),)
+$(error not found: $(missing) - run tests/install-packages as root)
 endif
 endif
 
@@ -107,7 +110,7 @@ LINK_HARDENING := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 ifdef SAN
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else
-HARDENING += $(if $(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2)
+HARDENING += $(if $(filter -O0,$(CFLAGS))$(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif
 ifdef WERROR
 WARNINGS += -Werror
@@ -124,7 +127,7 @@ say = @printf '  %-4s %s\n' $(1) $(2)
 endif
 
 # What is missing is named above, in one line.
-pkg       = $(shell pkg-config $(1) 2>/dev/null)
+pkg       = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 
 FOLDERS  := agent server cli verifier attest db tpm probe bpf
 $(foreach f,$(FOLDERS),$(eval CFLAGS_$(f) := $(call pkg,--cflags $(PKGS_$(f)))))
@@ -142,6 +145,7 @@ help:
 	@echo 'make check          every test, sampled; make check-long: the full counts'
 	@echo 'make check-unit     unit tests only, with ASan and UBSan'
 	@echo 'make check-vm       tests on real kernels only'
+	@echo 'make check-NAME     another part of it: doctor, fault, flips, http, indexes, nth, plain (units without sanitizers)'
 	@echo 'make check-distros  unit tests and those of the command line on a fresh Debian 12 and 13'
 	@echo 'make check-packages the packages, on a fresh Debian 12 and 13'
 	@echo 'make hook-kernel    build the kernels of tests/vm/hook-kernel, once'
@@ -218,7 +222,7 @@ $(O)/bpf/probe_object.o: bpf/probe_object.S $(O)/bpf/measure.bpf.o
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map='$(CURDIR)'=. \
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -Wno-unused-parameter -ffile-prefix-map='$(CURDIR)'=. \
 		-D__TARGET_ARCH_x86 -I. $(call pkg,--cflags libbpf) -MMD -MP -c -o $@ $<
 
 # Programs for tests and the demo: as small as they can be, with the system's headers.
@@ -259,6 +263,7 @@ check-vm: all
 	@tests/e2e/loads --keep $(O)/e2e
 	@tests/e2e/forge $(O)/e2e
 	@tests/e2e/ways
+	@tests/e2e/loader-identity
 	@tests/e2e/attachments
 	@tests/e2e/restart
 	@tests/e2e/hooks
@@ -303,6 +308,8 @@ INSTALLED := 755:$(O)/bpfmeasure:bin/bpfmeasure 755:$(O)/bpfmeasured:sbin/bpfmea
              $(foreach f,README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md),644:$(f):share/doc/bpfmeasure/$(notdir $(f)))
 
 install: all
+	@case '$(PREFIX)' in *[!A-Za-z0-9/._+-]* | [!/]*) \
+		echo 'PREFIX is written into units and scripts: an absolute path of letters, digits and /._+-' >&2; exit 1;; esac
 	@for file in $(INSTALLED); do \
 		mode=$${file%%:*} from=$${file#*:} to='$(DESTDIR)$(PREFIX)'/$${file##*:}; \
 		from=$${from%:*}; \
@@ -345,7 +352,7 @@ deb:
 	@sed -i 's/^VERSION := .*/VERSION := $(VERSION)/' $(DEB)/src/Makefile
 	@printf 'bpfmeasure (%s-1) unstable; urgency=medium\n\n  * What is new: CHANGELOG.md.\n\n -- %s  %s\n' '$(VERSION)' \
 		'$(MAINTAINER)' "$$(LC_ALL=C date --utc --rfc-email --date=@$(SOURCE_DATE_EPOCH))" >$(DEB)/src/debian/changelog
-	@cd $(DEB)/src && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage --build=binary --no-sign
+	@cd $(DEB)/src && env -u MAKEFLAGS -u MAKELEVEL -u O dpkg-buildpackage --build=binary --no-sign
 
 # ---- unit tests ----------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ static void extend_is_bank_extend_in_every_bank(void **)
 
 	assert_ok(tpm, tpm_pcr_read(tpm, PCR, &values));
 	for (int i = 0; i < 3; i++) {
-		char line[16];
+		char line[32];
 
 		snprintf(line, sizeof(line), "line %d", i);
 		struct bank_values digests = digests_of(line);
