@@ -30,23 +30,23 @@ static const char *const schema[] = {
 	" epoch_seq INTEGER NOT NULL, policy BLOB NOT NULL, is_partial INTEGER NOT NULL) STRICT",
 	"CREATE TABLE nonce(nonce BLOB PRIMARY KEY, machine TEXT NOT NULL REFERENCES machine"
 	" ON DELETE CASCADE, sent_ns INTEGER NOT NULL) STRICT",
-	"CREATE INDEX nonce_machine ON nonce(machine)",
 	"CREATE TABLE violation(id INTEGER PRIMARY KEY, machine TEXT NOT NULL REFERENCES machine"
 	" ON DELETE CASCADE, epoch_seq INTEGER NOT NULL, seq INTEGER NOT NULL,"
 	" source TEXT NOT NULL, rule TEXT NOT NULL, value TEXT NOT NULL, why TEXT NOT NULL,"
 	" found_ns INTEGER NOT NULL, acked_ns INTEGER NOT NULL, acked_by TEXT NOT NULL,"
 	" comment TEXT NOT NULL) STRICT",
-	"CREATE UNIQUE INDEX violation_once ON violation(machine, rule, seq, value)"
-	" WHERE source='policy'",
-	"CREATE INDEX violation_open ON violation(machine) WHERE acked_ns=0",
 	"CREATE TABLE verdict(id INTEGER PRIMARY KEY, machine TEXT NOT NULL REFERENCES machine"
 	" ON DELETE CASCADE, time_ns INTEGER NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL,"
 	" explanation TEXT NOT NULL, seq INTEGER NOT NULL, mode TEXT NOT NULL, tpm TEXT NOT NULL)"
 	" STRICT",
-	"CREATE INDEX verdict_machine ON verdict(machine, id)",
 	/* Records that policies need in later rounds, as they were measured. */
 	"CREATE TABLE line(machine TEXT NOT NULL REFERENCES machine ON DELETE CASCADE,"
 	" seq INTEGER NOT NULL, line BLOB NOT NULL, PRIMARY KEY(machine, seq)) STRICT, WITHOUT ROWID",
+	"CREATE INDEX nonce_machine ON nonce(machine)",
+	"CREATE UNIQUE INDEX violation_once ON violation(machine, rule, seq, value)"
+	" WHERE source='policy'",
+	"CREATE INDEX violation_open ON violation(machine) WHERE acked_ns=0",
+	"CREATE INDEX verdict_machine ON verdict(machine, id)",
 };
 enum { SCHEMA_COUNT = sizeof(schema) / sizeof(schema[0]) };
 
@@ -294,13 +294,14 @@ static int connect(struct memory *memory, const char *path)
 	return 0;
 }
 
-/* The same text as was made, object by object. */
+/* The same text as was made, object by object; tables first, as VACUUM makes them anew. */
 static int check_schema(struct memory *memory)
 {
 	[[gnu::cleanup(memory_stmt_freep)]] sqlite3_stmt *stmt = NULL;
 	size_t found = 0;
 	int r = memory_ask(memory, &stmt,
-		"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid", "");
+		"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type<>'table', rowid",
+		"");
 
 	for (; r > 0; r = memory_next(memory, stmt), found++) {
 		const char *text = (const char *)sqlite3_column_text(stmt, 0);

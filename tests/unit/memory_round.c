@@ -186,6 +186,19 @@ static void numbers_that_nobody_wrote_are_damage(void **state)
 	}
 }
 
+/* What a caretaker of databases does to one of them. */
+static void a_memory_that_was_vacuumed_is_as_before(void **state)
+{
+	struct memory_fixture *f = *state;
+
+	do_round(f, 0, 8, 1);
+	memory_free(f->memory);
+	f->memory = NULL;
+	change(f, "VACUUM");
+	memory_reopen(f);
+	assert_int_equal(proven_seq(f), 8);
+}
+
 static void a_round_that_is_killed_leaves_the_state_before(void **state)
 {
 	struct memory_fixture *f = *state;
@@ -416,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(what_was_proven_is_read_as_it_was_written),
 		test(numbers_that_nobody_wrote_are_damage),
+		test(a_memory_that_was_vacuumed_is_as_before),
 		test(a_round_that_is_killed_leaves_the_state_before),
 		test(a_round_that_is_rolled_back_leaves_the_state_before),
 		test(a_round_by_an_older_state_is_refused),
