@@ -200,8 +200,8 @@ void doctor_bpf(struct doctor *doctor)
 
 	if (mounted == 0) {
 		doctor_find(doctor, DOCTOR_PROBLEM,
-			"no BPF file system is mounted at /sys/fs/bpf: the hooks cannot outlive the "
-			"daemon");
+			"no BPF file system is mounted at /sys/fs/bpf, where the daemon pins its hooks: it "
+			"does not start");
 		doctor_do(doctor,
 			"systemd mounts it. Without systemd:\n\tsudo mount -t bpf bpf /sys/fs/bpf\n"
 			"and for every boot a line in /etc/fstab:\n\tbpf /sys/fs/bpf bpf "
