@@ -396,8 +396,13 @@ static enum enrol_reason check_changed(struct enrolment *enrolment)
 	bool is_ek = now->ek_len != known->ek_len || memcmp(now->ek, known->ek, now->ek_len) != 0;
 	uint8_t before[SHA256_LEN], after[SHA256_LEN];
 
-	if (!is_ak && !is_ek)
+	if (!is_ak && !is_ek && (now->mode != MACHINE_FIRST_USE || known->mode == now->mode))
 		return ENROL_OK;
+	if (!is_ak && !is_ek)
+		return conclude(enrolment, ENROL_CHANGED,
+			"%s is enrolled with %s, and now nobody is to vouch for its keys: --replace takes "
+			"that, and forgets all that was remembered of it.",
+			now->name, machine_mode_name(known->mode));
 	if (fingerprint(known, is_ak, before) || fingerprint(now, is_ak, after))
 		return fail(enrolment);
 	const struct replay_short was = replay_shorten(before), is = replay_shorten(after);

@@ -34,7 +34,7 @@ enum enrol_reason {
 	ENROL_PROOF, /* "proof": the TPM with that EK does not have that AK */
 	ENROL_PCR, /* "pcr": it measures into another PCR than the one asked for */
 	ENROL_NOT_HARDWARE, /* "not-hardware": and that was asked for */
-	ENROL_CHANGED, /* "changed": it was enrolled before, with other keys */
+	ENROL_CHANGED, /* "changed": it was enrolled before, with other keys or on better grounds */
 
 	/* Could not find out. */
 	ENROL_UNREACHABLE, /* "unreachable" */

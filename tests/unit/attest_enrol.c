@@ -399,6 +399,27 @@ static void who_comes_first_still_has_both_keys_in_one_tpm(void **)
 	assert_null(result.template);
 }
 
+static void keys_that_somebody_vouched_for_do_not_become_first_use_until_replaced(void **)
+{
+	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected();
+	struct agent agent = agent_of(tpm);
+	struct enrol_options options = options_of(&agent, MACHINE_EK_CERT);
+
+	expect(&options, ENROL_OK);
+	struct machine known = result.machine;
+	options.known = &known;
+	options.mode = MACHINE_FIRST_USE;
+	expect(&options, ENROL_CHANGED);
+	assert_non_null(strstr(result.explanation, "ek-cert"));
+	options.replace = true;
+	expect(&options, ENROL_OK);
+	known = result.machine;
+	options.replace = false;
+	expect(&options, ENROL_OK);
+	options.mode = MACHINE_EK_CERT;
+	expect(&options, ENROL_OK);
+}
+
 static void other_keys_than_before_are_refused_until_replaced(void **)
 {
 	[[gnu::cleanup(tpm_freep)]] struct tpm *tpm = connected();
@@ -502,6 +523,8 @@ int main(void)
 		cmocka_unit_test(a_pinned_ak_is_the_one_that_answers),
 		cmocka_unit_test(who_comes_first_still_has_both_keys_in_one_tpm),
 		cmocka_unit_test(other_keys_than_before_are_refused_until_replaced),
+		cmocka_unit_test(
+			keys_that_somebody_vouched_for_do_not_become_first_use_until_replaced),
 		cmocka_unit_test(an_ek_of_no_template_is_refused),
 		cmocka_unit_test(answers_that_are_none_are_refused),
 		cmocka_unit_test(what_was_not_found_out_is_no_refusal),
