@@ -36,12 +36,12 @@ struct replay_line {
 	struct record_epoch_facts epoch;
 	enum replay_base base;
 	struct line_error error; /* where it is no record */
-	uint64_t
-		run; /* not extended itself: the first of the lines up to it that were not, each named by
-			 the next; 0: it was extended */
-	uint64_t
-		uncovered; /* of the lines right before it that were not extended themselves and that it does
-			       not name, so that nothing covers them, the first; 0: there are none */
+	/* Of the lines up to it that were not extended themselves, each named by the next, the
+	 * first; 0: it was extended. */
+	uint64_t run;
+	/* Of such lines right before it that it does not name, so that nothing covers them, the
+	 * first; 0: there are none. */
+	uint64_t uncovered;
 };
 
 /* Contradictions, in the order in which a verifier asks for them. */
