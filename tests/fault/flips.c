@@ -35,13 +35,13 @@
 enum {
 	PAGE = 8192, /* of a log */
 	SMALL_RECORDS = 12,
-	SMALL_BITS = 197, /* one bit of so many is changed, without CHECK_LONG */
+	SMALL_BITS = 397, /* one bit of so many is changed, without CHECK_LONG */
 	LARGE_RECORDS = 4200,
 	LARGE_EVERY = 300,
 	LARGE_SIZE_MIN = 5 << 20,
-	LARGE_CHANGES = 200,
+	LARGE_CHANGES = 100,
 	LARGE_CHANGES_LONG = 10000,
-	WAL_BYTES = 997, /* likewise */
+	WAL_BYTES = 1999, /* likewise */
 	WAL_EVERY = 3, /* a quote after so many records */
 	VIEWS_EACH = 8, /* see is_asked_views() */
 	OLDER_MAX = 64,
