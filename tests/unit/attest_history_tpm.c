@@ -143,6 +143,17 @@ static void counters_that_go_back_are_found(void **state)
 	expect_said(log, VERIFY_UNTRUSTED, "1-8 proven, 9 proven; found epoch-counts");
 }
 
+/* An epoch whose PCR is as the one before left it. */
+static void go_on(struct kept_log *log, enum record_why why)
+{
+	struct record_epoch epoch = forge_epoch_record(log->forge);
+
+	epoch.why = why;
+	forge_replay(log->forge);
+	epoch.base = log->forge->statement.values;
+	forge_add_epoch(log->forge, &epoch);
+}
+
 static void a_cleared_tpm_counts_from_zero(void **state)
 {
 	struct kept_log *log = new_log(state);
@@ -150,11 +161,7 @@ static void a_cleared_tpm_counts_from_zero(void **state)
 	keep(log);
 	log->forge->reset_count = 0;
 	log->forge->restart_count = 0;
-	struct record_epoch epoch = forge_epoch_record(log->forge);
-	epoch.why = WHY_TPM_CLEAR;
-	forge_replay(log->forge);
-	epoch.base = log->forge->statement.values;
-	forge_add_epoch(log->forge, &epoch);
+	go_on(log, WHY_TPM_CLEAR);
 	keep(log);
 	expect_said(log, VERIFY_TRUSTED, "1-8 proven, 9 proven");
 }
@@ -215,11 +222,7 @@ static void an_epoch_that_keeps_a_foreign_pcr_is_not_believed(void **state)
 
 	keep(log);
 	begin_broken(log);
-	struct record_epoch epoch = forge_epoch_record(log->forge);
-	epoch.why = WHY_KEXEC;
-	forge_replay(log->forge);
-	epoch.base = log->forge->statement.values;
-	forge_add_epoch(log->forge, &epoch);
+	go_on(log, WHY_KEXEC);
 	keep(log);
 	audit(log);
 	assert_memory_equal(log->said, "1-8 proven, 9-10 contradicted ", 30);
@@ -232,11 +235,7 @@ static void an_epoch_that_keeps_a_pcr_that_was_reset_is_found(void **state)
 
 	keep(log);
 	log->forge->reset_count++;
-	struct record_epoch epoch = forge_epoch_record(log->forge);
-	epoch.why = WHY_KEXEC;
-	forge_replay(log->forge);
-	epoch.base = log->forge->statement.values;
-	forge_add_epoch(log->forge, &epoch);
+	go_on(log, WHY_KEXEC);
 	keep(log);
 	expect_said(log, VERIFY_UNTRUSTED, "1-8 proven, 9 proven; found epoch-counts");
 }
