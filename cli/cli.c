@@ -18,19 +18,7 @@
 #define DB_USUAL     "/var/lib/bpfmeasure/log.db"
 #define SOCKET_USUAL "/run/bpfmeasure/measurer.sock"
 
-/* C0 and C1 controls, in UTF-8: names of files, and what others wrote, shall not command a terminal. */
-static void make_plain(char *text)
-{
-	for (unsigned char *at = (unsigned char *)text; *at; at++) {
-		bool is_c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
-
-		if (is_c1)
-			*at++ = '?';
-		if (is_c1 || *at < 0x20 || *at == 0x7f)
-			*at = '?';
-	}
-}
-
+/* Names of files, and what others wrote, shall not command a terminal. */
 [[gnu::format(printf, 1, 0)]] static void say(const char *fmt, va_list args)
 {
 	char *text = NULL;
@@ -38,7 +26,7 @@ static void make_plain(char *text)
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
 	if (text)
-		make_plain(text);
+		db_make_plain(text);
 	warnx("%s", text ? text : strerror(ENOMEM));
 	free(text);
 }

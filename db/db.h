@@ -73,6 +73,12 @@ void db_freep(struct db **db);
 const char *db_errmsg(const struct db *db);
 
 /*
+ * Put '?' for each C0 and C1 control of a text (UTF-8, NUL-terminated), in place, as it was done to what
+ * db_errmsg() returns: what stands in a file, its schema or a name, shall not command a terminal.
+ */
+void db_make_plain(char *text);
+
+/*
  * Open the log for writing; make it where there is none. What a killed writer had committed is
  * there, what it had not is gone. A log is made in one transaction: there is never half of one.
  *

@@ -132,8 +132,7 @@ int db_fail(struct db *db, const char *what)
 	return db_refuse(db, err, "%s: %s", what, text);
 }
 
-/* What stands in a file, its schema or a name, shall not command a terminal: C0 and C1 controls. */
-static void make_plain(char *text)
+void db_make_plain(char *text)
 {
 	for (unsigned char *at = (unsigned char *)text; *at; at++) {
 		bool is_c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f; /* in UTF-8 */
@@ -152,7 +151,7 @@ int db_refuse(struct db *db, int err, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(db->errmsg, sizeof(db->errmsg), fmt, args);
 	va_end(args);
-	make_plain(db->errmsg);
+	db_make_plain(db->errmsg);
 	return err;
 }
 
